@@ -1,0 +1,1 @@
+"""Unsupervised multi-object tracking."""

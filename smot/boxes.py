@@ -1,0 +1,64 @@
+"""The one box convention and what is computed from boxes alone.
+
+A box is ``x0, y0, x1, y1`` in pixels; pixel i covers [i, i + 1), so the width is ``x1 - x0``.
+"""
+
+import numpy as np
+
+from smot.arrays import FloatArray
+
+
+def areas(boxes: FloatArray) -> FloatArray:
+    """Areas of boxes.
+
+    Args:
+        boxes: x0, y0, x1, y1, [..., 4], pixels.
+
+    Returns:
+        Width times height, [...], square pixels.
+    """
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def centres(boxes: FloatArray) -> FloatArray:
+    """Centres of boxes.
+
+    Args:
+        boxes: x0, y0, x1, y1, [..., 4], pixels.
+
+    Returns:
+        x, y of the centres, [..., 2], pixels.
+    """
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
+def intersections(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Areas of intersection of every box of one set with every box of the other.
+
+    Args:
+        first: boxes, [..., N, 4], pixels.
+        second: boxes, [..., M, 4], pixels; leading axes broadcast with those of ``first``.
+
+    Returns:
+        Areas, [..., N, M], square pixels.
+    """
+    low = np.maximum(first[..., :, None, :2], second[..., None, :, :2])
+    high = np.minimum(first[..., :, None, 2:], second[..., None, :, 2:])
+    sides = np.maximum(high - low, 0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def iou(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Intersection over union of every box of one set with every box of the other.
+
+    Args:
+        first: boxes, [..., N, 4], pixels.
+        second: boxes, [..., M, 4], pixels; leading axes broadcast with those of ``first``.
+
+    Returns:
+        IoU in [0, 1], [..., N, M], float64; 0 where both boxes are empty.
+    """
+    first, second = first.astype(np.float64, copy=False), second.astype(np.float64, copy=False)
+    shared = intersections(first, second)
+    union = areas(first)[..., :, None] + areas(second)[..., None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -1,0 +1,13 @@
+"""The errors that the command line turns into one line and an exit code."""
+
+
+class SmotError(Exception):
+    """Something that the user can put right; the message is one line and says what and where."""
+
+
+class UsageError(SmotError):
+    """An argument or setting that cannot be: names it, its value and what is allowed (exit 2)."""
+
+
+class DataError(SmotError):
+    """A file or array that cannot be used: names it and what is wrong with it (exit 1)."""

@@ -1,0 +1,58 @@
+"""What every learned tracker offers to training: an objective to minimise, and a tracker to run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from smot.tracks import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One evaluation of a model's training objective.
+
+    Attributes:
+        total: what is minimised, summed over frames and averaged over videos, [], nats; carries
+            the gradient (and whatever surrogate terms it needs, so its value may mean nothing).
+        terms: named parts for the log, [] each, nats, detached.
+        images: pictures for the log, [H, W, 3] float in [0, 1] each; empty unless asked for.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class LearnedModel(Protocol):
+    """A module (subclass of ``torch.nn.Module``) that can be trained on videos without labels."""
+
+    def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
+        """The objective on a batch of clips.
+
+        Args:
+            frames: uint8 RGB, [B, T, H, W, 3], on the module's device.
+            step: number of updates made so far; schedules are functions of it.
+            generator: source of all noise, on the module's device.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One kind of learned tracker, as `smot.models.families` lists it.
+
+    Attributes:
+        name: "silot", "sqair".
+        config_type: frozen dataclass with the model's settings; plain values only.
+        build: the module from its settings, freshly initialised from a seed.
+        tracker: a tracker around a module: (module, name) -> Tracker.
+    """
+
+    name: str
+    config_type: type[Any]
+    build: Callable[[Any, int], nn.Module]
+    tracker: Callable[[nn.Module, str], Tracker]

@@ -1,0 +1,229 @@
+"""Tracks, the one shape in which objects over time travel, and what a tracker must be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from smot.errors import DataError
+
+ABSENT = -1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tracks:
+    """Boxes with identities over time, for a batch of videos, padded to K entries a frame.
+
+    Where an entry stands along K means nothing; what joins boxes over time is ``ids``.
+
+    Attributes:
+        boxes: x0, y0, x1, y1, [B, T, K, 4], float32, pixels; may stick out of the frame.
+        ids: identity within the video, [B, T, K], int32; -1 where the entry is not used.
+        confidence: how sure the tracker is, in [0, 1], [B, T, K], float32.
+
+    Raises:
+        DataError: a wrong shape; an identity twice in a frame; a box that is not finite or has
+            x1 < x0 or y1 < y0; a confidence outside [0, 1]. The message names video and frame.
+    """
+
+    boxes: FloatArray
+    ids: IntArray
+    confidence: FloatArray
+
+    def __post_init__(self) -> None:
+        boxes, ids, confidence = (
+            np.asarray(self.boxes), np.asarray(self.ids), np.asarray(self.confidence)
+        )  # fmt: skip
+        _check_shapes(boxes, ids, confidence)
+        present = ids >= 0
+        _check_ids(ids)
+        _check_boxes(boxes, confidence, present)
+        with np.errstate(all="ignore"):
+            boxes = np.where(present[..., None], boxes, 0).astype(np.float32)
+            confidence = np.where(present, confidence, 0).astype(np.float32)
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "ids", np.where(present, ids, ABSENT).astype(np.int32))
+        object.__setattr__(self, "confidence", confidence)
+
+    @classmethod
+    def from_slots(cls, boxes: FloatArray, present: BoolArray) -> Self:
+        """Tracks whose identity is their slot, as ground truth has it.
+
+        Args:
+            boxes: [B, T, K, 4], pixels.
+            present: where the object of a slot is in the frame, [B, T, K].
+        """
+        ids = np.where(present, np.arange(present.shape[-1]), ABSENT)
+        return cls(boxes=boxes, ids=ids, confidence=present.astype(np.float32))
+
+    @property
+    def present(self) -> BoolArray:
+        """Which entries are used, [B, T, K]."""
+        return self.ids >= 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """B videos, T frames, K entries a frame."""
+        B, T, K = self.ids.shape
+        return B, T, K
+
+    def __getitem__(self, key: slice | IntArray | tuple[slice | IntArray, slice]) -> Self:
+        """Some videos ``tracks[4:8]``, or some frames of some videos ``tracks[4:8, :3]``."""
+        return type(self)(
+            boxes=self.boxes[key], ids=self.ids[key], confidence=self.confidence[key]
+        )
+
+    def above(self, confidence: float) -> Self:
+        """Keep the entries whose confidence exceeds a threshold."""
+        keep = self.present & (self.confidence > confidence)
+        ids = np.where(keep, self.ids, ABSENT)
+        return type(self)(boxes=self.boxes, ids=ids, confidence=self.confidence)
+
+    @classmethod
+    def stack(cls, parts: Sequence["Tracks"]) -> Self:
+        """Join batches of videos of equal length one after another, padding K to the largest.
+
+        Args:
+            parts: at least one.
+
+        Raises:
+            DataError: no parts, or parts of different numbers of frames.
+        """
+        if len({part.shape[1] for part in parts}) != 1:
+            lengths = sorted({part.shape[1] for part in parts})
+            raise DataError(f"tracks to join must have one number of frames, not {lengths}")
+        K = max(part.shape[2] for part in parts)
+        grown = [part.padded(K) for part in parts]
+        return cls(
+            boxes=np.concatenate([part.boxes for part in grown]),
+            ids=np.concatenate([part.ids for part in grown]),
+            confidence=np.concatenate([part.confidence for part in grown]),
+        )
+
+    def padded(self, n_entries: int) -> Self:
+        """The same tracks with room for ``n_entries`` (not below K) entries a frame."""
+        extra = n_entries - self.shape[2]
+        if extra == 0:
+            return self
+        return type(self)(
+            boxes=np.pad(self.boxes, ((0, 0), (0, 0), (0, extra), (0, 0))),
+            ids=np.pad(self.ids, ((0, 0), (0, 0), (0, extra)), constant_values=ABSENT),
+            confidence=np.pad(self.confidence, ((0, 0), (0, 0), (0, extra))),
+        )
+
+
+def _check_shapes(boxes: FloatArray, ids: IntArray, confidence: FloatArray) -> None:
+    if ids.ndim != 3 or not np.issubdtype(ids.dtype, np.integer):
+        raise DataError(f"ids must be integers [B, T, K], not {ids.dtype} {list(ids.shape)}")
+    if boxes.shape != (*ids.shape, 4):
+        raise DataError(f"boxes must be {[*ids.shape, 4]} like ids, not {list(boxes.shape)}")
+    if confidence.shape != ids.shape:
+        expected, found = list(ids.shape), list(confidence.shape)
+        raise DataError(f"confidence must be {expected} like ids, not {found}")
+
+
+def _check_ids(ids: IntArray) -> None:
+    if ids.size and ids.max() > np.iinfo(np.int32).max:
+        raise DataError(f"ids must fit 32 bits, not {ids.max()}")
+    ranked = np.sort(ids, axis=-1)
+    twice = (ranked[..., 1:] == ranked[..., :-1]) & (ranked[..., 1:] >= 0)
+    if twice.any():
+        video, frame, entry = np.argwhere(twice)[0]
+        identity = ranked[video, frame, entry]
+        raise DataError(f"video {video}, frame {frame}: identity {identity} appears twice")
+
+
+def _check_boxes(boxes: FloatArray, confidence: FloatArray, present: BoolArray) -> None:
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(boxes).all(-1)
+        faults = {
+            "is not finite": ~finite,
+            "has x1 < x0 or y1 < y0": finite & (boxes[..., 2:] < boxes[..., :2]).any(-1),
+            "has a confidence outside [0, 1]": ~((confidence >= 0) & (confidence <= 1)),
+        }
+    for fault, where in faults.items():
+        if (where & present).any():
+            video, frame, entry = np.argwhere(where & present)[0]
+            box = [float(side) for side in boxes[video, frame, entry]]
+            sure = float(confidence[video, frame, entry])
+            raise DataError(
+                f"video {video}, frame {frame}: box {box} (confidence {sure:g}) {fault}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDescription:
+    """What a tracker may know of the data before it sees a video.
+
+    Attributes:
+        dataset: "mnist" or "shapes".
+        frame_size: H, W, pixels.
+        n_frames: T.
+        max_objects: most objects in a training video.
+        palette: the RGB colours that objects may have, each 0..255.
+        digit_source: where digits came from ("mnist", "mnist-5k"); "" for shapes.
+    """
+
+    dataset: str
+    frame_size: tuple[int, int]
+    n_frames: int
+    max_objects: int
+    palette: tuple[tuple[int, int, int], ...]
+    digit_source: str = ""
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Whatever turns videos into tracks. Causal: frame t's output depends on frames <= t only."""
+
+    @property
+    def name(self) -> str:
+        """What tables and curves call it."""
+        ...
+
+    def track(self, videos: UInt8Array) -> Tracks:
+        """Track the objects of videos, RGB, [B, T, H, W, 3]."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Tracker, Protocol):
+    """A tracker that can also say how the objects go on."""
+
+    def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
+        """Tracks of the ``horizon`` frames that follow the given ones, [B, horizon, ...].
+
+        Args:
+            videos: the frames seen, RGB, [B, T, H, W, 3].
+            horizon: number of frames to predict, at least 1.
+        """
+        ...
+
+
+@runtime_checkable
+class Tunable(Tracker, Protocol):
+    """A tracker with a setting to be chosen on the validation split."""
+
+    def candidates(self) -> Sequence[Tracker]:
+        """The settings to choose from, each a tracker of its own."""
+        ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """A rung of the ladder that curves are read against: it is shown the ground truth."""
+
+    @property
+    def name(self) -> str:
+        """What tables and curves call it."""
+        ...
+
+    def track_truth(self, truth: Tracks, frame_size: tuple[int, int]) -> Tracks:
+        """Tracks made from the truth of videos of (H, W) pixels."""
+        ...
+
+    def predict_truth(self, seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:
+        """Tracks of the ``horizon`` frames after those whose truth was seen."""
+        ...
