@@ -45,7 +45,8 @@ def intersections(first: FloatArray, second: FloatArray) -> FloatArray:
     low = np.maximum(first[..., :, None, :2], second[..., None, :, :2])
     high = np.minimum(first[..., :, None, 2:], second[..., None, :, 2:])
     sides = np.maximum(high - low, 0)
-    return sides[..., 0] * sides[..., 1]
+    shared: FloatArray = sides[..., 0] * sides[..., 1]
+    return shared
 
 
 def iou(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -61,4 +62,5 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     first, second = first.astype(np.float64, copy=False), second.astype(np.float64, copy=False)
     shared = intersections(first, second)
     union = areas(first)[..., :, None] + areas(second)[..., None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    ratio: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio

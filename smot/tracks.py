@@ -164,6 +164,7 @@ class DataDescription:
         max_objects: most objects in a training video.
         palette: the RGB colours that objects may have, each 0..255.
         digit_source: where digits came from ("mnist", "mnist-5k"); "" for shapes.
+        background: the background's RGB colour, each 0..255.
     """
 
     dataset: str
@@ -172,6 +173,7 @@ class DataDescription:
     max_objects: int
     palette: tuple[tuple[int, int, int], ...]
     digit_source: str = ""
+    background: tuple[int, int, int] = (0, 0, 0)
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""What every learned tracker offers to training: an objective to minimise, and a tracker to run."""
+"""What every learned tracker offers to training: an objective to minimise, a tracker to run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,95 @@
+"""ConnComp: every connected component of one colour is an object; Hungarian linking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from smot.arrays import UInt8Array
+from smot.baselines.components import Components, find_components
+from smot.baselines.extrapolation import extrapolate
+from smot.baselines.linking import link
+from smot.errors import UsageError
+from smot.tracks import ABSENT, DataDescription, Tracks
+
+_CANDIDATES = (1e-4, *(15 * k / 255 for k in range(1, 31)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnComp:
+    """Connected components of equal colour, linked by the Hungarian algorithm.
+
+    Attributes:
+        data: frame size, palette and background of the data.
+        threshold: least summed channel difference to the background, 0..3 (each channel 0..1).
+        max_distance: largest step of a centroid between frames, pixels.
+        min_area: smaller components are dropped, pixels.
+
+    Raises:
+        UsageError: a setting out of range.
+
+    Source: supplement C. ``threshold`` is meant to be chosen on the validation split; the
+        default of 30 pixels for ``max_distance`` is the original code's.
+    """
+
+    data: DataDescription
+    threshold: float = 0.5
+    max_distance: float = 30.0
+    min_area: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 3:
+            raise UsageError(f"conncomp: threshold={self.threshold:g} must be in 0..3")
+        if not 0 < self.max_distance < 1e6:
+            raise UsageError(f"conncomp: max_distance={self.max_distance:g} must be above 0")
+        if self.min_area < 1:
+            raise UsageError(f"conncomp: min_area={self.min_area} must be at least 1")
+
+    @property
+    def name(self) -> str:
+        """What tables and curves call it."""
+        return "conncomp"
+
+    def candidates(self) -> Sequence["ConnComp"]:
+        """One tracker per threshold to choose from on the validation split.
+
+        Source: multiples of 15/255 (the steps of the original code's tuned values) and "any
+            difference at all".
+        """
+        return [replace(self, threshold=threshold) for threshold in _CANDIDATES]
+
+    def track(self, videos: UInt8Array) -> Tracks:
+        """Track the objects of videos, RGB, [B, T, H, W, 3]; every confidence is 1."""
+        B, T, H, W, C = videos.shape
+        components = find_components(
+            videos.reshape(B * T, H, W, C),
+            palette=np.asarray(self.data.palette, np.float64).reshape(-1, 3),
+            background=np.asarray(self.data.background, np.float64),
+            threshold=self.threshold,
+            min_area=self.min_area,
+        )
+        ids = link(components, B, self.max_distance) if B else np.zeros(0, np.int32)
+        return _padded(components, ids, (B, T))
+
+    def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
+        """Move each track on at constant velocity, reflected at the edges."""
+        _, _, H, W, _ = videos.shape
+        return extrapolate(self.track(videos), (H, W), horizon)
+
+
+def _padded(components: Components, ids: np.ndarray, shape: tuple[int, int]) -> Tracks:
+    """Tracks [B, T, K] from the components of B * T frames."""
+    B, T = shape
+    counts = np.diff(components.first)
+    K = int(counts.max(initial=0))
+    frame = np.repeat(np.arange(B * T), counts)
+    entry = np.arange(len(ids)) - components.first[frame]
+    boxes = np.zeros((B * T, K, 4), np.float32)
+    identity = np.full((B * T, K), ABSENT, np.int32)
+    boxes[frame, entry] = components.boxes
+    identity[frame, entry] = ids
+    return Tracks(
+        boxes=boxes.reshape(B, T, K, 4),
+        ids=identity.reshape(B, T, K),
+        confidence=(identity >= 0).astype(np.float32).reshape(B, T, K),
+    )

@@ -1,0 +1,91 @@
+import sys
+import textwrap
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+import smot.trackers
+from smot.errors import UsageError
+from smot.trackers import build_tracker, list_trackers
+from smot.tracks import DataDescription, Tracks
+
+DATA = DataDescription(
+    dataset="mnist", frame_size=(48, 48), n_frames=8, max_objects=6, palette=((255, 255, 255),)
+)
+
+
+class Still:
+    """Reports one box that never moves."""
+
+    name = "still"
+
+    def __init__(self, *, size: int = 4, ratio: float | None = None, loud: bool = False):
+        self.size, self.ratio, self.loud = size, ratio, loud
+
+    def track(self, videos):
+        shape = (*videos.shape[:2], 1)
+        boxes = np.broadcast_to(np.array([0, 0, self.size, self.size]), (*shape, 4))
+        return Tracks(boxes=boxes, ids=np.zeros(shape, int), confidence=np.ones(shape))
+
+
+class NoTracker:
+    """Does not track."""
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    here = __name__
+    points = [
+        EntryPoint("broken", "no_such_module_anywhere:Class", "smot.trackers"),
+        EntryPoint("still", f"{here}:Still", "smot.trackers"),
+    ]
+    monkeypatch.setattr(smot.trackers, "_plugins", lambda: points)
+
+
+def test_built_in_trackers_are_found():
+    assert build_tracker("conncomp", {"threshold": "0.25"}, DATA).threshold == 0.25
+    assert build_tracker("oracle", {}, DATA).name == "oracle"
+
+
+def test_options_take_the_type_of_their_parameter():
+    tracker = build_tracker(
+        f"{__name__}:Still", {"size": "9", "ratio": "0.5", "loud": "true"}, DATA
+    )
+    assert (tracker.size, tracker.ratio, tracker.loud) == (9, 0.5, True)
+
+
+def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins):
+    rows = {row.name: row for row in list_trackers()}
+    assert "no_such_module_anywhere" in rows["broken"].problem
+    assert rows["still"].problem == ""
+    assert rows["still"].summary == "Reports one box that never moves."
+    assert build_tracker("still", {}, DATA).size == 4
+    with pytest.raises(UsageError, match="cannot be imported: ModuleNotFoundError"):
+        build_tracker("broken", {}, DATA)
+
+
+def test_a_plug_in_that_raises_anything_on_import_is_contained(tmp_path, monkeypatch):
+    (tmp_path / "explosive_tracker.py").write_text(
+        textwrap.dedent("""
+        raise ZeroDivisionError("on import")
+        """)
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(UsageError, match="ZeroDivisionError: on import"):
+        build_tracker("explosive_tracker:Anything", {}, DATA)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nobody", {}, "no tracker 'nobody': there are conncomp"),
+        ("conncomp", {"treshold": "1"}, "no option 'treshold'; it has: threshold"),
+        ("conncomp", {"threshold": "high"}, "threshold='high' is not of type float"),
+        (f"{__name__}:NoTracker", {}, "made a NoTracker"),
+        (f"{__name__}:DATA", {}, "not a class or function"),
+    ],
+)
+def test_mistakes_are_one_clear_line(name, options, message):
+    with pytest.raises(UsageError, match=message):
+        build_tracker(name, options, DATA)
