@@ -1,0 +1,190 @@
+"""Curves as inline SVG that takes its colours and letters from the page around it."""
+
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from smot.evaluation.legend import Metric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+N_STYLES = 8
+"""Series that can be told apart by colour and marker; the style sheet has as many colours."""
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+_DASHES = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2), (), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
+_LOWEST_SHOWN = -1.05  # MOTA has no lower bound; the paper's figures end here as well
+
+# Matplotlib writes colours as hexadecimal numbers. These stand for the page's own, which change
+# with its scheme; no drawing here uses them for anything else.
+_STAND_INS = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--muted)",
+    "#030303": "var(--hairline)",
+    "#040404": "var(--paper)",
+    **{f"#0500{style:02x}": f"var(--series-{style})" for style in range(N_STYLES)},
+}
+_INK, _MUTED, _HAIRLINE, _PAPER = list(_STAND_INS)[:4]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One metric of one result against the number of objects.
+
+    Attributes:
+        label: what the legend calls it.
+        style: colour, marker and dash, 0 .. N_STYLES - 1.
+        values: the metric for each count; None leaves a gap.
+        bands: its 95% confidence interval for each count that has one.
+    """
+
+    label: str
+    style: int
+    values: Mapping[int, float | None]
+    bands: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+
+def curve_figure(metric: Metric, curves: Sequence[Curve], *, name: str, x_label: str) -> str:
+    """Draw one metric against the number of objects.
+
+    Args:
+        metric: what is drawn; its bounds limit the axis.
+        curves: at least one.
+        name: what tells this drawing from the others of its page; letters and hyphens.
+        x_label: what the horizontal axis counts.
+
+    Returns:
+        An ``<svg>`` element whose colours are the CSS variables --ink, --muted, --hairline,
+        --paper and --series-0 .. --series-7.
+    """
+    figure, axes = _canvas()
+    for curve in curves:
+        _draw(axes, curve)
+    counts = sorted({count for curve in curves for count in curve.values})
+    axes.set_xticks(_ticks(counts))
+    axes.set_xlim(counts[0] - 0.4, counts[-1] + 0.4)
+    axes.set_ylim(*_limits(metric, curves))
+    axes.set_xlabel(x_label, color=_MUTED)
+    if metric.low is None:
+        axes.axhline(0, color=_MUTED, linewidth=0.6, zorder=1)
+    return _svg(figure, name=name, title=f"{metric.label} against {x_label}")
+
+
+def bar_figure(
+    labels: Sequence[str], values: Sequence[float | None], *, name: str, title: str, x_label: str
+) -> str:
+    """Draw shares in [0, 1] as bars, one for each labelled class.
+
+    Args:
+        labels: the classes, from left to right.
+        values: the share of each class; None leaves its place empty.
+        name: what tells this drawing from the others of its page; letters and hyphens.
+        title: what the drawing is called for those who cannot see it.
+        x_label: what the classes are.
+
+    Returns:
+        An ``<svg>`` element, as of `curve_figure`.
+    """
+    figure, axes = _canvas()
+    places = [place for place, value in enumerate(values) if value is not None]
+    heights = [value for value in values if value is not None]
+    axes.bar(places, heights, width=0.62, color=_series(0), alpha=0.85, zorder=2)
+    for place, height in zip(places, heights, strict=True):
+        axes.annotate(
+            f"{height:.2f}", (place, height), (0, 3), textcoords="offset points",
+            ha="center", va="bottom", color=_INK, fontsize=9,
+        )  # fmt: skip
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.6, len(labels) - 0.4)
+    axes.set_ylim(0, 1.08)
+    axes.set_xlabel(x_label, color=_MUTED)
+    return _svg(figure, name=name, title=title)
+
+
+def _canvas() -> tuple["Figure", "Axes"]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.9, 2.6), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    axes.grid(axis="y", color=_HAIRLINE, linewidth=0.7, zorder=0)
+    axes.tick_params(length=0, labelcolor=_MUTED, labelsize=9.5, pad=5)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_MUTED)
+        spine.set_linewidth(0.7)
+    return figure, axes
+
+
+def _draw(axes: "Axes", curve: Curve) -> None:
+    counts = sorted(curve.values)
+    banded = [count for count in counts if count in curve.bands]
+    colour = _series(curve.style)
+    if len(banded) > 1:
+        low = [curve.bands[count][0] for count in banded]
+        high = [curve.bands[count][1] for count in banded]
+        axes.fill_between(banded, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+    values = [_number(curve.values[count]) for count in counts]
+    axes.plot(
+        counts, values, color=colour, linewidth=1.7, marker=_MARKERS[curve.style], markersize=4.6,
+        markeredgecolor=_PAPER, markeredgewidth=0.8, dashes=_DASHES[curve.style], zorder=3,
+        label=curve.label, solid_capstyle="round",
+    )  # fmt: skip
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _series(style: int) -> str:
+    return f"#0500{style:02x}"
+
+
+def _ticks(counts: Sequence[int]) -> list[int]:
+    step = -(-len(counts) // 12)
+    return list(counts[::step])
+
+
+def _limits(metric: Metric, curves: Sequence[Curve]) -> tuple[float, float]:
+    """The axis holds every value and band, whole where the metric is bounded, else with air."""
+    seen = [value for curve in curves for value in curve.values.values() if value is not None]
+    seen += [end for curve in curves for band in curve.bands.values() for end in band]
+    lowest, highest = min(seen, default=0.0), max(seen, default=1.0)
+    low = metric.low if metric.low is not None else max(min(lowest - 0.05, 0.0), _LOWEST_SHOWN)
+    if metric.high is None:
+        return low - 0.02 * max(highest, 1e-9), max(highest * 1.12, 0.1)
+    return low - 0.02, metric.high + 0.03
+
+
+def _svg(figure: "Figure", *, name: str, title: str) -> str:
+    import matplotlib as mpl
+
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    drawn = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(drawn, format="svg", metadata=nothing)
+    return _inlined(drawn.getvalue(), name, title)
+
+
+def _inlined(text: str, name: str, title: str) -> str:
+    """The bare element: no prologue, the page's colours and letters, no name used twice."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    for stand_in, variable in _STAND_INS.items():
+        text = text.replace(stand_in, variable)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    used = set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", text))
+    text = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", text)
+    for reference in used:
+        text = re.sub(rf"(id=\"|#){re.escape(reference)}\b", rf"\1{name}-{reference}", text)
+    head, _, body = text.partition(">")
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    head = head.replace("<svg", f'<svg class="plot" role="img" aria-label="{html.escape(title)}"')
+    return f"{head}>{body}".strip()
