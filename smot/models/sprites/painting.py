@@ -1,0 +1,167 @@
+"""Painting sprites into images: nearer and more present ones cover the others, softly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smot.models.sprites import paint_kernel
+from smot.models.sprites.threads import over_images
+
+LOGIT_LIMIT = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paint:
+    """How sprite logits become colour, transparency and importance.
+
+    Attributes:
+        colour_scale: factor of the colour logits.
+        alpha_scale: factor of the transparency logits.
+        alpha_bias: added to the scaled transparency logits.
+        temperature: importance is presence times transparency times depth over this.
+        floor: smallest importance under a sprite.
+
+    Source: supplement (rendering); values and the floor are those of the original code.
+    """
+
+    colour_scale: float = 2.0
+    alpha_scale: float = 0.1
+    alpha_bias: float = 5.0
+    temperature: float = 0.25
+    floor: float = 0.01
+
+
+def paint(
+    sprites: Tensor,
+    boxes: Tensor,
+    presence: Tensor,
+    depth: Tensor,
+    background: Tensor,
+    *,
+    unit: float,
+    frame_size: tuple[int, int],
+    style: Paint,
+) -> Tensor:
+    """Paint K sprites a frame onto a background.
+
+    With colours c, alpha a (times presence) and importance m = max(a * depth / temperature,
+    floor), each placed bilinearly with zeros (for colours: the background b) outside the sprite,
+    a pixel is b + sum_k m_k a_k (c_k - b) / (sum_k m_k + 1e-8). On a CPU a compiled kernel does
+    the work, elsewhere ``paint_reference``; values and gradients are the same.
+
+    Args:
+        sprites: logits of C colours and of the transparency, [N, K, C + 1, G, G].
+        boxes: centre and size y, x, h, w, [N, K, 4]; sides below 1e-4 count as 1e-4.
+        presence: in [0, 1], [N, K].
+        depth: in [0, 1], larger is nearer, [N, K].
+        background: colour, [C]; gets no gradient.
+        unit: pixels per unit of the boxes.
+        frame_size: H, W, pixels.
+        style: constants.
+
+    Returns:
+        [N, C, H, W], float32.
+
+    Source: supplement (rendering) and the original code, which drops the supplement's
+    exponential.
+    """
+    if sprites.device.type != "cpu":
+        return paint_reference(
+            sprites, boxes, presence, depth, background,
+            unit=unit, frame_size=frame_size, style=style,
+        )  # fmt: skip
+    images: Tensor = _Painted.apply(
+        sprites, boxes, presence, depth, background, unit, frame_size, style
+    )
+    return images
+
+
+def paint_reference(
+    sprites: Tensor,
+    boxes: Tensor,
+    presence: Tensor,
+    depth: Tensor,
+    background: Tensor,
+    *,
+    unit: float,
+    frame_size: tuple[int, int],
+    style: Paint,
+) -> Tensor:
+    """What ``paint`` computes, in plain PyTorch, for any device and tests; same arguments."""
+    N, K, _, G, _ = sprites.shape
+    H, W = frame_size
+    maps = _activated(sprites.float(), style)
+    alpha = maps[:, :, -1:] * presence[:, :, None, None, None]
+    importance = (alpha * depth[:, :, None, None, None] / style.temperature).clamp(min=style.floor)
+    colour = maps[:, :, :-1] - background[:, None, None]
+    y, x, h, w = (boxes.float() * unit).unbind(-1)
+    rows, columns = (
+        (torch.arange(n, device=boxes.device) + 0.5 - centre[..., None])
+        * 2 / side.clamp(min=unit * paint_kernel.SMALLEST_SIDE)[..., None]
+        for n, centre, side in ((H, y, h), (W, x, w))
+    )  # fmt: skip
+    grid = torch.stack(
+        torch.broadcast_tensors(columns[:, :, None, :], rows[:, :, :, None]), dim=-1
+    )
+    placed = F.grid_sample(
+        torch.cat([colour, alpha, importance], 2).flatten(0, 1), grid.flatten(0, 1),
+        align_corners=False,
+    ).view(N, K, -1, H, W)  # fmt: skip
+    colour, alpha, importance = placed[:, :, :-2], placed[:, :, -2:-1], placed[:, :, -1:]
+    weight = importance.sum(1) + float(paint_kernel.WEIGHT_EPSILON)
+    return background[:, None, None] + (importance * alpha * colour).sum(1) / weight
+
+
+def _activated(sprites: Tensor, style: Paint) -> Tensor:
+    """Colours and transparency from their logits, [N, K, C + 1, G, G]."""
+    C = sprites.shape[2] - 1
+    scale = sprites.new_tensor([style.colour_scale] * C + [style.alpha_scale])[:, None, None]
+    bias = sprites.new_tensor([0.0] * C + [style.alpha_bias])[:, None, None]
+    return torch.sigmoid((sprites * scale + bias).clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
+
+
+class _Painted(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        sprites: Tensor,
+        boxes: Tensor,
+        presence: Tensor,
+        depth: Tensor,
+        background: Tensor,
+        unit: float,
+        frame_size: tuple[int, int],
+        style: Paint,
+    ) -> Tensor:
+        N, _, n_planes, _, _ = sprites.shape
+        colours = _activated(sprites.float(), style).contiguous()
+        boxes, presence, depth, background = (
+            each.float().contiguous() for each in (boxes, presence, depth, background)
+        )
+        images = colours.new_empty(N, n_planes - 1, *frame_size)
+        weight = colours.new_empty(N, *frame_size)
+        settings = (unit, style.temperature, style.floor)
+        over_images(
+            paint_kernel.paint, N, colours.numpy(), boxes.numpy(), presence.numpy(),
+            depth.numpy(), background.numpy(), settings, images.numpy(), weight.numpy(),
+        )  # fmt: skip
+        ctx.save_for_backward(colours, boxes, presence, depth, background, images, weight)
+        ctx.settings, ctx.scales = settings, (style.colour_scale, style.alpha_scale)
+        return images
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        colours, boxes, presence, depth, background, images, weight = ctx.saved_tensors
+        gradient = gradients[0].float().contiguous()
+        scales = torch.tensor(ctx.scales)
+        results = [torch.empty_like(each) for each in (colours, boxes, presence, depth)]
+        over_images(
+            paint_kernel.paint_backward, len(images), colours.numpy(), boxes.numpy(),
+            presence.numpy(), depth.numpy(), background.numpy(), ctx.settings, scales.numpy(),
+            images.numpy(), weight.numpy(), gradient.numpy(),
+            *(each.numpy() for each in results),
+        )  # fmt: skip
+        return *results, None, None, None, None
