@@ -1,1 +1,1 @@
-"""TODO"""
+"""Learned trackers: families, what they share, their checkpoints."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Training, the same for every family of models: knows neither a model nor a metric."""

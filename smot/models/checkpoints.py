@@ -1,0 +1,261 @@
+"""Checkpoints: plain tensors and plain values in one file, written whole or not at all."""
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smot.errors import DataError, UsageError
+from smot.models.families import load_family
+from smot.models.settings import from_plain
+from smot.tracks import DataDescription
+
+FORMAT = "smot-checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a checkpoint says of where its weights come from.
+
+    Attributes:
+        family: key of `smot.models.families.FAMILIES`.
+        step: number of updates made.
+        hours: time spent training, evaluation included.
+        score: best validation score so far; None before the first evaluation.
+        score_name: what was scored ("mota", "mota+prior", "objective").
+        seed: of the training run.
+        data: what the videos were like; None if nobody said.
+        data_fingerprint: of the settings that made the videos.
+        recipe: name of the preset, for people.
+    """
+
+    family: str
+    step: int = 0
+    hours: float = 0.0
+    score: float | None = None
+    score_name: str = ""
+    seed: int = 0
+    data: DataDescription | None = None
+    data_fingerprint: str = ""
+    recipe: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Everything that a checkpoint file holds.
+
+    Attributes:
+        about: where it comes from.
+        model: the model's settings as plain values.
+        weights: state of the module by name.
+        averages: running averages of the weights; empty if there are none.
+        training: whatever else training needs to go on (settings, optimiser, early stopping),
+            tensors and plain values; empty in a file of weights only.
+    """
+
+    about: About
+    model: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    averages: Mapping[str, Tensor] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights to run: averaged where there are averages."""
+        return {**self.weights, **self.averages}
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint to a temporary file beside ``path``, sync it, and rename it.
+
+    Whenever the process dies, ``path`` holds either the old checkpoint or the new one.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    path = Path(path)
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "about": _plain(asdict(checkpoint.about)),
+        "model": _plain(checkpoint.model),
+        "weights": _plain(checkpoint.weights),
+        "averages": _plain(checkpoint.averages),
+        "training": _plain(checkpoint.training),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU. Never runs code from the file (``weights_only=True``).
+
+    Raises:
+        DataError: no such file, a truncated or foreign file, one that asks for more than tensors
+            and plain values, or one of another format version.
+    """
+    path = Path(path)
+    content = _read(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f"{path}: not a checkpoint of this package")
+    if content.get("version") != VERSION:
+        found = content.get("version")
+        raise DataError(f"{path}: checkpoint of format version {found!r}, not {VERSION}")
+    parts = {key: content.get(key) for key in ("model", "weights", "averages", "training")}
+    for key, part in parts.items():
+        if not isinstance(part, dict):
+            raise DataError(f"{path}: damaged checkpoint, its {key} are not a table")
+    _check_tensors(path, parts["weights"])
+    _check_tensors(path, parts["averages"])
+    about = from_plain(About, content.get("about", {}), what=f"{path}: description")
+    return Checkpoint(about=about, **parts)  # type: ignore[arg-type]
+
+
+def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]:
+    """The model of a checkpoint, full or weights only, ready to run.
+
+    Args:
+        path: a file that ``save_checkpoint`` or ``export_weights`` wrote.
+        device: where to put it: "cpu", "cuda", "cuda:1".
+
+    Returns:
+        The module in evaluation mode, with averaged weights where there are some, and where the
+        weights come from.
+
+    Raises:
+        DataError: see ``load_checkpoint``; weights that do not fit the stored settings.
+    """
+    checkpoint = load_checkpoint(path)
+    module = build_model(checkpoint, path)
+    load_weights(module, checkpoint.best_weights, path)
+    return module.to(device).eval(), checkpoint.about
+
+
+def build_model(checkpoint: Checkpoint, path: str | Path) -> nn.Module:
+    """A freshly initialised module of a checkpoint's family and settings.
+
+    Raises:
+        DataError: an unknown family, or settings that the family refuses.
+    """
+    try:
+        family = load_family(checkpoint.about.family)
+    except UsageError as error:
+        raise DataError(f"{path}: {error}") from None
+    config = from_plain(family.config_type, checkpoint.model, what=f"{path}: model settings")
+    return family.build(config, checkpoint.about.seed)
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Put stored weights into a module, whatever floating-point type they were stored in.
+
+    Raises:
+        DataError: a name or shape that does not fit, or a weight that is not finite.
+    """
+    own = module.state_dict()
+    for name in [*own, *weights]:
+        if name not in weights or name not in own:
+            where = "has no" if name not in weights else "has an unknown"
+            raise DataError(f"{path}: {where} weight {name!r}")
+        if own[name].shape != weights[name].shape:
+            expected, found = list(own[name].shape), list(weights[name].shape)
+            raise DataError(f"{path}: weight {name!r} must be {expected}, not {found}")
+        if not torch.isfinite(weights[name]).all():
+            raise DataError(f"{path}: weight {name!r} is not finite")
+    module.load_state_dict(dict(weights))
+
+
+def export_weights(source: str | Path, path: str | Path, *, half: bool = True) -> About:
+    """Write the weights of a checkpoint alone: what ships, a small part of the full file.
+
+    Args:
+        source: a full checkpoint.
+        path: file to write.
+        half: store in float16 (half the size; weights are restored as float32).
+
+    Returns:
+        The description that the file carries.
+
+    Raises:
+        DataError: see ``load_checkpoint``; a weight too large for float16.
+    """
+    checkpoint = load_checkpoint(source)
+    weights = checkpoint.best_weights
+    if half:
+        weights = {name: _halved(name, tensor, source) for name, tensor in weights.items()}
+    slim = replace(checkpoint, weights=weights, averages={}, training={})
+    save_checkpoint(path, slim)
+    return slim.about
+
+
+def _halved(name: str, tensor: Tensor, source: str | Path) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.to(torch.float16)
+    if not torch.isfinite(half).all():
+        raise DataError(f"{source}: weight {name!r} does not fit float16")
+    return half
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint")
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: truncated, or not a checkpoint")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise DataError(f"{path}: holds more than tensors and plain values; not loaded") from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+
+
+def _check_tensors(path: Path, part: Any) -> None:
+    for name, value in part.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise DataError(f"{path}: damaged checkpoint, weight {name!r} is not a tensor")
+
+
+def _plain(value: Any) -> Any:
+    """Tensors on the CPU and values of Python's own types, so that any reader can load them."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system lets folders be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,117 @@
+"""Settings of a training run."""
+
+from dataclasses import dataclass
+
+from smot.errors import UsageError
+
+OPTIMISERS = ("adam", "tf_rmsprop")
+SCHEDULES = ("constant", "cosine", "drops")
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained; nothing here depends on what the model is.
+
+    Attributes:
+        seed: of initial weights, videos and noise.
+        batch_size: videos per update, over all processes together.
+        objective: the model's method that is minimised.
+        only_parameters: train the parameters whose names begin so; () trains all.
+        init_from: checkpoint whose weights the run starts from; "" starts afresh.
+        optimiser: "adam" (0.9, 0.999, 1e-8) or "tf_rmsprop" (decay 0.9, momentum 0.9, 1e-10).
+        lr: learning rate.
+        warmup_steps: updates over which the learning rate rises linearly from 0; 0 is none.
+        schedule: "constant"; "cosine": constant until the share ``decay_from`` of the budget,
+            then a half cosine to ``decay_to`` of it; "drops": divided by 3 at each of ``drops``.
+        decay_from: share of the budget, in [0, 1).
+        decay_to: share of ``lr``, in [0, 1].
+        drops: shares of the budget, rising, in (0, 1).
+        clip_norm: largest norm of the whole gradient; 0 does not clip.
+        ema_decay: of the running average of the weights, which validation then uses; 0 is off.
+        curriculum: (step, frames): from that step on clips have so many frames; starts at step 0.
+        crop: side of random square crops of the clips, pixels; 0 is none.
+        precision: "float32", or "bf16" for autocast around the objective.
+        device: "cpu", "cuda", "cuda:1".
+        max_steps: budget in updates; 0 is none.
+        max_hours: budget in hours of training, evaluation included; 0 is none.
+        eval_steps: updates between evaluations.
+        patience_start: no stage ends before this step.
+        patience_steps: updates without a better score that end a stage; 0 never does.
+        n_stages: stages of early stopping; each later one starts from the best weights so far
+            with the learning rate divided by 3.
+        checkpoint_minutes: most time between two saved states.
+        log_steps: updates averaged in one line of the log.
+
+    Raises:
+        UsageError: a value outside what is said above.
+
+    Source: SILOT supplement, section E (defaults, patience, stages).
+    """
+
+    seed: int = 0
+    batch_size: int = 16
+    objective: str = "objective"
+    only_parameters: tuple[str, ...] = ()
+    init_from: str = ""
+    optimiser: str = "adam"
+    lr: float = 1e-4
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    decay_from: float = 0.2
+    decay_to: float = 0.03
+    drops: tuple[float, ...] = ()
+    clip_norm: float = 10.0
+    ema_decay: float = 0.0
+    curriculum: tuple[tuple[int, int], ...] = ((0, 8),)
+    crop: int = 0
+    precision: str = "float32"
+    device: str = "cpu"
+    max_steps: int = 0
+    max_hours: float = 0.0
+    eval_steps: int = 5000
+    patience_start: int = 0
+    patience_steps: int = 0
+    n_stages: int = 3
+    checkpoint_minutes: float = 5.0
+    log_steps: int = 50
+
+    def __post_init__(self) -> None:
+        _check_name("optimiser", self.optimiser, OPTIMISERS)
+        _check_name("schedule", self.schedule, SCHEDULES)
+        _check_name("precision", self.precision, PRECISIONS)
+        for name in ("batch_size", "eval_steps", "log_steps", "n_stages"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in (
+            "seed", "warmup_steps", "clip_norm", "crop", "max_steps", "max_hours",
+            "patience_start", "patience_steps", "decay_from", "decay_to",
+        ):  # fmt: skip
+            self._check(name, getattr(self, name) >= 0, "not negative")
+        self._check("lr", self.lr > 0, "above 0")
+        self._check("checkpoint_minutes", self.checkpoint_minutes > 0, "above 0")
+        self._check("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
+        self._check("decay_from", self.decay_from < 1, "in [0, 1)")
+        self._check("decay_to", self.decay_to <= 1, "in [0, 1]")
+        self._check("drops", all(0 < share < 1 for share in self.drops), "shares in (0, 1)")
+        self._check_curriculum()
+
+    @property
+    def n_frames(self) -> int:
+        """The length of clips at the end of the curriculum."""
+        return self.curriculum[-1][1]
+
+    def _check_curriculum(self) -> None:
+        steps = [step for step, _ in self.curriculum]
+        rising = bool(steps) and steps[0] == 0 and steps == sorted(set(steps))
+        self._check("curriculum", rising, "(step, frames) with rising steps, the first 0")
+        positive = all(frames >= 1 for _, frames in self.curriculum)
+        self._check("curriculum", positive, "clips of at least 1 frame")
+
+    def _check(self, name: str, good: bool, allowed: str) -> None:
+        if not good:
+            raise UsageError(f"train.{name} must be {allowed}, not {getattr(self, name)!r}")
+
+
+def _check_name(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"train.{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -1,0 +1,349 @@
+"""The training loop: updates, evaluations, saved states, and every way in which a run can end."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from smot.errors import DataError, UsageError
+from smot.models.checkpoints import load_checkpoint
+from smot.models.learned import Objective
+from smot.training.gradients import GradientBuffer, Signals
+from smot.training.interruption import Wish, stop_wishes
+from smot.training.prefetch import Batch, Batches, Prefetch
+from smot.training.processes import Group
+from smot.training.progress import Board, Progress, describe
+from smot.training.runs import RunFolder
+from smot.training.schedules import clip_frames, learning_rate
+from smot.training.state import Identity, TrainingState, noise_seed
+from smot.training.stopping import Verdict
+
+Score: TypeAlias = Callable[[nn.Module], Mapping[str, float]]
+"""Scores a model: what is maximised under "score", and whatever else is worth logging.
+
+It is called in every process at the same step and must return the same in all of them.
+"""
+
+LIVE_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class _Window:
+    """What has been measured since the last line of the log."""
+
+    began: float
+    n_updates: int = 0
+    n_videos: int = 0
+    loss: float = 0.0
+    norm: float = 0.0
+    terms: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, objective: Objective, signals: Signals, n_videos: int) -> None:
+        self.n_updates += 1
+        self.n_videos += n_videos
+        self.loss += signals.loss
+        self.norm += signals.norm
+        for name, value in objective.terms.items():
+            self.terms[name] = self.terms[name] + value if name in self.terms else value
+
+    def means(self) -> dict[str, float]:
+        names = list(self.terms)
+        if not names:
+            return {}
+        values = torch.stack([self.terms[name].float() for name in names]).tolist()
+        return {name: value / self.n_updates for name, value in zip(names, values, strict=True)}
+
+
+class TrainingLoop:
+    """Trains one model in one process (of perhaps several).
+
+    Args:
+        state: the model and how far it has come.
+        batches: this process's share of the batch of a step; see `smot.training.prefetch`.
+        score: validation; None trains without.
+        folder: where process 0 writes; None writes nothing.
+        identity: what the checkpoints say about the run.
+        group: the processes that share the work.
+        progress: what process 0 says.
+        board: TensorBoard's log.
+
+    Raises:
+        UsageError: the model has no objective of the name that the settings give.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        *,
+        batches: Batches,
+        score: Score | None,
+        folder: RunFolder | None,
+        identity: Identity,
+        group: Group,
+        progress: Progress,
+        board: Board,
+    ) -> None:
+        self._state = state
+        self._config = state.config
+        self._batches = batches
+        self._score = score
+        self._folder = folder if group.leads else None
+        self._identity = identity
+        self._group = group
+        self._progress = progress
+        self._board = board
+        self._objective = named_objective(state.model, state.config.objective)
+        self._device = next(state.model.parameters()).device
+        self._noise = torch.Generator(device=self._device)
+        self._buffer = GradientBuffer(state.parameters, group)
+        self._began = time.monotonic() - state.hours * 3600
+        self._saved_at = self._shown_at = time.monotonic()
+        self._window = _Window(began=time.monotonic())
+        self._last_score: float | None = state.stopping.best_score
+
+    def run(self) -> None:
+        """Train until the budget is used up or early stopping ends the run.
+
+        Raises:
+            KeyboardInterrupt: somebody asked it to stop; the state has been saved.
+            DataError: the objective or its gradient is no longer finite; the saved states are
+                left as they are.
+        """
+        self._state.model.train()
+        with stop_wishes() as wish:
+            prefetch = self._prefetch()
+            try:
+                while not self._finished():
+                    signals = self._update(prefetch.next(), wish)
+                    if signals.stop:
+                        self._save_last()
+                        raise KeyboardInterrupt
+                    if self._evaluation_due():
+                        stage = self._state.stopping.stage
+                        if not self._evaluate():
+                            break
+                        if self._state.stopping.stage != stage:
+                            prefetch.close()
+                            prefetch = self._prefetch()
+                    self._save_if_due()
+            finally:
+                prefetch.close()
+                self._progress.close()
+                self._board.close()
+        self._save_last()
+
+    def _prefetch(self) -> Prefetch:
+        stage = self._state.stopping.stage
+        return Prefetch(
+            self._batches,
+            lambda step: clip_frames(self._config, step, stage),
+            first_step=self._state.step,
+        )
+
+    def _update(self, batch: Batch, wish: Wish) -> Signals:
+        """One update of the weights."""
+        state, config = self._state, self._config
+        batch, n_videos = _on_device(batch, self._device)
+        self._noise.manual_seed(noise_seed(config, state.step, self._group.rank))
+        state.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            objective = self._objective(batch, step=state.step, generator=self._noise)
+        objective.total.backward()  # type: ignore[no-untyped-call]
+        signals = self._buffer.reduce(
+            loss=objective.total, stop=wish.made, hours=self._clock(), clip_norm=config.clip_norm
+        )
+        if not signals.norm < float("inf"):
+            raise DataError(self._diagnosis(objective))
+        rate = learning_rate(config, state.step, signals.hours, state.stopping.stage)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        state.optimiser.step()
+        state.averages.update()
+        state.step += 1
+        state.hours = signals.hours
+        self._window.add(objective, signals, n_videos * self._group.size)
+        self._report(objective, rate)
+        return signals
+
+    def _diagnosis(self, objective: Objective) -> str:
+        """One line that says at which step which part of the objective broke."""
+        faulty = [
+            name for name, value in objective.terms.items() if not bool(torch.isfinite(value))
+        ]
+        if not faulty and not bool(torch.isfinite(objective.total)):
+            faulty = ["the total, though all of its terms are finite"]
+        everywhere = [name for part in self._group.gathered(faulty) for name in part]
+        what = f"objective not finite: {', '.join(dict.fromkeys(everywhere))}"
+        if not everywhere:
+            names = self._buffer.broken()
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            what = f"gradient not finite: {', '.join(names[:3])}{more}"
+        kept = f"; the last good state is kept in {self._folder.path}" if self._folder else ""
+        return f"training broke at step {self._state.step}: {what}{kept}"
+
+    def _report(self, objective: Objective, rate: float) -> None:
+        window, state = self._window, self._state
+        now = time.monotonic()
+        if state.step % self._config.log_steps == 0:
+            terms = _averaged(self._group.gathered(window.means()))
+            record = {
+                "kind": "train",
+                "step": state.step,
+                "hours": round(state.hours, 6),
+                "frames": self._frames(),
+                "lr": rate,
+                "videos_per_second": round(window.n_videos / max(now - window.began, 1e-9), 3),
+                "gradient_norm": window.norm / window.n_updates,
+                "loss": window.loss / window.n_updates,
+                "terms": terms,
+            }
+            self._log(record, {**terms, "loss": record["loss"], "lr": rate})
+            self._board.images(objective.images, state.step)
+            self._show(window, terms, now)
+            self._window = _Window(began=now)
+        elif now - self._shown_at >= LIVE_SECONDS:
+            self._show(window, window.means(), now)
+
+    def _log(self, record: Mapping[str, object], scalars: Mapping[str, object]) -> None:
+        if self._folder is not None:
+            self._folder.log(record)
+            values = {name: value for name, value in scalars.items() if isinstance(value, float)}
+            self._board.scalars(values, self._state.step)
+
+    def _show(self, window: _Window, terms: Mapping[str, float], now: float) -> None:
+        self._shown_at = now
+        rate = window.n_videos / max(now - window.began, 1e-9)
+        line = describe(
+            step=self._state.step,
+            n_frames=self._frames(),
+            rate=rate,
+            terms=terms,
+            score=self._last_score,
+            seconds_left=self._seconds_left(rate),
+        )
+        self._progress.live(line)
+
+    def _seconds_left(self, rate: float) -> float | None:
+        config, state = self._config, self._state
+        left = []
+        if config.max_hours:
+            left.append((config.max_hours - state.hours) * 3600)
+        if config.max_steps and rate:
+            left.append((config.max_steps - state.step) * config.batch_size / rate)
+        return max(0.0, min(left)) if left else None
+
+    def _evaluation_due(self) -> bool:
+        due = self._state.step % self._config.eval_steps == 0 or self._finished()
+        return self._score is not None and due
+
+    def _evaluate(self) -> bool:
+        """Score the model and act on it; False if training is to end."""
+        state = self._state
+        began = time.monotonic()
+        state.model.eval()
+        with state.averages.in_use(), torch.no_grad():
+            assert self._score is not None
+            values = self._group.told(dict(self._score(state.model)))
+        state.model.train()
+        self._last_score = values["score"]
+        state.stopping, verdict = state.stopping.judge(self._config, state.step, values["score"])
+        took = time.monotonic() - began
+        state.hours = self._group.told(self._clock())
+        self._note_evaluation(values, verdict, took)
+        if verdict is Verdict.BEST:
+            self._save_best()
+        if verdict is Verdict.NEXT_STAGE:
+            self._next_stage()
+        self._window.began += time.monotonic() - began
+        return verdict is not Verdict.STOP
+
+    def _note_evaluation(
+        self, values: Mapping[str, float], verdict: Verdict, seconds: float
+    ) -> None:
+        state = self._state
+        record = {
+            "kind": "eval",
+            "step": state.step,
+            "hours": round(state.hours, 6),
+            "frames": self._frames(),
+            "stage": state.stopping.stage,
+            "verdict": verdict.value,
+            "seconds": round(seconds, 3),
+            **values,
+        }
+        self._log(record, {f"validation/{name}": value for name, value in values.items()})
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        best = "  (best)" if verdict is Verdict.BEST else ""
+        self._progress.notice(
+            f"step {state.step}  T={self._frames()}  {state.hours:.2f} h  {shown}{best}"
+        )
+
+    def _next_stage(self) -> None:
+        """Restart from the best weights, which process 0 has written."""
+        folder = self._group.told(None if self._folder is None else str(self._folder.best))
+        if folder is None:
+            raise UsageError("early stopping in stages needs a folder to restart from")
+        self._state.restart(load_checkpoint(folder), folder)
+        self._progress.notice(
+            f"step {self._state.step}: no better score in {self._config.patience_steps} steps; "
+            f"restarting from step {self._state.stopping.best_step} at a third of the rate"
+        )
+        self._save_last()
+
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved_at >= self._config.checkpoint_minutes * 60:
+            self._save_last()
+
+    def _save_last(self) -> None:
+        if self._folder is not None:
+            self._folder.save_last(self._state.checkpoint(self._identity))
+        self._saved_at = time.monotonic()
+
+    def _save_best(self) -> None:
+        if self._folder is not None:
+            checkpoint = self._state.checkpoint(self._identity)
+            self._folder.save_best(checkpoint)
+            self._folder.save_last(checkpoint)
+        self._saved_at = time.monotonic()
+
+    def _finished(self) -> bool:
+        config, state = self._config, self._state
+        steps_over = bool(config.max_steps) and state.step >= config.max_steps
+        return steps_over or (bool(config.max_hours) and state.hours >= config.max_hours)
+
+    def _frames(self) -> int:
+        return clip_frames(self._config, self._state.step, self._state.stopping.stage)
+
+    def _clock(self) -> float:
+        return (time.monotonic() - self._began) / 3600
+
+
+def named_objective(model: nn.Module, name: str) -> Callable[..., Objective]:
+    """The method of a model that is to be minimised.
+
+    Raises:
+        UsageError: it has no such method; says which it has.
+    """
+    method = getattr(model, name, None)
+    if "objective" in name and callable(method):
+        return method  # type: ignore[no-any-return]
+    found = [each for each in dir(type(model)) if "objective" in each and each[0] != "_"]
+    raise UsageError(
+        f"train.objective: {type(model).__name__} has no {name!r}; there are {', '.join(found)}"
+    )
+
+
+def _on_device(batch: Batch, device: torch.device) -> tuple[Batch, int]:
+    """The batch on the model's device, and its number of videos."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True), len(batch)
+    moved = {name: each.to(device, non_blocking=True) for name, each in batch.items()}
+    return moved, len(next(iter(moved.values())))
+
+
+def _averaged(parts: list[dict[str, float]]) -> dict[str, float]:
+    """Terms averaged over the processes, which see equally many videos."""
+    return {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}

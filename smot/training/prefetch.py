@@ -1,0 +1,71 @@
+"""Batches made in a background thread while the model works on the one before."""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+Batch: TypeAlias = Tensor | Mapping[str, Tensor]
+"""Frames uint8 [B, T, H, W, 3], or whatever else the objective takes, by name."""
+
+Batches: TypeAlias = Callable[[int, int], Batch]
+"""The batch of a step: (step, T) -> this process's share. Depends on its arguments alone."""
+
+
+class Prefetch:
+    """Calls ``batches`` for one step after another, a few ahead.
+
+    Args:
+        batches: what makes the batch of a step.
+        n_frames: the length of clips at a step.
+        first_step: where to begin.
+        depth: batches made ahead.
+    """
+
+    def __init__(
+        self, batches: Batches, n_frames: Callable[[int], int], *, first_step: int, depth: int = 2
+    ) -> None:
+        self._batches = batches
+        self._n_frames = n_frames
+        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(first_step,), daemon=True)
+        self._thread.start()
+
+    def next(self) -> Batch:
+        """The next step's batch; whatever went wrong while making it is raised here."""
+        item = self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """End the thread; what it made ahead is dropped."""
+        self._closing.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def _work(self, step: int) -> None:
+        while not self._closing.is_set():
+            try:
+                item: Batch | BaseException = self._batches(step, self._n_frames(step))
+            except BaseException as error:  # handed to the thread that asks for the batch
+                item = error
+            self._put(item)
+            if isinstance(item, BaseException):
+                return
+            step += 1
+
+    def _put(self, item: Batch | BaseException) -> None:
+        while not self._closing.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
