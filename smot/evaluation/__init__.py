@@ -1,1 +1,1 @@
-"""TODO"""
+"""Metrics, protocols and reports. The scores of arrays of your own: smot.evaluation.scores."""

@@ -1,0 +1,67 @@
+"""Identity measures: one assignment of predicted to true identities for a whole video.
+
+    IDTP = the most boxes that such an assignment can match,
+    IDF1 = 2 IDTP / (true boxes + predicted boxes), IDP = IDTP / predicted, IDR = IDTP / true.
+
+Source: Ristani et al., "Performance measures and a data set for multi-target, multi-camera
+tracking", 2016. py-motmetrics and TrackEval agree on it.
+"""
+
+import numpy as np
+from numba import njit
+
+from smot.arrays import FloatArray, IntArray
+from smot.evaluation.assignment import assign
+from smot.evaluation.matching import Pairing
+
+
+def identity_matches(pairing: Pairing, iou_threshold: float) -> IntArray:
+    """IDTP of every video.
+
+    Args:
+        pairing: entries of B videos of T frames.
+        iou_threshold: least IoU of boxes that may match.
+
+    Returns:
+        Boxes matched under the best assignment of identities, [B], int64.
+    """
+    truth, predicted = pairing.truth, pairing.predicted
+    return _identity_matches(
+        truth.identity,
+        truth.n_entries,
+        truth.n_identities,
+        predicted.identity,
+        predicted.n_entries,
+        predicted.n_identities,
+        pairing.iou,
+        iou_threshold,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _identity_matches(
+    truth_identity: IntArray,
+    n_truth: IntArray,
+    n_truth_identities: IntArray,
+    predicted_identity: IntArray,
+    n_predicted: IntArray,
+    n_predicted_identities: IntArray,
+    iou: FloatArray,
+    threshold: float,
+) -> IntArray:
+    B, T, _ = truth_identity.shape
+    matches = np.zeros(B, np.int64)
+    for b in range(B):
+        together = np.zeros((n_truth_identities[b], n_predicted_identities[b]))
+        for t in range(T):
+            for i in range(n_truth[b, t]):
+                for j in range(n_predicted[b, t]):
+                    if iou[b, t, i, j] >= threshold:
+                        together[truth_identity[b, t, i], predicted_identity[b, t, j]] += 1
+        if together.size == 0:
+            continue
+        column_of = assign(-together)
+        for i in range(len(column_of)):
+            if column_of[i] >= 0:
+                matches[b] += np.int64(together[i, column_of[i]])
+    return matches

@@ -1,0 +1,118 @@
+"""95% confidence intervals: the bootstrap over videos.
+
+A resample draws V videos of the V, with replacement; its counts are added up and its metrics
+computed like those of the whole. The interval runs from the 2.5th to the 97.5th percentile of the
+resamples. Videos, not frames or boxes, are drawn, because errors within a video hang together.
+
+All resamples are one matrix product: how often each resample draws each video, times the counts.
+For AP the counts are those of at most ``MOST_STEPS`` steps of confidence: exact for trackers with
+fewer different confidences, and for others the interval of a curve drawn with 256 points.
+
+Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, percentile intervals.
+"""
+
+import numpy as np
+
+from smot.arrays import FloatArray, IntArray
+from smot.evaluation.average_precision import N_LEVELS, UNUSED, mean_average_precision
+from smot.evaluation.ratios import detection_histogram, ratios
+from smot.evaluation.video_counts import SUMMED, VideoCounts
+
+PERCENTILES = (2.5, 97.5)
+MOST_STEPS = 256
+# Bounds on memory: draws held at once, and videos whose histograms are held at once.
+_MOST_DRAWS = 2**21
+_MOST_VIDEOS = 2**11
+
+
+def intervals(
+    counts: VideoCounts, *, n_resamples: int = 1000, generator: np.random.Generator
+) -> dict[str, tuple[float, float] | None]:
+    """Confidence intervals of all ratios.
+
+    Args:
+        counts: of V videos, one row each.
+        n_resamples: at least 1.
+        generator: where the draws come from.
+
+    Returns:
+        Low and high end by metric; None where the metric is not defined for the whole. Resamples
+        for which it is not defined are left out.
+    """
+    V = len(counts)
+    blocks: list[FloatArray] = [np.ones((1, V))]
+    left = n_resamples if V else 0
+    while left > 0:
+        n_drawn = min(left, max(1, _MOST_DRAWS // V))
+        blocks.append(_draws(n_drawn, V, generator))
+        left -= n_drawn
+    summed = [_sums(counts, block) for block in blocks]
+    values = ratios({name: np.concatenate([part[name] for part in summed]) for name in SUMMED})
+    values["ap"] = _average_precision(counts, blocks)
+    return {name: _interval(samples) for name, samples in values.items()}
+
+
+def _draws(n_resamples: int, V: int, generator: np.random.Generator) -> FloatArray:
+    """How often each resample draws each video, [R, V], float64."""
+    drawn = generator.integers(V, size=(n_resamples, V))
+    drawn += V * np.arange(n_resamples)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=n_resamples * V)
+    return times.reshape(n_resamples, V).astype(np.float64)
+
+
+def _sums(counts: VideoCounts, weights: FloatArray) -> dict[str, FloatArray]:
+    """Counts of each resample, [R] or [R, A]."""
+    return {name: weights @ getattr(counts, name).astype(np.float64) for name in SUMMED}
+
+
+def _average_precision(counts: VideoCounts, blocks: list[FloatArray]) -> FloatArray:
+    """AP of each resample of each block, [R]."""
+    place, n_places = _steps(counts.detection_level)
+    totals = [np.zeros((len(block), n_places, 10), np.float32) for block in blocks]
+    for start in range(0, len(counts), _MOST_VIDEOS):
+        part = counts.select(slice(start, start + _MOST_VIDEOS))
+        rows = np.arange(len(part))
+        first, last = part.detection_first, part.detection_last
+        each = detection_histogram(
+            part.detection_level, first, last, rows, len(part), place, n_places
+        )
+        for block, total in zip(blocks, totals, strict=True):
+            weights = block[:, start : start + len(part)].astype(np.float32)
+            total += (weights @ each.reshape(len(part), -1)).reshape(total.shape)
+    n_truth = counts.n_truth.astype(np.float64)
+    scores = [
+        mean_average_precision(total[..., 0], total[..., 1:], block @ n_truth)
+        for block, total in zip(blocks, totals, strict=True)
+    ]
+    return np.concatenate(scores)
+
+
+def _steps(level: IntArray) -> tuple[IntArray, int]:
+    """Cut the levels into steps, most confident first, finest where the curve begins.
+
+    Half of the cuts are equally far apart in the number of detections before them, half in its
+    logarithm: the few most confident detections decide the precision at recall 0.
+
+    Returns:
+        The step of every level, and how many steps there are.
+    """
+    n_at_level = np.bincount(level[level != UNUSED].ravel(), minlength=N_LEVELS + 1)[::-1]
+    begins = n_at_level > 0
+    if begins.sum() > MOST_STEPS:
+        n_before, half = np.cumsum(n_at_level) - n_at_level, MOST_STEPS // 2
+        n = n_at_level.sum()
+        even = n_before * half // n
+        growing = np.floor(np.log1p(n_before) / np.log1p(n) * half)
+        cell = (even + growing)[begins]
+        begins[begins] = np.diff(cell, prepend=-1) > 0
+    step = np.maximum(np.cumsum(begins) - 1, 0)
+    return step[::-1].copy(), int(step.max(initial=0)) + 1
+
+
+def _interval(samples: FloatArray) -> tuple[float, float] | None:
+    whole, resampled = samples[0], samples[1:]
+    defined = resampled[~np.isnan(resampled)]
+    if np.isnan(whole) or not len(defined):
+        return None
+    low, high = np.percentile(defined, PERCENTILES)
+    return float(low), float(high)

@@ -1,0 +1,178 @@
+"""Who could be matched with whom: the settings, and ground truth and predictions side by side.
+
+Every metric starts from the same thing, the IoU of each true box with each predicted box of its
+frame. ``pair_up`` computes it once, with entries sorted by identity and identities numbered from
+0, so that no metric depends on the slots in which a tracker happens to put its boxes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numba import njit
+
+from smot.arrays import BoolArray, FloatArray, IntArray
+from smot.errors import DataError, UsageError
+from smot.tracks import Tracks
+
+Convention: TypeAlias = Literal["py-motmetrics", "trackeval"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchSettings:
+    """What counts as a prediction and as a match.
+
+    Attributes:
+        iou_threshold: a match needs at least this IoU; above 0, at most 1.
+        confidence: a prediction counts if its confidence exceeds this; in [0, 1). Average
+            precision alone takes all predictions with a confidence above 0.
+        convention: whose CLEAR-MOT matching: "py-motmetrics" (the paper's) or "trackeval".
+
+    Raises:
+        UsageError: a value outside its range.
+
+    Source: benchmark.md section 4; docs/definitions.md shows where the conventions differ.
+    """
+
+    iou_threshold: float = 0.5
+    confidence: float = 0.5
+    convention: Convention = "py-motmetrics"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.iou_threshold <= 1:
+            raise UsageError(f"iou_threshold must be in (0, 1], not {self.iou_threshold}")
+        if not 0 <= self.confidence < 1:
+            raise UsageError(f"confidence must be in [0, 1), not {self.confidence}")
+        if self.convention not in get_args(Convention):
+            allowed = " or ".join(get_args(Convention))
+            raise UsageError(f"convention must be {allowed}, not {self.convention!r}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """The entries of one side (truth or predictions), packed to the front of each frame.
+
+    Attributes:
+        n_entries: entries in a frame, [B, T], int64.
+        identity: identities numbered from 0 within the video, ascending in each frame,
+            [B, T, N], int32; -1 beyond ``n_entries``.
+        entry: where the entry stood in the Tracks, [B, T, N], int32; -1 beyond ``n_entries``.
+        n_identities: different identities in a video, [B], int64.
+    """
+
+    n_entries: IntArray
+    identity: IntArray
+    entry: IntArray
+    n_identities: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairing:
+    """Truth and predictions of the same frames.
+
+    Attributes:
+        truth: N places a frame.
+        predicted: M places a frame.
+        iou: IoU of every true with every predicted box, [B, T, N, M], float64; 0 beyond the
+            entries of the frame.
+    """
+
+    truth: Side
+    predicted: Side
+    iou: FloatArray
+
+
+def check_alike(truth: Tracks, predicted: Tracks) -> None:
+    """Refuse truth and predictions of different numbers of videos or frames.
+
+    Raises:
+        DataError: they differ.
+    """
+    if truth.shape[:2] != predicted.shape[:2]:
+        (B, T, _), (b, t, _) = truth.shape, predicted.shape
+        raise DataError(
+            f"predictions are {b} videos of {t} frames, but the truth is {B} videos of {T} frames"
+        )
+
+
+def pair_up(truth: Tracks, predicted: Tracks, confidence: float) -> Pairing:
+    """Put truth and predictions side by side.
+
+    Args:
+        truth: [B, T, K].
+        predicted: [B, T, K'], of which entries with a confidence above ``confidence`` count.
+        confidence: in [0, 1).
+
+    Returns:
+        Packed entries and their IoU.
+    """
+    left = _side(truth.ids, truth.present)
+    right = _side(predicted.ids, predicted.present & (predicted.confidence > confidence))
+    iou = _overlaps(
+        truth.boxes, left.entry, left.n_entries, predicted.boxes, right.entry, right.n_entries
+    )
+    return Pairing(truth=left, predicted=right, iou=iou)
+
+
+def _side(ids: IntArray, keep: BoolArray) -> Side:
+    n_entries = keep.sum(-1)
+    width = int(n_entries.max(initial=0))
+    identity, entry, n_identities = _pack(ids, keep, width)
+    return Side(n_entries=n_entries, identity=identity, entry=entry, n_identities=n_identities)
+
+
+@njit(cache=True, nogil=True)
+def _pack(ids: IntArray, keep: BoolArray, width: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Sort the kept entries of each frame by identity and number identities from 0."""
+    B, T, K = ids.shape
+    identity = np.full((B, T, width), -1, np.int32)
+    entry = np.full((B, T, width), -1, np.int32)
+    n_identities = np.zeros(B, np.int64)
+    for b in range(B):
+        known = np.unique(ids[b].ravel()[keep[b].ravel()])
+        n_identities[b] = len(known)
+        for t in range(T):
+            n = 0
+            for k in range(K):
+                if not keep[b, t, k]:
+                    continue
+                place = n
+                while place > 0 and ids[b, t, entry[b, t, place - 1]] > ids[b, t, k]:
+                    entry[b, t, place] = entry[b, t, place - 1]
+                    place -= 1
+                entry[b, t, place] = k
+                n += 1
+            for place in range(n):
+                identity[b, t, place] = np.searchsorted(known, ids[b, t, entry[b, t, place]])
+    return identity, entry, n_identities
+
+
+@njit(cache=True, nogil=True)
+def _overlaps(
+    truth_boxes: FloatArray,
+    truth_entry: IntArray,
+    n_truth: IntArray,
+    predicted_boxes: FloatArray,
+    predicted_entry: IntArray,
+    n_predicted: IntArray,
+) -> FloatArray:
+    """IoU of packed entries, by the formula (and rounding) of ``smot.boxes.iou``."""
+    B, T, N = truth_entry.shape
+    M = predicted_entry.shape[2]
+    iou = np.zeros((B, T, N, M))
+    for b in range(B):
+        for t in range(T):
+            for i in range(n_truth[b, t]):
+                true = truth_boxes[b, t, truth_entry[b, t, i]].astype(np.float64)
+                area = (true[2] - true[0]) * (true[3] - true[1])
+                for j in range(n_predicted[b, t]):
+                    box = predicted_boxes[b, t, predicted_entry[b, t, j]]
+                    x0, y0 = np.float64(box[0]), np.float64(box[1])
+                    x1, y1 = np.float64(box[2]), np.float64(box[3])
+                    width = min(true[2], x1) - max(true[0], x0)
+                    height = min(true[3], y1) - max(true[1], y0)
+                    shared = max(width, 0.0) * max(height, 0.0)
+                    if shared > 0:
+                        union = area + (x1 - x0) * (y1 - y0) - shared
+                        iou[b, t, i, j] = shared / union
+    return iou
