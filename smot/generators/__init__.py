@@ -1,1 +1,19 @@
-"""TODO"""
+"""Scattered MNIST and Scattered Shapes: settings, digits, and videos from them."""
+
+from smot.generators.digits import DigitSource, load_digits
+from smot.generators.rendering import render
+from smot.generators.settings import CANONICAL, MnistSettings, Settings, ShapesSettings
+from smot.generators.stream import VideoStream
+from smot.generators.synthesis import generate
+
+__all__ = [
+    "CANONICAL",
+    "DigitSource",
+    "MnistSettings",
+    "Settings",
+    "ShapesSettings",
+    "VideoStream",
+    "generate",
+    "load_digits",
+    "render",
+]

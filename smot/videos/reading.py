@@ -1,0 +1,163 @@
+"""Read files of videos: slices of groups, through a handle that may cross processes."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from smot.errors import DataError, UsageError
+from smot.tracks import DataDescription
+from smot.videos.content import Videos
+from smot.videos.guards import check_content, check_file
+from smot.videos.schema import FIELDS, Metadata
+
+
+class VideoFile:
+    """A file of videos, open for reading.
+
+    The HDF5 handle is opened when it is first needed in a process and is never shared between
+    processes: an instance can be pickled, and can be used after a fork.
+
+    Attributes:
+        path: the file.
+        groups: number of videos of each group that the file holds.
+        description: what trackers may know of the data.
+        metadata: what the file says of itself.
+
+    Raises:
+        DataError: the file is not a whole and consistent file of videos of this format version;
+            says what is wrong and where.
+    """
+
+    path: Path
+    groups: Mapping[str, int]
+    description: DataDescription
+    metadata: Metadata
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._handle: h5py.File | None = None
+        self._owner = 0
+        with opened(self.path) as file:
+            self.metadata, self.description, self.groups = check_file(file, self.path)
+
+    def read(self, group: str, start: int, stop: int) -> Videos:
+        """Videos [start, stop) of a group; the content is checked.
+
+        Raises:
+            UsageError: no such group, or a range outside of it.
+            DataError: the stored videos are damaged or inconsistent; names the first such video.
+        """
+        arrays = {field.name: self.read_field(group, field.name, start, stop) for field in FIELDS}
+        videos = Videos(**arrays)
+        check_content(videos, f"{self.path}: {group}", start)
+        return videos
+
+    def read_field(self, group: str, name: str, start: int, stop: int) -> np.ndarray:
+        """One array of videos [start, stop) of a group, unchecked, [stop - start, ...].
+
+        Args:
+            group: "train", "val", "test/NN".
+            name: an array of the layout, such as "boxes", or "digest".
+            start: first video.
+            stop: one past the last video.
+
+        Raises:
+            UsageError: no such group, or a range outside of it.
+            DataError: the stored array is damaged.
+        """
+        self.check_range(group, start, stop)
+        try:
+            array: np.ndarray = self._file[f"{group}/{name}"][start:stop]
+        except OSError as error:
+            damaged = self._first_damaged(group, name, start, stop)
+            raise DataError(
+                f"{self.path}: {group}, video {damaged}: {name} is damaged (checksum or "
+                "compressed data wrong)"
+            ) from error
+        return array
+
+    def check_range(self, group: str, start: int, stop: int) -> None:
+        """Whether videos [start, stop) of a group exist.
+
+        Raises:
+            UsageError: they do not.
+        """
+        if group not in self.groups:
+            raise UsageError(
+                f"{self.path} has no group {group!r}; it has: {', '.join(self.groups)}"
+            )
+        if not 0 <= start <= stop <= self.groups[group]:
+            raise UsageError(
+                f"{self.path}: {group} has videos 0 to {self.groups[group] - 1}, "
+                f"not {start} to {stop - 1}"
+            )
+
+    def close(self) -> None:
+        """Close this process's handle; the next read opens it again."""
+        if self._handle is not None and self._owner == os.getpid():
+            self._handle.close()
+        self._handle = None
+
+    @property
+    def _file(self) -> h5py.File:
+        if self._handle is None or self._owner != os.getpid():
+            handle = opened(self.path)
+            found, _, _ = check_file(handle, self.path)
+            if found.content_fingerprint != self.metadata.content_fingerprint:
+                handle.close()
+                raise DataError(f"{self.path} is not the file that it was when it was opened")
+            self._handle, self._owner = handle, os.getpid()
+        return self._handle
+
+    def _first_damaged(self, group: str, name: str, start: int, stop: int) -> int:
+        stored = self._file[f"{group}/{name}"]
+        for index in range(start, stop):
+            try:
+                stored[index]
+            except OSError:
+                return index
+        return start
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handle": None, "_owner": 0}
+
+
+def open_videos(path: Path | str) -> VideoFile:
+    """Open a file of videos; see `VideoFile`."""
+    return VideoFile(path)
+
+
+def opened(path: Path) -> h5py.File:
+    """The HDF5 file behind a path, for reading and without locks (the file is finished).
+
+    Raises:
+        DataError: there is no such file, or it is not HDF5, or it is cut off.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise DataError(f"{path} is not a whole HDF5 file: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno:
+        return os.strerror(error.errno)
+    return str(error).splitlines()[0]

@@ -1,0 +1,213 @@
+"""Write files of videos: made and compressed in threads, whole or not at all."""
+
+import contextlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from smot.arrays import UInt8Array
+from smot.errors import DataError, UsageError
+from smot.videos.content import Videos
+from smot.videos.encoding import COMPRESSION_LEVEL, encode
+from smot.videos.fingerprints import content_fingerprint, digests, settings_fingerprint
+from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, UNIT, Field, Origin, Shard
+
+Produce = Callable[[str, int, int], Videos]
+Report = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unit:
+    """Videos start .. stop of a group, ready to be written at ``place`` of the file's group."""
+
+    group: str
+    place: int
+    n_videos: int
+    chunks: list[tuple[Field, int, bytes]]
+    digests: UInt8Array
+
+
+def write_videos(
+    path: Path,
+    origin: Origin,
+    groups: Mapping[str, int],
+    produce: Produce,
+    *,
+    workers: int,
+    shard: Shard = Shard(),  # noqa: B008 - frozen
+    force: bool = False,
+    report: Report = lambda n_videos: None,  # noqa: ARG005
+) -> str:
+    """Write a data set, or one shard of it, under a temporary name and rename it when whole.
+
+    Args:
+        path: the file to make; its folder is made too.
+        origin: where the videos come from.
+        groups: number of videos of each group of the whole data set.
+        produce: makes videos [start, stop) of a group; called from several threads at once, and
+            with start = stop to learn the shapes. It should release the GIL.
+        workers: threads that make and compress videos.
+        shard: the part to write.
+        force: whether to replace an existing file.
+        report: called with the number of videos written since the last call.
+
+    Returns:
+        The content fingerprint.
+
+    Raises:
+        UsageError: the file exists and ``force`` is not set, or ``workers`` is not positive.
+        DataError: the disk is full, or the file cannot be written for another reason.
+    """
+    if workers < 1:
+        raise UsageError(f"workers must be at least 1, not {workers}")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: choose another name with --out, or replace it (--force)")
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fingerprint = _write_file(temporary, origin, groups, produce, workers, shard, report)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        raise DataError(f"{path} cannot be written: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return fingerprint
+
+
+def _write_file(
+    path: Path,
+    origin: Origin,
+    groups: Mapping[str, int],
+    produce: Produce,
+    workers: int,
+    shard: Shard,
+    report: Report,
+) -> str:
+    spans = {name: shard.span(groups[name]) for name in sorted(groups)}
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        found: dict[str, UInt8Array] = {}
+        for name, (start, stop) in spans.items():
+            _create_group(file, name, stop - start, produce(name, start, start))
+            found[name] = np.zeros((stop - start, 32), np.uint8)
+        for unit in _units(spans, produce, workers):
+            _write_unit(file, unit)
+            found[unit.group][unit.place : unit.place + unit.n_videos] = unit.digests
+            report(unit.n_videos)
+        for name, group_digests in found.items():
+            file[name][DIGEST.name][...] = group_digests
+        fingerprint = content_fingerprint(found)
+        _write_attributes(file, origin, groups, shard, fingerprint)
+    _sync(path)
+    return fingerprint
+
+
+def _create_group(file: h5py.File, name: str, n_videos: int, sample: Videos) -> None:
+    group = file.create_group(name)
+    _, T, H, W, _ = sample.frames.shape
+    axes = {"N": n_videos, "T": T, "H": H, "W": W, "K": sample.present.shape[2]}
+    for field in (*FIELDS, DIGEST):
+        shape = field.shape(axes)
+        group.create_dataset(
+            field.name,
+            shape=shape,
+            dtype=field.dtype,
+            chunks=(field.chunk, *shape[1:]),
+            maxshape=(max(n_videos, field.chunk), *shape[1:]),
+            compression=COMPRESSION_LEVEL,
+            fletcher32=True,
+        )
+
+
+def _units(
+    spans: Mapping[str, tuple[int, int]], produce: Produce, workers: int
+) -> Iterator[_Unit]:
+    """Units in order, made ahead by a few so that memory stays bounded."""
+    jobs = (
+        (name, first, start, min(start + UNIT, stop))
+        for name, (first, stop) in spans.items()
+        for start in range(first, stop, UNIT)
+    )
+    waiting: deque[Future[_Unit]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="smot-writer") as pool:
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(_make_unit, produce, *job))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _make_unit(produce: Produce, group: str, first: int, start: int, stop: int) -> _Unit:
+    videos = produce(group, start, stop)
+    place = start - first
+    chunks = [
+        (field, place + offset, chunk)
+        for field in FIELDS
+        for offset, chunk in encode(field, getattr(videos, field.name))
+    ]
+    return _Unit(
+        group=group, place=place, n_videos=stop - start, chunks=chunks, digests=digests(videos)
+    )
+
+
+def _write_unit(file: h5py.File, unit: _Unit) -> None:
+    group = file[unit.group]
+    handles = {field.name: group[field.name].id for field in FIELDS}
+    for field, place, chunk in unit.chunks:
+        offset = (place,) + (0,) * (len(field.axes.split()) - 1)
+        handles[field.name].write_direct_chunk(offset, chunk)
+
+
+def _write_attributes(
+    file: h5py.File, origin: Origin, groups: Mapping[str, int], shard: Shard, fingerprint: str
+) -> None:
+    plain: dict[str, Any] = {
+        "format": "smot videos",
+        "format_version": FORMAT_VERSION,
+        "name": origin.name,
+        "seed": origin.seed,
+        "settings": json.dumps(dict(origin.settings), sort_keys=True),
+        "description": json.dumps(asdict(origin.description), sort_keys=True),
+        "digit_source": origin.description.digit_source,
+        "digit_fingerprint": origin.digit_fingerprint,
+        "versions": json.dumps(library_versions(), sort_keys=True),
+        "shard": json.dumps([shard.index, shard.total]),
+        "totals": json.dumps(dict(groups), sort_keys=True),
+        "settings_fingerprint": settings_fingerprint(origin),
+        "content_fingerprint": fingerprint,
+    }
+    for key, value in plain.items():
+        file.attrs[key] = value
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of smot and of the libraries that decide what a file looks like."""
+    found = {"hdf5": h5py.version.hdf5_version}
+    for name in ("smot", "numpy", "numba", "h5py"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
