@@ -30,7 +30,6 @@ class TrainConfig:
         clip_norm: largest norm of the whole gradient; 0 does not clip.
         ema_decay: of the running average of the weights, which validation then uses; 0 is off.
         curriculum: (step, frames): from that step on clips have so many frames; starts at step 0.
-        crop: side of random square crops of the clips, pixels; 0 is none.
         precision: "float32", or "bf16" for autocast around the objective.
         device: "cpu", "cuda", "cuda:1".
         max_steps: budget in updates; 0 is none.
@@ -64,7 +63,6 @@ class TrainConfig:
     clip_norm: float = 10.0
     ema_decay: float = 0.0
     curriculum: tuple[tuple[int, int], ...] = ((0, 8),)
-    crop: int = 0
     precision: str = "float32"
     device: str = "cpu"
     max_steps: int = 0
@@ -83,7 +81,7 @@ class TrainConfig:
         for name in ("batch_size", "eval_steps", "log_steps", "n_stages"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in (
-            "seed", "warmup_steps", "clip_norm", "crop", "max_steps", "max_hours",
+            "seed", "warmup_steps", "clip_norm", "max_steps", "max_hours",
             "patience_start", "patience_steps", "decay_from", "decay_to",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "not negative")

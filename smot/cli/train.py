@@ -1,0 +1,119 @@
+"""``smot train``: train a learned tracker, and take weights out of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smot.models.families import FAMILIES
+
+
+class TrainGroup(click.Group):
+    """A command for each family of models, then the commands that work on runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Families first."""
+        return [*FAMILIES, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a family is the same for all of them."""
+        if cmd_name in FAMILIES:
+            return _family_command(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=TrainGroup)
+def train() -> None:
+    r"""Train a learned tracker, or export the weights of a run.
+
+    \b
+    smot train silot --dataset mnist-6 --preset fast --out runs/a --hours 3
+    smot train silot --data data/scattered-mnist-12.h5 --out runs/b
+    smot train silot --out runs/a --resume
+    smot train export runs/a --out weights.pt
+    """
+
+
+@train.command()
+@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
+@click.option("--float32", is_flag=True, help="Keep full precision instead of float16.")
+def export(run: Path, out: Path, float32: bool) -> None:
+    """Write the weights alone of RUN (a folder, whose best state is taken, or a checkpoint)."""
+    from smot.models.checkpoints import export_weights
+
+    source = run / "best.pt" if run.is_dir() else run
+    about = export_weights(source, out, half=not float32)
+    score = "not scored" if about.score is None else f"{about.score_name} {about.score:.3f}"
+    size = out.stat().st_size / 2**20
+    click.echo(f"{out}: {about.family}, step {about.step}, {score}, {size:.1f} MiB")
+
+
+def _family_command(family: str) -> click.Command:
+    def run(**options: Any) -> None:
+        _run(family, **options)
+
+    command: Callable[..., Any] = run
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    text = f"Train {family.upper()}; --resume goes on with the settings of the run in --out."
+    made = click.command(name=family, help=text)(command)
+    assert isinstance(made, click.Command)
+    return made
+
+
+_OPTIONS = (
+    click.option("--out", required=True, type=click.Path(), help="The run's folder."),
+    click.option(
+        "--data", type=click.Path(), help="File of videos; without it they are made endlessly."
+    ),
+    click.option("--dataset", help="Which videos to make: mnist-6, mnist-12, shapes-48, ..."),
+    click.option("--preset", help="Where the settings begin, such as paper or fast."),
+    click.option("--resume", is_flag=True, help="Go on from the newest state in --out."),
+    click.option("--force", is_flag=True, help="Start over in a folder that holds a run."),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a setting: train.lr=1e-3, model.n_slots=8, validation.score=objective.",
+    ),
+    click.option("--hours", type=click.FloatRange(min=0), help="Budget; 0 is none."),
+    click.option("--steps", type=click.IntRange(min=0), help="Budget in updates; 0 is none."),
+    click.option("--seed", type=click.IntRange(min=0), help="Of weights, videos and noise."),
+    click.option("--device", help="cpu, cuda or cuda:N."),
+    click.option("--processes", type=click.IntRange(min=1), help="Processes to train in."),
+    click.option("--digits", help="mnist, mnist-5k or auto."),
+    click.option("--mnist-root", envvar="SMOT_MNIST_ROOT", help="Folder of the full MNIST."),
+    click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log too."),
+    click.option("--quiet", is_flag=True, help="No progress."),
+)
+
+
+def _run(
+    family: str,
+    *,
+    out: str,
+    resume: bool,
+    force: bool,
+    processes: int | None,
+    tensorboard: bool,
+    quiet: bool,
+    **choices: Any,
+) -> None:
+    from smot.experiments.launch import launch, usual_processes
+    from smot.experiments.requests import Request, resolve
+    from smot.experiments.runs import RunOptions
+
+    plan, resuming, notices = resolve(Request(family=family, out=out, resume=resume, **choices))
+    for notice in notices if not quiet else ():
+        click.echo(notice, err=True)
+    options = RunOptions(
+        out=out, resume=resuming, force=force, quiet=quiet, tensorboard=tensorboard
+    )
+    outcome = launch(plan, options, processes or usual_processes(plan))
+    score = "not scored"
+    if outcome.score is not None:
+        score = f"{plan.validation.score} {outcome.score:.3f} at step {outcome.best_step}"
+    click.echo(f"{outcome.folder}: {outcome.step} steps, {outcome.hours:.2f} h, best {score}")

@@ -1,0 +1,214 @@
+"""Where training and validation videos come from: a file, or made as they are needed."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smot.arrays import IntArray, UInt8Array
+from smot.errors import UsageError
+from smot.generators.settings import CANONICAL, MnistSettings, Settings
+from smot.tracks import DataDescription
+from smot.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from smot.training.processes import Group
+    from smot.videos import VideoFile, Videos
+
+DATASETS: dict[str, Settings] = {
+    "mnist-6": CANONICAL["scattered-mnist-6"],
+    "mnist-12": CANONICAL["scattered-mnist-12"],
+    "shapes-48": CANONICAL["scattered-shapes-48"],
+    "shapes-96-crops": CANONICAL["scattered-shapes-96"],
+    "mnist-original": MnistSettings(
+        frame_size=(50, 50), n_frames=10, min_objects=0, max_objects=2, object_size=28
+    ),
+}
+"""What can be trained on by name. "mnist-original" is the task of the SQAIR paper."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which videos a run sees.
+
+    Attributes:
+        dataset: key of ``DATASETS``: what to make, and which preset fits.
+        file: videos to read; "" makes them as they are needed, without end.
+        digits: "auto", "mnist" or "mnist-5k"; for videos that are made.
+        mnist_root: folder of the full MNIST; "" is the default one.
+        seed: of the videos that are made.
+    """
+
+    dataset: str
+    file: str = ""
+    digits: str = "auto"
+    mnist_root: str = ""
+    seed: int = 0
+
+
+Frames: TypeAlias = Callable[[IntArray, int], UInt8Array]
+"""Training videos by place in an endless sequence, and T: frames [B, T, H, W, 3]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An opened source of videos.
+
+    Attributes:
+        frames: training videos.
+        validation: validation videos [start, stop) with their truth.
+        n_validation: how many of these there are.
+        description: what trackers may know of them.
+        fingerprint: of the settings and digits that made them.
+    """
+
+    frames: Frames
+    validation: "Callable[[int, int], Videos]"
+    n_validation: int
+    description: DataDescription
+    fingerprint: str
+
+
+def open_source(config: DataConfig, seed: int) -> Source:
+    """The videos that the settings name.
+
+    Args:
+        config: which.
+        seed: of the order in which a file's videos are taken.
+
+    Raises:
+        UsageError: no such data set, or a file without training videos.
+        DataError: the file cannot be used.
+    """
+    if config.file:
+        return _file_source(config.file, seed)
+    if config.dataset not in DATASETS:
+        raise UsageError(f"no data set {config.dataset!r}: there are {', '.join(DATASETS)}")
+    return _endless_source(config)
+
+
+def dataset_of(path: str) -> str:
+    """The key of ``DATASETS`` that comes nearest to a file.
+
+    Raises:
+        UsageError: none has its kind and frame size; ``--dataset`` then has to say.
+    """
+    from smot.videos import open_videos
+
+    with open_videos(path) as file:
+        found = file.description
+    alike = [
+        (abs(settings.max_objects - found.max_objects), name)
+        for name, settings in DATASETS.items()
+        if settings.dataset == found.dataset and settings.frame_size == found.frame_size
+    ]
+    if not alike:
+        size = "x".join(map(str, found.frame_size))
+        raise UsageError(
+            f"{path}: no preset for {found.dataset} of {size} pixels; name one with --dataset"
+        )
+    return min(alike)[1]
+
+
+def training_batches(source: Source, config: TrainConfig, group: "Group") -> Any:
+    """Batches for `smot.training`: which videos follows from (step, process) alone.
+
+    Args:
+        source: the videos.
+        config: the size of a batch.
+        group: the processes that divide each batch.
+
+    Raises:
+        UsageError: the batch cannot be divided evenly.
+    """
+    if config.batch_size % group.size:
+        raise UsageError(
+            f"train.batch_size must be a multiple of the {group.size} processes, "
+            f"not {config.batch_size}"
+        )
+    share = config.batch_size // group.size
+
+    def batches(step: int, n_frames: int) -> Tensor:
+        first = step * config.batch_size + group.rank * share
+        frames = source.frames(np.arange(first, first + share), n_frames)
+        return torch.from_numpy(np.ascontiguousarray(frames))
+
+    return batches
+
+
+def _file_source(path: str, seed: int) -> Source:
+    from smot.videos import open_videos
+
+    file = open_videos(path)
+    n_videos = file.groups.get("train", 0)
+    n_validation = file.groups.get("val", 0)
+    if not n_videos or not n_validation:
+        held = ", ".join(f"{name} ({n})" for name, n in file.groups.items())
+        raise UsageError(f"{path}: training needs groups train and val; it holds {held}")
+    return Source(
+        frames=_Epochs(file, n_videos, seed),
+        validation=lambda start, stop: file.read("val", start, stop),
+        n_validation=n_validation,
+        description=file.description,
+        fingerprint=file.metadata.settings_fingerprint,
+    )
+
+
+class _Epochs:
+    """A file's training videos over and over, each time in another order."""
+
+    def __init__(self, file: "VideoFile", n_videos: int, seed: int) -> None:
+        self._file = file
+        self._n_videos = n_videos
+        self._seed = seed
+        self._orders: dict[int, IntArray] = {}
+
+    def __call__(self, places: IntArray, n_frames: int) -> UInt8Array:
+        chosen = [self._order(place // self._n_videos)[place % self._n_videos] for place in places]
+        rows = [self._file.read_field("train", "frames", i, i + 1)[:, :n_frames] for i in chosen]
+        return np.concatenate(rows)
+
+    def _order(self, epoch: int) -> IntArray:
+        if epoch not in self._orders:
+            generator = np.random.default_rng((self._seed, epoch))
+            self._orders = {epoch: generator.permutation(self._n_videos), **self._latest()}
+        return self._orders[epoch]
+
+    def _latest(self) -> dict[int, IntArray]:
+        """The epoch before the one that begins: a batch may reach across the two."""
+        return dict(list(self._orders.items())[:1])
+
+
+def _endless_source(config: DataConfig) -> Source:
+    from smot.generators import load_digits, render
+    from smot.generators.stream import FIRST_VIDEO
+    from smot.generators.synthesis import origin
+    from smot.videos.fingerprints import settings_fingerprint
+
+    settings = DATASETS[config.dataset]
+    digits = None
+    if isinstance(settings, MnistSettings):
+        digits = load_digits(config.digits, config.mnist_root or None)
+
+    def videos(split: str, places: IntArray, n_frames: int) -> "Videos":
+        clips = replace(settings, n_frames=n_frames)
+        return render(clips, digits, seed=config.seed, split=split, indices=places)
+
+    made_from = origin(settings, digits, config.seed)
+    return Source(
+        frames=lambda places, n_frames: videos("train", FIRST_VIDEO + places, n_frames).frames,
+        validation=lambda start, stop: videos("val", np.arange(start, stop), settings.n_frames),
+        n_validation=2**31,
+        description=made_from.description,
+        fingerprint=settings_fingerprint(made_from),
+    )
+
+
+def plain_data(config: DataConfig) -> dict[str, Any]:
+    """The settings as plain values, a file's path made absolute."""
+    file = str(Path(config.file).resolve()) if config.file else ""
+    return {**asdict(config), "file": file}

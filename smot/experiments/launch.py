@@ -1,0 +1,120 @@
+"""Start a run in as many processes as asked for."""
+
+import multiprocessing
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+
+from smot.errors import SmotError, UsageError
+from smot.experiments.plans import Plan
+from smot.experiments.runs import Outcome, RunOptions, carry_out
+from smot.training.processes import joined_group
+
+
+def launch(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
+    """Train in ``n_processes`` processes of this machine, or as ``torchrun`` has arranged.
+
+    On a CPU the processes divide the cores among them, one thread for each core. The first is
+    the calling process itself, which speaks and writes.
+
+    Args:
+        plan: what to do.
+        options: where, and whether to go on.
+        n_processes: at least 1; ignored under torchrun.
+
+    Raises:
+        UsageError, DataError, KeyboardInterrupt: as `smot.experiments.runs.carry_out`.
+    """
+    if n_processes < 1:
+        raise UsageError(f"--processes must be at least 1, not {n_processes}")
+    if "WORLD_SIZE" in os.environ or n_processes == 1:
+        return _take_part(plan, options)
+    if plan.train.batch_size % n_processes:
+        raise UsageError(
+            f"train.batch_size must be a multiple of the {n_processes} processes, "
+            f"not {plan.train.batch_size}"
+        )
+    shared = _rendezvous(n_processes)
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_other, args=(plan, options, shared, rank), daemon=True)
+        for rank in range(1, n_processes)
+    ]
+    for process in others:
+        process.start()
+    try:
+        with _environment({**shared, "RANK": "0", "LOCAL_RANK": "0"}):
+            _divide_cores(n_processes)
+            return _take_part(plan, options)
+    finally:
+        for process in others:
+            process.join(timeout=10)
+            process.terminate()
+
+
+def usual_processes(plan: Plan) -> int:
+    """How many processes to train in if nobody says: on a CPU two, where there are two cores.
+
+    Source: ours, measured (docs/training.md): the operations of these models are too small for
+    two threads, while two processes with half of the batch each use both cores.
+    """
+    on_cpu = plan.train.device == "cpu"
+    return 2 if on_cpu and _n_cores() >= 2 and plan.train.batch_size % 2 == 0 else 1
+
+
+def _take_part(plan: Plan, options: RunOptions) -> Outcome:
+    with joined_group(plan.train.device) as group:
+        return carry_out(plan, options, group)
+
+
+def _other(plan: Plan, options: RunOptions, shared: dict[str, str], rank: int) -> None:
+    """One of the further processes: silent, and deaf to Ctrl-C, which the first one handles."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+    _divide_cores(int(shared["WORLD_SIZE"]))
+    # what stops the run is told by the first process, and its end cuts the connection
+    with suppress(SmotError, KeyboardInterrupt, RuntimeError):
+        _take_part(plan, options)
+        return
+    sys.exit(1)
+
+
+def _divide_cores(n_processes: int) -> None:
+    torch.set_num_threads(max(1, _n_cores() // n_processes))
+
+
+def _n_cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _rendezvous(n_processes: int) -> dict[str, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(n_processes),
+    }
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,116 @@
+"""What was asked for on the command line, made into a plan."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from smot.errors import UsageError
+from smot.experiments.data import DataConfig, dataset_of
+from smot.experiments.plans import Plan, preset_plan
+from smot.experiments.runs import check_budget, resumable_plan
+
+USUAL_PRESET = {"silot": "fast", "sqair": "cpu"}
+USUAL_DATASET = "mnist-6"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of ``smot train``; None and "" where nothing was said.
+
+    Attributes:
+        family: what to train.
+        out: the run's folder.
+        resume: go on with the run in the folder, if there is one.
+        data: file of videos.
+        dataset: which videos to make.
+        preset: where the settings begin.
+        assignments: changes to single settings.
+        hours: budget.
+        steps: budget.
+        seed: of weights, videos and noise.
+        device: where to train.
+        digits: which digits to make videos from.
+        mnist_root: folder of the full MNIST.
+    """
+
+    family: str
+    out: str
+    resume: bool = False
+    data: str | None = None
+    dataset: str | None = None
+    preset: str | None = None
+    assignments: tuple[str, ...] = ()
+    hours: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    digits: str | None = None
+    mnist_root: str | None = None
+
+
+def resolve(request: Request) -> tuple[Plan, bool, list[str]]:
+    """The plan to carry out.
+
+    Args:
+        request: what was asked for.
+
+    Returns:
+        The plan; whether it goes on with the run in the folder; lines to tell the user.
+
+    Raises:
+        UsageError: something that cannot be, or that contradicts the run to go on with.
+        DataError: the run to go on with cannot be read.
+    """
+    stored = resumable_plan(request.out) if request.resume else None
+    if stored is None:
+        plan = _changed(_fresh(request), request)
+        check_budget(plan)
+        notices = [f"no run in {request.out} yet: starting one"] if request.resume else []
+        return plan, False, notices
+    _check_same(stored, request)
+    plan = _changed(stored, request)
+    check_budget(plan)
+    changes = stored.differences(plan)
+    return plan, True, [f"changed on resuming: {', '.join(changes)}"] if changes else []
+
+
+def _fresh(request: Request) -> Plan:
+    dataset = request.dataset
+    if dataset is None:
+        dataset = dataset_of(request.data) if request.data else USUAL_DATASET
+    preset = request.preset or USUAL_PRESET.get(request.family, "fast")
+    return preset_plan(request.family, preset, DataConfig(dataset=dataset))
+
+
+def _changed(plan: Plan, request: Request) -> Plan:
+    """The plan with whatever was asked for explicitly; ``--set`` has the last word."""
+    given: dict[str, Any] = {
+        "max_hours": request.hours,
+        "max_steps": request.steps,
+        "seed": request.seed,
+        "device": request.device,
+    }
+    train = replace(plan.train, **{name: each for name, each in given.items() if each is not None})
+    videos: dict[str, Any] = {
+        "file": request.data,
+        "digits": request.digits,
+        "mnist_root": request.mnist_root,
+        "seed": request.seed,
+    }
+    data = replace(plan.data, **{name: each for name, each in videos.items() if each is not None})
+    return replace(plan, train=train, data=data).with_settings(request.assignments)
+
+
+def _check_same(stored: Plan, request: Request) -> None:
+    """Refuse to go on as something else.
+
+    Raises:
+        UsageError: another family, preset or data set than the run in the folder has.
+    """
+    asked = {
+        "family": (request.family, stored.family),
+        "preset": (request.preset, stored.preset),
+        "dataset": (request.dataset, stored.data.dataset),
+    }
+    for name, (wanted, found) in asked.items():
+        if wanted is not None and wanted != found:
+            raise UsageError(f"the run in {request.out} has {name} {found!r}, not {wanted!r}")

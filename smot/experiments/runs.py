@@ -1,0 +1,159 @@
+"""Carry out a plan: build or resume the model, open the videos, train, draw the curves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from smot.errors import UsageError
+from smot.experiments.data import open_source, training_batches
+from smot.experiments.plans import Plan, stored_plan
+from smot.experiments.validation import ValidationScore
+from smot.models.checkpoints import About
+from smot.models.families import load_family
+from smot.models.settings import to_plain
+from smot.training.curves import draw_curves
+from smot.training.loop import TrainingLoop
+from smot.training.processes import Group, process_device
+from smot.training.progress import Board, Progress
+from smot.training.runs import RunFolder
+from smot.training.state import Identity, TrainingState, start_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a plan is carried out; nothing here changes what is learned.
+
+    Attributes:
+        out: the run's folder.
+        resume: go on from the newest state in the folder.
+        force: start over in a folder that holds a run.
+        quiet: say nothing while training.
+        tensorboard: write TensorBoard's log beside metrics.jsonl.
+    """
+
+    out: str
+    resume: bool = False
+    force: bool = False
+    quiet: bool = False
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        folder: where its files are.
+        step: updates made.
+        hours: time spent, over all resumptions.
+        score: best validation score; None if there was none.
+        best_step: its step.
+    """
+
+    folder: Path
+    step: int
+    hours: float
+    score: float | None
+    best_step: int
+
+
+def resumable_plan(out: str) -> Plan | None:
+    """The plan of the run in a folder; None if there is no run.
+
+    Raises:
+        DataError: there is one, but none of its states can be read.
+    """
+    folder = RunFolder(out)
+    if not folder.last.exists() and not folder.best.exists():
+        return None
+    checkpoint, path = folder.latest(lambda _: None)
+    return stored_plan(checkpoint, str(path))
+
+
+def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
+    """Train, in this process (of perhaps several).
+
+    Args:
+        plan: what to do.
+        options: where, and whether to go on.
+        group: the processes that share the work.
+
+    Raises:
+        UsageError: settings that cannot be, or a folder that holds a run already.
+        DataError: videos or checkpoints that cannot be used, or training that broke.
+        KeyboardInterrupt: stopped on request, with the state saved.
+    """
+    device = process_device(plan.train.device)
+    folder = RunFolder(options.out)
+    progress = Progress(quiet=options.quiet or not group.leads)
+    family = load_family(plan.family)
+    source = open_source(plan.data, plan.train.seed)
+    model = family.build(plan.model, plan.train.seed).to(device)
+    if plan.train.init_from and not options.resume:
+        fresh = start_from(model, plan.train.init_from)
+        if fresh:
+            progress.notice(f"not in {plan.train.init_from}, so new: {', '.join(fresh)}")
+    state = TrainingState(model, plan.train)
+    if options.resume:
+        checkpoint, path = folder.latest(progress.notice)
+        state.restore(checkpoint, str(path))
+        progress.notice(f"resuming {path} at step {state.step}, {state.hours:.2f} h")
+    else:
+        folder.check_new(force=options.force)
+    group.gathered(None)  # nobody writes before everybody has read
+    if group.leads:
+        folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
+    about = About(
+        family=plan.family,
+        score_name=plan.validation.score,
+        data=source.description,
+        data_fingerprint=source.fingerprint,
+        recipe=plan.preset,
+    )
+    extra = {name: plan.plain()[name] for name in ("preset", "validation", "data")}
+    loop = TrainingLoop(
+        state,
+        batches=training_batches(source, plan.train, group),
+        score=ValidationScore(family, source, plan.validation, group),
+        folder=folder,
+        identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
+        group=group,
+        progress=progress,
+        board=Board(folder.path if options.tensorboard and group.leads else None),
+    )
+    progress.notice(_opening(plan, state, group))
+    try:
+        loop.run()
+    finally:
+        if group.leads:
+            draw_curves(folder.records(), folder.curves, title=f"{plan.family} {plan.preset}")
+    return Outcome(
+        folder=folder.path,
+        step=state.step,
+        hours=state.hours,
+        score=state.stopping.best_score,
+        best_step=state.stopping.best_step,
+    )
+
+
+def check_budget(plan: Plan) -> None:
+    """Refuse a plan that would never end.
+
+    Raises:
+        UsageError: neither steps, nor hours, nor early stopping.
+    """
+    train = plan.train
+    if not (train.max_steps or train.max_hours or train.patience_steps):
+        raise UsageError("a run needs an end: --steps, --hours, or train.patience_steps")
+
+
+def _opening(plan: Plan, state: TrainingState, group: Group) -> str:
+    n_weights = sum(each.numel() for each in state.parameters.values())
+    processes = f"{group.size} processes" if group.size > 1 else "one process"
+    threads = torch.get_num_threads()
+    return (
+        f"{plan.family} {plan.preset} on {plan.data.dataset}: {n_weights:,} trained weights, "
+        f"batch {plan.train.batch_size}, {plan.train.precision} on {plan.train.device}, "
+        f"{processes} with {threads} thread{'s' if threads > 1 else ''}"
+    )

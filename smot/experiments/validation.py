@@ -1,0 +1,103 @@
+"""Scores of a model on a fixed set of validation videos."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, summarise
+from smot.experiments.data import Source
+from smot.experiments.presets import ValidationConfig
+from smot.models.learned import Family
+from smot.tracks import Predictor, Tracker
+from smot.training.processes import Group
+
+if TYPE_CHECKING:
+    from smot.videos import Videos
+
+N_SEEN = 3
+FINAL_STEP = 10**9
+"""A step at which every schedule of a model has reached its end."""
+
+
+class ValidationScore:
+    """Scores a module as `smot.training` wants it; the processes divide the videos.
+
+    Args:
+        family: wraps the module in its tracker.
+        source: has the videos.
+        config: what is scored, on how many videos.
+        group: the processes that divide them; counts are summed over them, never averaged.
+    """
+
+    def __init__(
+        self, family: Family, source: Source, config: ValidationConfig, group: Group
+    ) -> None:
+        self._family = family
+        self._source = source
+        self._config = config
+        self._group = group
+        self._videos: list[Videos] = []
+
+    def __call__(self, module: nn.Module) -> dict[str, float]:
+        """Everything measured, with what is maximised under "score"."""
+        if self._config.score == "objective":
+            return self._objective(module)
+        tracker = self._family.tracker(module, self._family.name)
+        values = _tracking(self._counts(tracker, 0))
+        values["score"] = values["mota"]
+        if isinstance(tracker, Predictor):
+            predicted = _tracking(self._counts(tracker, N_SEEN))
+            values["prior_mota"] = predicted["mota"]
+        if self._config.score == "mota+prior":
+            values["score"] = values["mota"] + values.get("prior_mota", 0.0)
+        return values
+
+    def _counts(self, tracker: Tracker, n_seen: int) -> VideoCounts:
+        """Counts over all videos of all processes, of tracking or of prediction."""
+        parts = []
+        for videos in self._shares():
+            truth = videos.truth[:, n_seen:]
+            if n_seen:
+                assert isinstance(tracker, Predictor)
+                horizon = videos.frames.shape[1] - n_seen
+                found = tracker.predict(videos.frames[:, :n_seen], horizon)
+            else:
+                found = tracker.track(videos.frames)
+            parts.append(count_errors(truth, found, MatchSettings()))
+        return VideoCounts.stack([part for own in self._group.gathered(parts) for part in own])
+
+    def _objective(self, module: nn.Module) -> dict[str, float]:
+        """The objective per video at its schedules' end, its sign turned."""
+        device = next(module.parameters()).device
+        noise = torch.Generator(device=device).manual_seed(0)
+        totals: dict[str, float] = {}
+        for videos in self._shares():
+            frames = torch.from_numpy(videos.frames).to(device)
+            objective: Any = module.objective(frames, step=FINAL_STEP, generator=noise)  # type: ignore[operator]
+            for name, value in {"score": -objective.total, **objective.terms}.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(videos)
+        gathered = self._group.gathered(totals)
+        names = gathered[0]
+        return {name: sum(part[name] for part in gathered) / self._n_videos() for name in names}
+
+    def _shares(self) -> "Iterator[Videos]":
+        """This process's batches; the videos are read once and kept."""
+        if not self._videos:
+            size = self._config.batch_size
+            starts = range(0, self._n_videos(), size)
+            for start in list(starts)[self._group.rank :: self._group.size]:
+                stop = min(start + size, self._n_videos())
+                self._videos.append(self._source.validation(start, stop))
+        yield from self._videos
+
+    def _n_videos(self) -> int:
+        return min(self._config.n_videos, self._source.n_validation)
+
+
+def _tracking(counts: VideoCounts) -> dict[str, float]:
+    """The few metrics that a log of a run wants."""
+    summary = summarise(counts)
+    names = ("mota", "ap", "count_error")
+    return {name: value for name in names if (value := summary[name]) is not None}
