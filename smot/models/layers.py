@@ -1,0 +1,70 @@
+"""Small pieces that networks are made of."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
+    """A linear layer with Xavier-uniform weights and zero biases, as everywhere in the paper."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Mlp(nn.Module):
+    """Hidden layers with ReLU, then a linear output in float32 whatever autocast does inside.
+
+    Attributes:
+        n_in: input width.
+        hidden: widths of the hidden layers.
+        n_out: output width.
+    """
+
+    def __init__(self, n_in: int, hidden: Sequence[int], n_out: int) -> None:
+        super().__init__()
+        widths = [n_in, *hidden, n_out]
+        self.layers = nn.ModuleList(linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., n_in] -> [..., n_out], float32."""
+        for layer in self.layers[:-1]:
+            inputs = torch.relu(layer(inputs))
+        outputs: Tensor = self.layers[-1](inputs).float()
+        return outputs
+
+
+class Gru(nn.Module):
+    """A gated recurrent unit whose candidate sees ``reset * state``, not the reset of a product.
+
+    z = sigmoid(Wz x + Uz h + bz), r = sigmoid(Wr x + Ur h + br),
+    c = tanh(Wc x + Uc (r * h) + bc), h' = (1 - z) * h + z * c.
+
+    Source: the form of the original code's library (Sonnet), which differs from torch.nn.GRUCell.
+    """
+
+    def __init__(self, n_in: int, n_state: int) -> None:
+        super().__init__()
+        self.inputs = _blocks(n_in, n_state, 3)
+        self.gates = _blocks(n_state, n_state, 2)
+        self.candidate = linear(n_state, n_state, bias=False)
+
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """[..., n_in], [..., n_state] -> [..., n_state], float32."""
+        n = state.shape[-1]
+        driven = self.inputs(inputs).float()
+        update_reset = torch.sigmoid(driven[..., : 2 * n] + self.gates(state).float())
+        update, reset = update_reset.split(n, -1)
+        candidate = torch.tanh(driven[..., 2 * n :] + self.candidate(reset * state).float())
+        return torch.lerp(state, candidate, update)
+
+
+def _blocks(n_in: int, n_out: int, n_blocks: int) -> nn.Linear:
+    """Layers side by side in one, each initialised as if it stood alone; biases for inputs only."""
+    layer = linear(n_in, n_blocks * n_out, bias=n_blocks == 3)
+    for block in layer.weight.data.split(n_out):
+        nn.init.xavier_uniform_(block)
+    return layer

@@ -1,0 +1,1 @@
+"""SILOT, which discovers objects on a grid and propagates them through time."""

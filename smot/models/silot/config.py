@@ -1,0 +1,137 @@
+"""The settings of SILOT; every default is the paper's."""
+
+from dataclasses import dataclass, fields
+
+from smot.errors import UsageError
+
+STATE_INPUTS = ("own", "posterior")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SilotConfig:
+    """What a SILOT model is, plain values only.
+
+    Attributes:
+        n_channels: channels that the model sees: 3, or 1 where objects are white (the first
+            channel is taken and the reconstruction counts three times: the same objective).
+        anchor: side of the anchor box, the unit of all boxes, pixels.
+        crop: side of the random square crop that training sees, pixels; 0 for whole frames.
+        n_slots: objects carried from frame to frame.
+        n_backbone_filters: width of the backbone's convolutions.
+        n_features: width of the features of cells and objects, and of encoded glimpses.
+        glimpse_size: side G of glimpses and sprites, pixels.
+        what_size: size of an object's appearance latent.
+        hidden_size: size of an object's recurrent state.
+        where_scale: how far an object can move in one frame, anchors.
+        glimpse_offset_scale: how far the first glimpse may stray from the object's last box,
+            anchors per unit of network output.
+        interacting: whether objects see each other in propagation.
+        sigma: reach of the attention between places, anchors.
+        colour_scale: factor of the decoder's colour logits.
+        alpha_scale: factor of the decoder's transparency logits.
+        alpha_bias: added to the scaled transparency logits.
+        importance_temperature: divides presence times depth where sprites overlap.
+        importance_floor: smallest importance under a sprite.
+        background: colour behind all objects, RGB in [0, 1].
+        log_floor: added inside the logarithms of the reconstruction's cross entropy.
+        size_prior_mean: of the logits of a box's sides (in anchors).
+        size_prior_std: of the same.
+        where_prior_std: of the position increments in propagation.
+        what_prior_std: of the appearance increments in propagation.
+        discovery_dropout: chance that a frame after the first discovers nothing (training).
+        track_dropout: chance that an object is lost before a frame that may discover (training).
+        training_wheels: updates during which box, depth and presence networks get no gradient.
+        count_odds_start: odds of the count prior at the first update.
+        count_odds_end: odds that it falls to.
+        count_odds_decay: updates in which the difference falls to a tenth.
+        learned_prior_weight: factor of the KL against the learned prior; 0 leaves it untrained.
+        prior_own_features: whether the learned prior has its own feature network.
+        prior_state_input: what drives the prior's recurrent state while frames are seen: its
+            "own" samples or those of the "posterior".
+        anneal_from: update at which ``log_floor`` and ``size_prior_std`` begin to move.
+        anneal_until: update at which they arrive at their ends.
+        log_floor_end: where ``log_floor`` goes (geometrically).
+        size_prior_std_end: where ``size_prior_std`` goes (linearly).
+
+    Raises:
+        UsageError: a value outside its range.
+
+    Source: supplement, tables of hyperparameters, and where the original code overrides it, that
+    (64 backbone features, the decoder's scales, independent propagation for digits).
+    """
+
+    n_channels: int = 3
+    anchor: float = 48.0
+    crop: int = 0
+    n_slots: int = 16
+    n_backbone_filters: int = 128
+    n_features: int = 64
+    glimpse_size: int = 14
+    what_size: int = 64
+    hidden_size: int = 128
+    where_scale: float = 1.0
+    glimpse_offset_scale: float = 0.1
+    interacting: bool = False
+    sigma: float = 0.1
+    colour_scale: float = 2.0
+    alpha_scale: float = 0.1
+    alpha_bias: float = 5.0
+    importance_temperature: float = 0.25
+    importance_floor: float = 0.01
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    log_floor: float = 1e-9
+    size_prior_mean: float = -2.197
+    size_prior_std: float = 0.5
+    where_prior_std: float = 0.3
+    what_prior_std: float = 0.4
+    discovery_dropout: float = 0.5
+    track_dropout: float = 0.0
+    training_wheels: int = 1000
+    count_odds_start: float = 1e6
+    count_odds_end: float = 0.0125
+    count_odds_decay: int = 1000
+    learned_prior_weight: float = 1.0
+    prior_own_features: bool = False
+    prior_state_input: str = "own"
+    anneal_from: int = 0
+    anneal_until: int = 0
+    log_floor_end: float = 1e-9
+    size_prior_std_end: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "background", tuple(self.background))
+        self._check("n_channels", self.n_channels in (1, 3), "1 or 3")
+        for name in _POSITIVE:
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for field in fields(self):
+            if field.type in (int, float) and field.name not in _SIGNED:
+                self._check(field.name, getattr(self, field.name) >= 0, "at least 0")
+        for name in ("discovery_dropout", "track_dropout"):
+            self._check(name, getattr(self, name) <= 1, "between 0 and 1")
+        colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
+        self._check("background", colours, "three numbers between 0 and 1")
+        known = self.prior_state_input in STATE_INPUTS
+        self._check("prior_state_input", known, " or ".join(STATE_INPUTS))
+
+    def _check(self, name: str, right: bool, allowed: str) -> None:
+        if not right:
+            raise UsageError(f"silot: {name} is {getattr(self, name)!r}, must be {allowed}")
+
+    @property
+    def reconstruction_weight(self) -> float:
+        """How many equal channels one channel stands for."""
+        return 3 / self.n_channels
+
+    @property
+    def background_seen(self) -> tuple[float, ...]:
+        """The background in the channels that the model sees."""
+        return self.background[: self.n_channels]
+
+
+_POSITIVE = (
+    "anchor", "n_slots", "n_backbone_filters", "n_features", "glimpse_size", "what_size",
+    "hidden_size", "where_scale", "sigma", "importance_temperature", "log_floor", "log_floor_end",
+    "size_prior_std", "size_prior_std_end", "where_prior_std", "what_prior_std",
+    "count_odds_start", "count_odds_end", "count_odds_decay",
+)  # fmt: skip
+_SIGNED = ("colour_scale", "alpha_scale", "alpha_bias", "size_prior_mean")

@@ -1,0 +1,97 @@
+"""The terms of the objective, each summed over frames and averaged over videos."""
+
+import torch
+from torch import Tensor
+
+from smot.models.distributions import (
+    bernoulli_kl,
+    gaussian_kl,
+    relaxed_bernoulli_log_density,
+)
+from smot.models.silot.config import SilotConfig
+from smot.models.silot.latents import Gaussian
+
+PARTS = ("where", "size", "what", "depth")
+
+
+def cross_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
+    """Bernoulli cross entropy of pixels in [0, 1], per video, nats.
+
+    Args:
+        images: truth, [T, B, C, H, W].
+        painted: reconstruction, same shape.
+        floor: added inside the logarithms.
+    """
+    on, off = torch.log(painted + floor), torch.log((1 + floor) - painted)
+    return -torch.lerp(off, on, images).sum() / images.shape[1]
+
+
+def gaussian_divergences(
+    latent: Gaussian, prior_mean: Tensor, prior_scale: Tensor, pres: Tensor
+) -> dict[str, Tensor]:
+    """KLs of objects' Gaussians, each object's weighted with its presence, by part.
+
+    Args:
+        latent: posterior, [T, B, N, 5 + A].
+        prior_mean: broadcasts with it.
+        prior_scale: likewise.
+        pres: [T, B, N, 1].
+    """
+    divergence = gaussian_kl(latent.mean, latent.scale, prior_mean, prior_scale)
+    sums = torch.matmul(pres.flatten()[None], divergence.flatten(0, -2))[0] / pres.shape[1]
+    parts = sums.split([2, 2, sums.shape[-1] - 5, 1])
+    return {name: part.sum() for name, part in zip(PARTS, parts, strict=True)}
+
+
+def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Gaussian:
+    """The fixed prior of discovered latents, [5 + A].
+
+    Source: supplement (priors): N(0, 1) but for the size logits.
+    """
+    mean, scale = like.new_zeros(5 + config.what_size), like.new_ones(5 + config.what_size)
+    mean[2:4] = config.size_prior_mean
+    scale[2:4] = size_std
+    return Gaussian(mean, scale)
+
+
+def prior_of_propagation(config: SilotConfig, size_std: float, like: Tensor) -> Gaussian:
+    """The fixed prior of propagated latents, [5 + A].
+
+    Source: the original code, which compares the size logits themselves with the discovery prior
+    (the supplement: their increments).
+    """
+    mean, scale = prior_of_discovery(config, size_std, like)
+    scale[:2] = config.where_prior_std
+    scale[4:-1] = config.what_prior_std
+    return Gaussian(mean, scale)
+
+
+def count_divergence(
+    logits: Tensor, on: Tensor, tables: tuple[Tensor, Tensor], first_unit: int
+) -> Tensor:
+    """KL of presences from the count prior, nats per video.
+
+    Args:
+        logits: of the units in the prior's order, [T, B, n].
+        on: whether each is on, [T, B, n].
+        tables: of ``CountPrior``.
+        first_unit: number of units before the first of these, all off.
+    """
+    n = logits.shape[-1]
+    before = on.long().cumsum(-1) - on.long()
+    units = torch.arange(first_unit, first_unit + n, device=logits.device)
+    log_on, log_off = (table[units, before] for table in tables)
+    return bernoulli_kl(torch.sigmoid(logits), log_on, log_off).sum() / logits.shape[1]
+
+
+def presence_divergence(sample: Tensor, logits: Tensor, prior_logits: Tensor) -> Tensor:
+    """One-sample estimate of the KL between relaxed presences, nats per video.
+
+    Args:
+        sample: logits of the samples, [T, B, K, 1].
+        logits: posterior.
+        prior_logits: learned prior.
+    """
+    posterior = relaxed_bernoulli_log_density(sample, logits)
+    prior = relaxed_bernoulli_log_density(sample, prior_logits)
+    return (posterior - prior).sum() / sample.shape[1]

@@ -1,0 +1,316 @@
+"""SILOT: discovery, propagation and selection, frame after frame, and its objective."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from smot.models.learned import Objective
+from smot.models.silot import divergences, schedules
+from smot.models.silot.backbone import Backbone
+from smot.models.silot.config import SilotConfig
+from smot.models.silot.count_prior import CountPrior
+from smot.models.silot.discovery import Discovered, Discovery, n_cells
+from smot.models.silot.heads import Change
+from smot.models.silot.latents import Gaussian
+from smot.models.silot.noise import ClipNoise, draw_noise, draw_prior_noise, prior_step_noise
+from smot.models.silot.objects import Objects, unpacked
+from smot.models.silot.prior import PriorLatents, PriorPropagation
+from smot.models.silot.propagation import Propagation, build_features
+from smot.models.silot.rendering import Renderer
+from smot.models.silot.selection import gather, select
+
+
+class Clip(NamedTuple):
+    """What the posterior made of a clip.
+
+    Attributes:
+        states: selected objects, packed, [T, B, K, S].
+        is_new: which of them were discovered in their frame, [T, B, K].
+        discovered: one entry a frame.
+        changes: one propagation step a frame, from the second frame on.
+    """
+
+    states: Tensor
+    is_new: Tensor
+    discovered: list[Discovered]
+    changes: list[Change]
+
+
+class Trajectories(NamedTuple):
+    """All that the learned prior needs to know of what the posterior made of clips.
+
+    Attributes:
+        states: selected objects, packed, without recurrent states, [T, B, K, S - H].
+        is_new: [T, B, K].
+        mean: posterior Gaussians of propagation, [T - 1, B, K, 5 + A].
+        scale: their standard deviations.
+        logit: of presences, [T - 1, B, K, 1].
+        sample: logits of their relaxed samples, [T - 1, B, K, 1].
+        summary: all samples of propagation, [T - 1, B, K, 8 + A]; the last is the presence.
+    """
+
+    states: Tensor
+    is_new: Tensor
+    mean: Tensor
+    scale: Tensor
+    logit: Tensor
+    sample: Tensor
+    summary: Tensor
+
+
+class Silot(nn.Module):
+    """The model.
+
+    Attributes:
+        config: its settings.
+
+    Source: Crawford & Pineau, AAAI 2020, and its supplement.
+    """
+
+    def __init__(self, config: SilotConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config.n_channels, config.n_backbone_filters, config.n_features)
+        self.features = build_features(config)
+        self.propagation = Propagation(config)
+        self.prior = PriorPropagation(config)
+        self.discovery = Discovery(config)
+        self.renderer = Renderer(config)
+        self._count_priors: dict[int, CountPrior] = {}
+
+    def images(self, frames: Tensor) -> Tensor:
+        """Frames as the model sees them: uint8 [B, T, H, W, 3] -> [T, B, C, H, W] in [0, 1]."""
+        seen = frames[..., : self.config.n_channels].permute(1, 0, 4, 2, 3)
+        return seen.contiguous().float() / 255
+
+    def sweep(
+        self,
+        images: Tensor,
+        *,
+        noise: ClipNoise | None = None,
+        wheels: bool = False,
+        n_slots: int | None = None,
+        offset: Tensor | None = None,
+    ) -> Clip:
+        """Follow objects through a clip; frame t is made from frames up to t alone.
+
+        Args:
+            images: [T, B, C, H, W].
+            noise: None for means, no dropout.
+            wheels: whether networks of boxes, depths and presences get no gradient.
+            n_slots: objects carried, K; None for the configured number.
+            offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
+        """
+        T, B = images.shape[:2]
+        cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
+        discovered = [
+            self.discovery(
+                images[0], cells[0], None, noise.of_discovery(0) if noise else None, offset,
+                wheels=wheels,
+            )
+        ]  # fmt: skip
+        first = discovered[0].objects.packed()
+        nothing = first.new_zeros(B, n_slots or self.config.n_slots, first.shape[-1])
+        states, new, changes = [], [], []
+        state, is_new = self._selected(nothing, first)
+        states.append(state)
+        new.append(is_new)
+        for t in range(1, T):
+            change, propagated = self._propagated(images[t], state, t, noise, wheels=wheels)
+            found = self.discovery(
+                images[t], cells[t], propagated, noise.of_discovery(t) if noise else None,
+                offset, wheels=wheels,
+            )  # fmt: skip
+            if noise:
+                kept = found.objects.pres * noise.discovers[t - 1]
+                found = found._replace(objects=found.objects._replace(pres=kept))
+            state, is_new = self._selected(propagated.packed(), found.objects.packed())
+            states.append(state)
+            new.append(is_new)
+            changes.append(change)
+            discovered.append(found)
+        return Clip(torch.stack(states), torch.stack(new), discovered, changes)
+
+    def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
+        """What training minimises; see ``LearnedModel``."""
+        config = self.config
+        images, offset = self._cropped(self.images(frames), generator)
+        T, B, _, H, W = images.shape
+        cells = n_cells(H, W)
+        noise = draw_noise(config, (B, T, config.n_slots, cells), generator)
+        clip = self.sweep(
+            images, noise=noise, wheels=schedules.has_training_wheels(config, step), offset=offset
+        )
+        painted = self.renderer(self.unpacked(clip.states), (H, W))
+        floor = schedules.log_floor(config, step)
+        reconstruction = divergences.cross_entropy(images, painted, floor)
+        terms = {"reconstruction": config.reconstruction_weight * reconstruction}
+        terms |= self._discovery_terms(clip, step)
+        if T > 1:
+            paths = trajectories(clip, config)
+            terms |= self._propagation_terms(paths, step)
+            if config.learned_prior_weight:
+                prior = self.follow(paths, noise.prior)
+                terms |= _learned_terms(paths, prior, config.learned_prior_weight)
+        terms["presence"] = self._count_term(clip, step)
+        total = torch.stack(list(terms.values())).sum()
+        return Objective(
+            total=total, terms={name: value.detach() for name, value in terms.items()}
+        )
+
+    def prior_objective(
+        self, paths: Trajectories, *, generator: torch.Generator
+    ) -> Objective:
+        """The learned prior's part of the objective alone, on what a frozen posterior made.
+
+        Args:
+            paths: from ``trajectories``; they carry no gradient.
+            generator: source of the prior's noise.
+        """
+        noise = draw_prior_noise(self.config, tuple(paths.logit.shape[:3]), generator)  # type: ignore[arg-type]
+        terms = _learned_terms(paths, self.follow(paths, noise), 1.0)
+        total = torch.stack(list(terms.values())).sum()
+        return Objective(
+            total=total, terms={name: value.detach() for name, value in terms.items()}
+        )
+
+    def follow(
+        self, paths: Trajectories, noise: tuple[Tensor, Tensor] | None
+    ) -> tuple[PriorLatents, Tensor]:
+        """Let the learned prior run beside what the posterior made.
+
+        Args:
+            paths: the posterior's objects.
+            noise: normal [T - 1, B, K, 5 + A] and logistic [T - 1, B, K, 1]; None for means.
+
+        Returns:
+            Its expectations for all steps, and its recurrent state at the end, [B, K, H].
+        """
+        T, B, K, _ = paths.states.shape
+        initial = self.discovery.initial_hidden
+        hidden = torch.where(paths.is_new[0][..., None], initial, torch.zeros_like(initial))
+        changes = []
+        for t in range(1, T):
+            objects = unpacked(paths.states[t - 1], self.config.what_size, 0)
+            change = self.prior(
+                objects, hidden, self.features, prior_step_noise(noise, t) if noise else None
+            )
+            changes.append(change)
+            hidden = self.prior.advance(change, paths.summary[t - 1], hidden)
+            hidden = torch.where(paths.is_new[t][..., None], initial, hidden)
+        expected = PriorLatents(
+            torch.stack([change.latent.mean for change in changes]),
+            torch.stack([change.latent.scale for change in changes]),
+            torch.stack([change.presence.logit for change in changes]),
+        )
+        return expected, hidden
+
+    def unpacked(self, states: Tensor) -> Objects:
+        """Packed objects by name."""
+        return unpacked(states, self.config.what_size, self.config.hidden_size)
+
+    def _propagated(
+        self, image: Tensor, state: Tensor, t: int, noise: ClipNoise | None, *, wheels: bool
+    ) -> tuple[Change, Objects]:
+        objects = self.unpacked(state)
+        if noise and noise.keeps is not None:
+            objects = objects._replace(pres=objects.pres * noise.keeps[t - 1])
+        described = torch.cat(objects[:6], -1)
+        features = self.features(described, objects.centre)
+        step = noise.of_propagation(t) if noise else None
+        change, propagated = self.propagation(image, features, objects, step, wheels=wheels)
+        return change, propagated
+
+    def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
+        """The objects that go on, packed [B, K, S], and which are new [B, K]."""
+        pres = 5 + self.config.what_size
+        chosen = select(propagated[..., pres].detach(), discovered[..., pres].detach())
+        both = torch.cat([propagated, discovered], dim=1)
+        return gather(both, chosen.source), chosen.is_new
+
+    def _discovery_terms(self, clip: Clip, step: int) -> dict[str, Tensor]:
+        latent = Gaussian(
+            torch.stack([each.latent.mean for each in clip.discovered]),
+            torch.stack([each.latent.scale for each in clip.discovered]),
+        )
+        pres = torch.stack([each.objects.pres for each in clip.discovered])
+        size_std = schedules.size_prior_std(self.config, step)
+        prior = divergences.prior_of_discovery(self.config, size_std, latent.mean)
+        parts = divergences.gaussian_divergences(latent, *prior, pres)
+        return {f"discovery_{name}": value for name, value in parts.items()}
+
+    def _propagation_terms(self, paths: Trajectories, step: int) -> dict[str, Tensor]:
+        latent = Gaussian(paths.mean, paths.scale)
+        size_std = schedules.size_prior_std(self.config, step)
+        prior = divergences.prior_of_propagation(self.config, size_std, latent.mean)
+        parts = divergences.gaussian_divergences(latent, *prior, paths.summary[..., -1:])
+        return {f"propagation_{name}": value for name, value in parts.items()}
+
+    def _count_term(self, clip: Clip, step: int) -> Tensor:
+        """KL of all presences from the count prior; frame 0 has discovery units only."""
+        found = torch.stack([each.presence.logit for each in clip.discovered])[..., 0]
+        found_on = torch.stack([each.objects.pres for each in clip.discovered])[..., 0] > 0.5
+        K, J = clip.states.shape[2], found.shape[2]
+        tables = self._count_prior(K + J, found.device)(
+            schedules.count_log_odds(self.config, step)
+        )
+        term = divergences.count_divergence(found[:1], found_on[:1], tables, K)
+        if not clip.changes:
+            return term
+        kept = torch.stack([each.presence.logit for each in clip.changes])[..., 0]
+        kept_on = torch.stack([each.pres for each in clip.changes])[..., 0] > 0.5
+        logits = torch.cat([kept, found[1:]], -1)
+        on = torch.cat([kept_on, found_on[1:]], -1)
+        return term + divergences.count_divergence(logits, on, tables, 0)
+
+    def _count_prior(self, n_units: int, device: torch.device) -> CountPrior:
+        if n_units not in self._count_priors:
+            self._count_priors[n_units] = CountPrior(n_units).to(device)
+        return self._count_priors[n_units]
+
+    def _cropped(
+        self, images: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """A random square of each video, and its corner [B, 2] in anchors; or all of it."""
+        T, B, _, H, W = images.shape
+        side = self.config.crop
+        if not side or (side >= H and side >= W):
+            return images, None
+        room = torch.tensor([H - side + 1, W - side + 1], device=images.device)
+        parts = torch.rand(B, 2, generator=generator, device=images.device)
+        corner = (parts * room.clamp(min=1)).long()
+        span = torch.arange(side, device=images.device)
+        rows = (corner[:, :1] + span).clamp(max=H - 1)
+        columns = (corner[:, 1:] + span).clamp(max=W - 1)
+        video = torch.arange(B, device=images.device)
+        seen = images.transpose(0, 1)[video[:, None, None], :, :, rows[:, :, None], columns[:, None]]
+        return seen.permute(3, 0, 4, 1, 2).contiguous(), corner / self.config.anchor
+
+
+def trajectories(clip: Clip, config: SilotConfig) -> Trajectories:
+    """What the learned prior needs of a clip of at least two frames."""
+    parts = unpacked(clip.states, config.what_size, config.hidden_size)
+    states = torch.cat([*parts[:5], *parts[6:]], -1)
+    return Trajectories(
+        states=states,
+        is_new=clip.is_new,
+        mean=torch.stack([each.latent.mean for each in clip.changes]),
+        scale=torch.stack([each.latent.scale for each in clip.changes]),
+        logit=torch.stack([each.presence.logit for each in clip.changes]),
+        sample=torch.stack([each.presence.sample for each in clip.changes]),
+        summary=torch.stack([each.summary for each in clip.changes]),
+    )
+
+
+def _learned_terms(
+    paths: Trajectories, followed: tuple[PriorLatents, Tensor], weight: float
+) -> dict[str, Tensor]:
+    """KLs of propagation against the learned prior."""
+    prior, _ = followed
+    latent = Gaussian(paths.mean, paths.scale)
+    parts = divergences.gaussian_divergences(
+        latent, prior.mean, prior.scale, paths.summary[..., -1:]
+    )
+    parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, prior.logit)
+    return {f"prior_{name}": weight * value for name, value in parts.items()}

@@ -1,0 +1,94 @@
+"""All randomness of a clip, drawn at once."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smot.models.distributions import logistic_noise
+from smot.models.silot.config import SilotConfig
+from smot.models.silot.discovery import DiscoveryNoise
+from smot.models.silot.propagation import PropagationNoise
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipNoise:
+    """Noise for a clip of T frames, and what training drops.
+
+    Attributes:
+        discovery: normal, [T, B, J, 5 + A], and logistic, [T, B, J, 1].
+        propagation: normal, [T - 1, B, K, 5 + A], and logistic, [T - 1, B, K, 1].
+        prior: likewise.
+        discovers: whether frames 1.. discover at all, [T - 1, B, 1, 1], 0 or 1.
+        keeps: whether a track goes on into frames 1.., [T - 1, B, K, 1], 0 or 1; None for all.
+    """
+
+    discovery: tuple[Tensor, Tensor]
+    propagation: tuple[Tensor, Tensor]
+    prior: tuple[Tensor, Tensor]
+    discovers: Tensor
+    keeps: Tensor | None
+
+    def of_discovery(self, frame: int) -> DiscoveryNoise:
+        """Noise of one frame's discovery."""
+        normal, logistic = self.discovery
+        return DiscoveryNoise(*_split(normal[frame]), logistic[frame])
+
+    def of_propagation(self, frame: int) -> PropagationNoise:
+        """Noise of the step into ``frame``, at least 1."""
+        normal, logistic = self.propagation
+        return PropagationNoise(*_split(normal[frame - 1]), logistic[frame - 1])
+
+    def of_prior(self, frame: int) -> PropagationNoise:
+        """Noise of the prior's step into ``frame``, at least 1."""
+        return prior_step_noise(self.prior, frame)
+
+
+def draw_noise(
+    config: SilotConfig, shape: tuple[int, int, int, int], generator: torch.Generator
+) -> ClipNoise:
+    """Draw the noise of a clip of (B, T, K, J) videos, frames, slots and cells."""
+    B, T, K, J = shape
+    device = generator.device
+    n = 5 + config.what_size
+    steps, rows = T - 1, [T * B * J, (T - 1) * B * K, (T - 1) * B * K]
+    normal = torch.randn(sum(rows) * n, generator=generator, device=device)
+    n_uniform = [*rows, steps * B, steps * B * K]
+    uniform = torch.rand(sum(n_uniform), generator=generator, device=device)
+    *for_pres, for_discovery, for_tracks = uniform.split(n_uniform)
+    shapes = [(T, B, J), (steps, B, K), (steps, B, K)]
+    parts = [
+        (gaussian.view(*shape, n), logistic_noise(flat).view(*shape, 1))
+        for gaussian, flat, shape in zip(
+            normal.split([row * n for row in rows]), for_pres, shapes, strict=True
+        )
+    ]
+    discovers = (for_discovery >= config.discovery_dropout).float().view(steps, B, 1, 1)
+    keeps = None
+    if config.track_dropout:
+        lost = (for_tracks < config.track_dropout).float().view(steps, B, K, 1)
+        keeps = 1 - lost * discovers
+    return ClipNoise(
+        discovery=parts[0], propagation=parts[1], prior=parts[2], discovers=discovers, keeps=keeps
+    )
+
+
+def draw_prior_noise(
+    config: SilotConfig, shape: tuple[int, int, int], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Noise for (steps, B, K) steps of the prior alone: normal and logistic."""
+    device = generator.device
+    normal = torch.randn(*shape, 5 + config.what_size, generator=generator, device=device)
+    return normal, logistic_noise(torch.rand(*shape, 1, generator=generator, device=device))
+
+
+def prior_step_noise(noise: tuple[Tensor, Tensor], frame: int) -> PropagationNoise:
+    """Noise of the prior's step into ``frame``, at least 1."""
+    normal, logistic = noise
+    return PropagationNoise(*_split(normal[frame - 1]), logistic[frame - 1])
+
+
+def _split(normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Position with size, appearance, depth."""
+    where, what, depth = normal.split([4, normal.shape[-1] - 5, 1], -1)
+    return where, what, depth

@@ -1,0 +1,57 @@
+"""The state of objects, packed into one tensor so that choosing objects is one operation."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Objects(NamedTuple):
+    """Objects of one frame (or of many), all with the same leading axes.
+
+    Attributes:
+        place: y, x of the centre in the whole frame, [..., 2], anchors; equals ``centre`` where
+            the model sees whole frames.
+        size: h, w, [..., 2], anchors.
+        what: appearance, [..., A].
+        depth: in (0, 1), larger is nearer, [..., 1].
+        pres: presence in [0, 1], [..., 1].
+        hidden: recurrent state of the posterior, [..., H].
+        centre: y, x of the centre in the frame that the model sees, [..., 2], anchors.
+        size_logit: what ``size`` is the sigmoid of, [..., 2].
+        depth_logit: what ``depth`` is the sigmoid of, [..., 1].
+    """
+
+    place: Tensor
+    size: Tensor
+    what: Tensor
+    depth: Tensor
+    pres: Tensor
+    hidden: Tensor
+    centre: Tensor
+    size_logit: Tensor
+    depth_logit: Tensor
+
+    def packed(self) -> Tensor:
+        """All of it side by side, in the order of the attributes."""
+        return torch.cat(tuple(self), dim=-1)
+
+    @property
+    def box(self) -> Tensor:
+        """y, x, h, w, [..., 4], anchors."""
+        return torch.cat([self.centre, self.size], dim=-1)
+
+
+def visible_width(what_size: int) -> int:
+    """Numbers that describe an object to others, without its recurrent state."""
+    return 2 + 2 + what_size + 1 + 1
+
+
+def packed_width(what_size: int, hidden_size: int) -> int:
+    """Numbers that describe an object in full."""
+    return visible_width(what_size) + hidden_size + 2 + 2 + 1
+
+
+def unpacked(packed: Tensor, what_size: int, hidden_size: int) -> Objects:
+    """Views of a packed tensor [..., packed width]."""
+    return Objects(*packed.split([2, 2, what_size, 1, 1, hidden_size, 2, 2, 1], dim=-1))

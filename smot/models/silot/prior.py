@@ -1,0 +1,90 @@
+"""Prior propagation: how objects go on when nobody looks."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from smot.models.silot.config import SilotConfig
+from smot.models.silot.heads import Change, ObjectFeatures, PropagationHeads
+from smot.models.silot.objects import Objects
+from smot.models.silot.propagation import PropagationNoise, build_features
+
+
+class PriorLatents(NamedTuple):
+    """What the learned prior expects of each propagation step.
+
+    Attributes:
+        mean: of position, size, appearance and depth, [..., B, K, 5 + A].
+        scale: their standard deviations.
+        logit: of "still there", [..., B, K, 1].
+    """
+
+    mean: Tensor
+    scale: Tensor
+    logit: Tensor
+
+
+class PriorPropagation(nn.Module):
+    """The learned prior; its recurrent state runs beside the posterior's.
+
+    Attributes:
+        features: a feature network of its own, or None to be lent the posterior's.
+
+    Source: supplement (prior propagation). Where the original code encodes zeros in place of a
+    glimpse, what remains is a learned constant (``suggestion``). A feature network of its own and
+    the posterior's samples as input of the recurrent state are ours, and optional.
+    """
+
+    def __init__(self, config: SilotConfig) -> None:
+        super().__init__()
+        self.driven_by_posterior = config.prior_state_input == "posterior"
+        self.features: ObjectFeatures | None = None
+        if config.prior_own_features:
+            self.features = build_features(config)
+        self.suggestion = nn.Parameter(torch.zeros(2 * config.what_size))
+        self.heads = PropagationHeads(
+            config.n_features, 0, config.what_size, config.hidden_size, config.where_scale
+        )
+
+    def forward(
+        self,
+        objects: Objects,
+        hidden: Tensor,
+        shared: ObjectFeatures,
+        noise: PropagationNoise | None,
+    ) -> Change:
+        """One step from objects [B, K, ...] and the prior's recurrent state [B, K, H].
+
+        Args:
+            objects: of the last frame; their own recurrent state is not looked at.
+            hidden: the prior's recurrent state.
+            shared: the posterior's feature network.
+            noise: None for means.
+        """
+        described = torch.cat([*objects[:5], hidden], -1)
+        features = (self.features or shared)(described, objects.centre)
+        movement = self.heads.move(
+            features, None, objects, noise.where if noise else None, wheels=False
+        )
+        suggestion = self.suggestion.expand(*features.shape[:-1], -1)
+        return self.heads.change(
+            features, movement, None, suggestion, objects,
+            (noise.what, noise.depth, noise.pres) if noise else (None, None, None),
+            wheels=False,
+        )  # fmt: skip
+
+    def advance(self, change: Change, posterior_summary: Tensor | None, hidden: Tensor) -> Tensor:
+        """The recurrent state after a step, [B, K, H].
+
+        Args:
+            change: the prior's own step.
+            posterior_summary: the posterior's samples of that step, [B, K, 8 + A]; None where
+                the prior is on its own.
+            hidden: the state before.
+        """
+        summary = change.summary
+        if self.driven_by_posterior and posterior_summary is not None:
+            summary = posterior_summary
+        state: Tensor = self.heads.gru(summary, hidden)
+        return state

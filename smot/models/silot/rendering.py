@@ -1,0 +1,54 @@
+"""From objects to pictures."""
+
+import torch
+from torch import Tensor, nn
+
+from smot.models.layers import Mlp
+from smot.models.silot.config import SilotConfig
+from smot.models.silot.objects import Objects
+from smot.models.sprites import Paint, paint
+
+
+class Renderer(nn.Module):
+    """One decoder for all objects, and soft painting by depth.
+
+    Source: supplement (rendering).
+    """
+
+    background: Tensor
+
+    def __init__(self, config: SilotConfig) -> None:
+        super().__init__()
+        self.unit = config.anchor
+        self.n_planes, self.side = config.n_channels + 1, config.glimpse_size
+        self.decode = Mlp(config.what_size, (128, 256), self.n_planes * self.side**2)
+        self.style = Paint(
+            colour_scale=config.colour_scale,
+            alpha_scale=config.alpha_scale,
+            alpha_bias=config.alpha_bias,
+            temperature=config.importance_temperature,
+            floor=config.importance_floor,
+        )
+        colour = torch.tensor(config.background_seen)
+        self.register_buffer("background", colour, persistent=False)
+
+    def forward(self, objects: Objects, frame_size: tuple[int, int]) -> Tensor:
+        """Frames of objects [..., K, ...] -> [..., C, H, W], in [0, 1]."""
+        *leading, K, _ = objects.what.shape
+        sprites = self.sprites(objects.what).flatten(0, -5)
+        images = paint(
+            sprites,
+            objects.box.reshape(-1, K, 4),
+            objects.pres.reshape(-1, K),
+            objects.depth.reshape(-1, K),
+            self.background,
+            unit=self.unit,
+            frame_size=frame_size,
+            style=self.style,
+        )
+        return images.view(*leading, *images.shape[1:])
+
+    def sprites(self, what: Tensor) -> Tensor:
+        """Logits of colours and transparency, [..., A] -> [..., C + 1, G, G]."""
+        logits: Tensor = self.decode(what)
+        return logits.view(*what.shape[:-1], self.n_planes, self.side, self.side)
