@@ -113,6 +113,8 @@ def _run(
         out=out, resume=resuming, force=force, quiet=quiet, tensorboard=tensorboard
     )
     outcome = launch(plan, options, processes or usual_processes(plan))
+    if not outcome.leads:
+        return
     score = "not scored"
     if outcome.score is not None:
         score = f"{plan.validation.score} {outcome.score:.3f} at step {outcome.best_step}"

@@ -49,6 +49,7 @@ class Outcome:
         hours: time spent, over all resumptions.
         score: best validation score; None if there was none.
         best_step: its step.
+        leads: whether this process is the one to speak of it.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Outcome:
     hours: float
     score: float | None
     best_step: int
+    leads: bool
 
 
 def resumable_plan(out: str) -> Plan | None:
@@ -134,6 +136,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         hours=state.hours,
         score=state.stopping.best_score,
         best_step=state.stopping.best_step,
+        leads=group.leads,
     )
 
 

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from smot.models.learned import Objective
+from smot.models.learned import Family, Objective
+from smot.tracks import Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +19,7 @@ class ToyConfig:
     noise: float = 0.1
     wheels: int = 3
     break_at: int = -1
+    break_gradient_at: int = -1
 
 
 class Toy(nn.Module):
@@ -25,15 +29,15 @@ class Toy(nn.Module):
         super().__init__()
         self.config = config
         generator = torch.Generator().manual_seed(seed)
-        shape = (config.side, config.side, 3)
+        shape = (3, config.side, config.side)
         self.picture = nn.Parameter(torch.rand(shape, generator=generator))
-        self.late = nn.Linear(3, 3)
+        self.late = nn.Linear(config.side, config.side)
         with torch.no_grad():
             for parameter in self.late.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
-        videos = frames.float().mean(1) / 255
+        videos = self._seen(frames)
         noise = torch.randn(videos.shape, generator=generator, device=frames.device)
         guess = self.picture + self.config.noise * noise
         fit = (guess - videos).square().sum((1, 2, 3)).mean()
@@ -42,13 +46,42 @@ class Toy(nn.Module):
         penalty = self.picture.square().sum() * 1e-3
         if step == self.config.break_at:
             penalty = penalty * float("nan")
+        if step == self.config.break_gradient_at:
+            penalty = penalty + (self.picture - self.picture).abs().pow(0.5).sum()
         terms = {"fit": fit.detach(), "penalty": penalty.detach()}
         return Objective(total=fit + penalty, terms=terms)
 
     def late_objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
-        videos = frames.float().mean(1) / 255
+        videos = self._seen(frames)
         fit = (self.late(videos) - videos).square().sum((1, 2, 3)).mean()
         return Objective(total=fit, terms={"late": fit.detach()})
+
+    def _seen(self, frames: Tensor) -> Tensor:
+        mean = frames.float().mean(1).movedim(-1, 1) / 255
+        return F.adaptive_avg_pool2d(mean, self.config.side)
+
+
+class ToyTracker:
+    """One box in the frame's middle, a little larger the longer the toy has learned."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self.name = name
+        self._module = module
+
+    def track(self, videos: np.ndarray) -> Tracks:
+        assert not self._module.training
+        B, T, H, W, _ = videos.shape
+        half = 3 + float(self._module.late.bias.detach().abs().sum())
+        box = [W / 2 - half, H / 2 - half, W / 2 + half, H / 2 + half]
+        boxes = np.broadcast_to(np.array(box, np.float32), (B, T, 1, 4))
+        return Tracks.from_slots(boxes, np.ones((B, T, 1), bool))
+
+    def predict(self, videos: np.ndarray, horizon: int) -> Tracks:
+        B, _, H, W, C = videos.shape
+        return self.track(np.zeros((B, horizon, H, W, C), np.uint8))
+
+
+FAMILY = Family(name="toy", config_type=ToyConfig, build=Toy, tracker=ToyTracker)
 
 
 def toy_batches(seed: int, n_videos: int, rank: int = 0, size: int = 1):
