@@ -1,10 +1,11 @@
 """The settings of SILOT; every default is the paper's."""
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from smot.errors import UsageError
 
-STATE_INPUTS = ("own", "posterior")
+
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class SilotConfig:
     count_odds_decay: int = 1000
     learned_prior_weight: float = 1.0
     prior_own_features: bool = False
-    prior_state_input: str = "own"
+    prior_state_input: Literal["own", "posterior"] = "own"
     anneal_from: int = 0
     anneal_until: int = 0
     log_floor_end: float = 1e-9
@@ -110,8 +111,8 @@ class SilotConfig:
             self._check(name, getattr(self, name) <= 1, "between 0 and 1")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
         self._check("background", colours, "three numbers between 0 and 1")
-        known = self.prior_state_input in STATE_INPUTS
-        self._check("prior_state_input", known, " or ".join(STATE_INPUTS))
+        known = self.prior_state_input in ("own", "posterior")
+        self._check("prior_state_input", known, "own or posterior")
 
     def _check(self, name: str, right: bool, allowed: str) -> None:
         if not right:

@@ -15,7 +15,7 @@ from smot.models.silot.heads import Change
 from smot.models.silot.latents import Gaussian
 from smot.models.silot.noise import ClipNoise, draw_noise, draw_prior_noise, prior_step_noise
 from smot.models.silot.objects import Objects, unpacked
-from smot.models.silot.prior import PriorLatents, PriorPropagation
+from smot.models.silot.prior import PriorPropagation
 from smot.models.silot.propagation import Propagation, build_features
 from smot.models.silot.rendering import Renderer
 from smot.models.silot.selection import gather, select
@@ -151,7 +151,7 @@ class Silot(nn.Module):
             paths = trajectories(clip, config)
             terms |= self._propagation_terms(paths, step)
             if config.learned_prior_weight:
-                prior = self.follow(paths, noise.prior)
+                prior, _ = self.follow(paths, noise.prior)
                 terms |= _learned_terms(paths, prior, config.learned_prior_weight)
         terms["presence"] = self._count_term(clip, step)
         total = torch.stack(list(terms.values())).sum()
@@ -169,7 +169,7 @@ class Silot(nn.Module):
             generator: source of the prior's noise.
         """
         noise = draw_prior_noise(self.config, tuple(paths.logit.shape[:3]), generator)  # type: ignore[arg-type]
-        terms = _learned_terms(paths, self.follow(paths, noise), 1.0)
+        terms = _learned_terms(paths, self.follow(paths, noise)[0], 1.0)
         total = torch.stack(list(terms.values())).sum()
         return Objective(
             total=total, terms={name: value.detach() for name, value in terms.items()}
@@ -177,7 +177,7 @@ class Silot(nn.Module):
 
     def follow(
         self, paths: Trajectories, noise: tuple[Tensor, Tensor] | None
-    ) -> tuple[PriorLatents, Tensor]:
+    ) -> tuple[list[Change], Tensor]:
         """Let the learned prior run beside what the posterior made.
 
         Args:
@@ -185,13 +185,12 @@ class Silot(nn.Module):
             noise: normal [T - 1, B, K, 5 + A] and logistic [T - 1, B, K, 1]; None for means.
 
         Returns:
-            Its expectations for all steps, and its recurrent state at the end, [B, K, H].
+            Its own steps from the second frame on, and its recurrent state at the end, [B, K, H].
         """
-        T, B, K, _ = paths.states.shape
         initial = self.discovery.initial_hidden
         hidden = torch.where(paths.is_new[0][..., None], initial, torch.zeros_like(initial))
         changes = []
-        for t in range(1, T):
+        for t in range(1, len(paths.states)):
             objects = unpacked(paths.states[t - 1], self.config.what_size, 0)
             change = self.prior(
                 objects, hidden, self.features, prior_step_noise(noise, t) if noise else None
@@ -199,12 +198,28 @@ class Silot(nn.Module):
             changes.append(change)
             hidden = self.prior.advance(change, paths.summary[t - 1], hidden)
             hidden = torch.where(paths.is_new[t][..., None], initial, hidden)
-        expected = PriorLatents(
-            torch.stack([change.latent.mean for change in changes]),
-            torch.stack([change.latent.scale for change in changes]),
-            torch.stack([change.presence.logit for change in changes]),
-        )
-        return expected, hidden
+        return changes, hidden
+
+    def imagine(self, clip: Clip, horizon: int) -> Objects:
+        """Let the learned prior carry on the objects of the last frame, by its means.
+
+        Args:
+            clip: what was seen, at least one frame.
+            horizon: number of frames to imagine.
+
+        Returns:
+            Objects of the frames that follow, [horizon, B, K, ...]; they have no recurrent state.
+        """
+        paths = trajectories(clip, self.config)
+        hidden = self.follow(paths, None)[1]
+        objects = unpacked(paths.states[-1], self.config.what_size, 0)
+        states = []
+        for _ in range(horizon):
+            change = self.prior(objects, hidden, self.features, None)
+            hidden = self.prior.advance(change, None, hidden)
+            objects = change.objects(objects.hidden)
+            states.append(objects.packed())
+        return unpacked(torch.stack(states), self.config.what_size, 0)
 
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""
@@ -289,28 +304,33 @@ class Silot(nn.Module):
 
 
 def trajectories(clip: Clip, config: SilotConfig) -> Trajectories:
-    """What the learned prior needs of a clip of at least two frames."""
+    """What the learned prior needs of a clip."""
     parts = unpacked(clip.states, config.what_size, config.hidden_size)
     states = torch.cat([*parts[:5], *parts[6:]], -1)
     return Trajectories(
         states=states,
         is_new=clip.is_new,
-        mean=torch.stack([each.latent.mean for each in clip.changes]),
-        scale=torch.stack([each.latent.scale for each in clip.changes]),
-        logit=torch.stack([each.presence.logit for each in clip.changes]),
-        sample=torch.stack([each.presence.sample for each in clip.changes]),
-        summary=torch.stack([each.summary for each in clip.changes]),
+        mean=_stack([each.latent.mean for each in clip.changes], states),
+        scale=_stack([each.latent.scale for each in clip.changes], states),
+        logit=_stack([each.presence.logit for each in clip.changes], states),
+        sample=_stack([each.presence.sample for each in clip.changes], states),
+        summary=_stack([each.summary for each in clip.changes], states),
     )
+
+
+def _stack(steps: list[Tensor], like: Tensor) -> Tensor:
+    """Steps along a new first axis; no steps for clips of one frame."""
+    return torch.stack(steps) if steps else like.new_empty(0)
 
 
 def _learned_terms(
-    paths: Trajectories, followed: tuple[PriorLatents, Tensor], weight: float
+    paths: Trajectories, expected: list[Change], weight: float
 ) -> dict[str, Tensor]:
     """KLs of propagation against the learned prior."""
-    prior, _ = followed
     latent = Gaussian(paths.mean, paths.scale)
-    parts = divergences.gaussian_divergences(
-        latent, prior.mean, prior.scale, paths.summary[..., -1:]
-    )
-    parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, prior.logit)
+    mean = torch.stack([each.latent.mean for each in expected])
+    scale = torch.stack([each.latent.scale for each in expected])
+    logit = torch.stack([each.presence.logit for each in expected])
+    parts = divergences.gaussian_divergences(latent, mean, scale, paths.summary[..., -1:])
+    parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, logit)
     return {f"prior_{name}": weight * value for name, value in parts.items()}

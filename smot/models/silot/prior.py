@@ -1,7 +1,5 @@
 """Prior propagation: how objects go on when nobody looks."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -9,20 +7,6 @@ from smot.models.silot.config import SilotConfig
 from smot.models.silot.heads import Change, ObjectFeatures, PropagationHeads
 from smot.models.silot.objects import Objects
 from smot.models.silot.propagation import PropagationNoise, build_features
-
-
-class PriorLatents(NamedTuple):
-    """What the learned prior expects of each propagation step.
-
-    Attributes:
-        mean: of position, size, appearance and depth, [..., B, K, 5 + A].
-        scale: their standard deviations.
-        logit: of "still there", [..., B, K, 1].
-    """
-
-    mean: Tensor
-    scale: Tensor
-    logit: Tensor
 
 
 class PriorPropagation(nn.Module):

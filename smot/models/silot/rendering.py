@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from smot.models.layers import Mlp
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.objects import Objects
-from smot.models.sprites import Paint, paint
+from smot.models.sprites import Paint, activated, paint
 
 
 class Renderer(nn.Module):
@@ -52,3 +52,7 @@ class Renderer(nn.Module):
         """Logits of colours and transparency, [..., A] -> [..., C + 1, G, G]."""
         logits: Tensor = self.decode(what)
         return logits.view(*what.shape[:-1], self.n_planes, self.side, self.side)
+
+    def appearances(self, what: Tensor) -> Tensor:
+        """Colours and transparency in [0, 1], [..., A] -> [..., C + 1, G, G]."""
+        return activated(self.sprites(what), self.style)

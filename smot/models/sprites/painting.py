@@ -93,7 +93,7 @@ def paint_reference(
     """What ``paint`` computes, in plain PyTorch, for any device and tests; same arguments."""
     N, K, _, G, _ = sprites.shape
     H, W = frame_size
-    maps = _activated(sprites.float(), style)
+    maps = activated(sprites.float(), style)
     alpha = maps[:, :, -1:] * presence[:, :, None, None, None]
     importance = (alpha * depth[:, :, None, None, None] / style.temperature).clamp(min=style.floor)
     colour = maps[:, :, :-1] - background[:, None, None]
@@ -115,9 +115,9 @@ def paint_reference(
     return background[:, None, None] + (importance * alpha * colour).sum(1) / weight
 
 
-def _activated(sprites: Tensor, style: Paint) -> Tensor:
-    """Colours and transparency from their logits, [N, K, C + 1, G, G]."""
-    C = sprites.shape[2] - 1
+def activated(sprites: Tensor, style: Paint) -> Tensor:
+    """Colours and transparency in [0, 1] from their logits, [..., C + 1, G, G]."""
+    C = sprites.shape[-3] - 1
     scale = sprites.new_tensor([style.colour_scale] * C + [style.alpha_scale])[:, None, None]
     bias = sprites.new_tensor([0.0] * C + [style.alpha_bias])[:, None, None]
     return torch.sigmoid((sprites * scale + bias).clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
@@ -137,7 +137,7 @@ class _Painted(torch.autograd.Function):
         style: Paint,
     ) -> Tensor:
         N, _, n_planes, _, _ = sprites.shape
-        colours = _activated(sprites.float(), style).contiguous()
+        colours = activated(sprites.float(), style).contiguous()
         boxes, presence, depth, background = (
             each.float().contiguous() for each in (boxes, presence, depth, background)
         )

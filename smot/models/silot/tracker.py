@@ -1,0 +1,163 @@
+"""SILOT as a tracker: means in place of samples, and identities from slots."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from smot.models.silot.discovery import n_cells
+from smot.models.silot.model import Clip, Silot, trajectories
+from smot.models.silot.objects import Objects
+from smot.tracks import ABSENT, Tracks
+
+THRESHOLD = 0.5
+"""Presence above which an object is reported."""
+VIDEOS_AT_ONCE = 50
+
+
+class Trace(NamedTuple):
+    """What a picture of the model at work needs.
+
+    Attributes:
+        tracks: what the tracker reports; entry k is slot k.
+        is_new: which entries were discovered in their frame (the rest was propagated),
+            [B, T, K]; False where nothing is reported.
+        appearances: colours and transparency of the slots' sprites, in [0, 1],
+            [B, T, K, 4, G, G].
+        reconstruction: RGB in [0, 1], [B, T, H, W, 3].
+    """
+
+    tracks: Tracks
+    is_new: BoolArray
+    appearances: FloatArray
+    reconstruction: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SilotTracker:
+    """A tracker around a model.
+
+    Attributes:
+        model: in eval mode.
+        name: what tables and curves call it.
+        n_slots: objects carried at most; None for the larger of the model's number and the
+            number of grid cells.
+    """
+
+    model: Silot
+    name: str = "silot"
+    n_slots: int | None = None
+
+    def track(self, videos: UInt8Array) -> Tracks:
+        """Track the objects of videos, RGB, [B, T, H, W, 3]."""
+        parts = [self._track(part) for part in _batches(videos)]
+        return Tracks.stack(parts)
+
+    def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
+        """Follow objects through ``videos``, then let the learned prior carry them on.
+
+        Args:
+            videos: the frames seen, RGB, [B, T, H, W, 3].
+            horizon: number of frames to predict, at least 1.
+
+        Returns:
+            Tracks of the frames after those seen, with the identities that ``track`` gives.
+        """
+        parts = [self._predict(part, horizon) for part in _batches(videos)]
+        return Tracks.stack(parts)
+
+    def trace(self, videos: UInt8Array) -> Trace:
+        """Track a few videos and keep what is needed to draw how."""
+        with torch.inference_mode():
+            clip = self._sweep(videos)
+            objects = self.model.unpacked(clip.states)
+            painted = self.model.renderer(objects, videos.shape[2:4])
+            sprites = self.model.renderer.appearances(objects.what)
+            tracks, ids = self._tracks(objects, _numpy(clip.is_new), None)
+        is_new = _numpy(clip.is_new).swapaxes(0, 1) & tracks.present
+        return Trace(
+            tracks=tracks,
+            is_new=is_new,
+            appearances=_rgb(_numpy(sprites).swapaxes(0, 1), axis=3),
+            reconstruction=_rgb(_numpy(painted).transpose(1, 0, 3, 4, 2), axis=-1),
+        )
+
+    def _sweep(self, videos: UInt8Array) -> Clip:
+        device = next(self.model.parameters()).device
+        frames = torch.from_numpy(np.ascontiguousarray(videos)).to(device)
+        K = self.n_slots or max(self.model.config.n_slots, n_cells(*videos.shape[2:4]))
+        return self.model.sweep(self.model.images(frames), n_slots=K)
+
+    def _track(self, videos: UInt8Array) -> Tracks:
+        with torch.inference_mode():
+            clip = self._sweep(videos)
+            tracks, _ = self._tracks(
+                self.model.unpacked(clip.states), _numpy(clip.is_new), None
+            )
+        return tracks
+
+    def _predict(self, videos: UInt8Array, horizon: int) -> Tracks:
+        with torch.inference_mode():
+            clip = self._sweep(videos)
+            _, ids = self._tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
+            states = self.model.imagine(clip, horizon)
+            nothing_new = np.zeros(states.pres.shape[:-1], bool)
+            tracks, _ = self._tracks(states, nothing_new, ids)
+        return tracks
+
+    def _tracks(
+        self, objects: Objects, is_new: BoolArray, ids: IntArray | None
+    ) -> tuple[Tracks, IntArray]:
+        """Tracks of objects [T, B, K, ...], and the identities of the last frame, [B, K].
+
+        Args:
+            objects: selected objects of consecutive frames.
+            is_new: which were discovered in their frame, [T, B, K].
+            ids: identities of the slots before, [B, K]; None at the start of videos.
+        """
+        pres = _numpy(objects.pres)[..., 0]
+        boxes = corner_boxes(objects.centre, objects.size, self.model.config.anchor)
+        T, B, K = pres.shape
+        current = np.full((B, K), ABSENT, np.int32) if ids is None else ids
+        fresh = current.max(axis=1, keepdims=True) + 1
+        frames = []
+        for t in range(T):
+            starts = is_new[t] & (pres[t] > THRESHOLD)
+            order = np.cumsum(starts, axis=1) - 1
+            current = np.where(starts, fresh + order, np.where(is_new[t], ABSENT, current))
+            fresh = fresh + starts.sum(axis=1, keepdims=True)
+            frames.append(np.where(pres[t] > THRESHOLD, current, ABSENT))
+        tracks = Tracks(
+            boxes=_numpy(boxes).swapaxes(0, 1),
+            ids=np.stack(frames, axis=1).astype(np.int32),
+            confidence=pres.swapaxes(0, 1),
+        )
+        return tracks, current.astype(np.int32)
+
+
+def corner_boxes(centre: Tensor, size: Tensor, anchor: float) -> Tensor:
+    """x0, y0, x1, y1 in pixels from y, x and h, w in anchors, [..., 4]."""
+    low, high = (centre - size / 2) * anchor, (centre + size / 2) * anchor
+    return torch.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], -1)
+
+
+def _batches(videos: UInt8Array) -> list[UInt8Array]:
+    return [
+        videos[start : start + VIDEOS_AT_ONCE]
+        for start in range(0, max(len(videos), 1), VIDEOS_AT_ONCE)
+    ]
+
+
+def _numpy(values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
+    return values.numpy(force=True)
+
+
+def _rgb(values: FloatArray, axis: int) -> FloatArray:
+    """Three colours from one (or three) along an axis, whatever follows them kept."""
+    n = values.shape[axis]
+    if n >= 3:
+        return values
+    return values.take([0] * 3 + list(range(1, n)), axis=axis)
