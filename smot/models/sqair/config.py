@@ -1,0 +1,153 @@
+"""Everything that can be set about a SQAIR model; plain values, checked when made."""
+
+from dataclasses import dataclass
+
+from smot.errors import UsageError
+
+ENCODERS = ("mlp", "conv")
+PRESENCES = ("inferred", "fixed")
+COUNT_PRIORS = ("cat", "geom")
+PROPAGATION_PRIORS = ("rnn", "rw", "guided")
+ESTIMATORS = ("code", "vimco")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqairConfig:
+    """Sizes, priors and objective of SQAIR.
+
+    The defaults are those of the comparison in the SILOT paper for up to six digits. The
+    constants of the original release, and those for twelve digits, are presets of
+    `smot.experiments`.
+
+    Attributes:
+        frame_size: H, W, pixels.
+        channels: 3 reads the frames as they are; 1 their mean over the colours, for white digits.
+            The likelihood sums over channels: 3 channels weigh the image three times, so 1 channel
+            with `output_std` 0.3 / sqrt(3) is the same problem.
+        n_slots: N, most objects in a frame, and most discoveries in a frame.
+        n_particles: K, importance samples per video.
+        glimpse_size: G, side of the patch that an object is seen and painted through, pixels.
+        n_what: A, numbers that describe an object's appearance.
+        n_hidden: width of every hidden layer and recurrent state, even; some are half as wide.
+        encoder: "mlp" or "conv", how the whole frame is read by discovery.
+        presence: "inferred"; or "fixed": exactly N objects from the first frame to the last.
+        count_prior: prior of the number of discoveries: "cat" (learned) or "geom" (truncated).
+        step_success: ratio of successive probabilities of the "geom" prior.
+        discovery_bias: initial bias of the posterior's logit of one more discovery.
+        propagation_bias: initial bias of the posterior's logit that an object stays.
+        prior_propagation_bias: added to the prior's logit that an object stays.
+        propagation_prior: what the learned prior's means are relative to: "rnn" nothing, "rw" the
+            last value itself, "guided" the last value with a small learned change.
+        where_std_bias: initial bias before the softplus of the posterior's box deviations.
+        where_bias: initial mean of the posterior's size logits of a discovered box; 0 (half the
+            frame) as in both codes.
+        scale_prior: initial mean of the size logits under the discovery prior.
+        output_scale: initial factor on painted patches.
+        output_std: deviation of the pixel likelihood.
+        mean_image: initial value of every pixel of the learned mean image.
+        masked_glimpse: whether propagation looks through a learned mask.
+        what_std_floor: added to the deviation of a propagated object's appearance; 0 as in the
+            original, which then rests on gates that never quite close.
+        estimator: score-function signal, "code" (as in the original code) or "vimco".
+        score_ramp_steps: updates over which the score term grows from 0 to its full weight.
+        signal_clip: bound on the size of the score signal, nats; 0 leaves it alone.
+        count_anneal_start: ratio of the "geom" prior at step 0, moving to `step_success`
+            geometrically over `count_anneal_steps`; with 0 steps it plays no part.
+        count_anneal_steps: see above.
+
+    Raises:
+        UsageError: a value outside its range, or a name that is not known.
+    """
+
+    frame_size: tuple[int, int] = (48, 48)
+    channels: int = 3
+    n_slots: int = 6
+    n_particles: int = 2
+    glimpse_size: int = 14
+    n_what: int = 50
+    n_hidden: int = 256
+    encoder: str = "mlp"
+    presence: str = "inferred"
+    count_prior: str = "geom"
+    step_success: float = 0.516
+    discovery_bias: float = 5.0
+    propagation_bias: float = 5.0
+    prior_propagation_bias: float = 10.0
+    propagation_prior: str = "rnn"
+    where_std_bias: float = -3.0
+    where_bias: float = 0.0
+    scale_prior: float = -2.0
+    output_scale: float = 0.25
+    output_std: float = 0.3
+    mean_image: float = 0.0
+    masked_glimpse: bool = True
+    what_std_floor: float = 0.0
+    estimator: str = "code"
+    score_ramp_steps: int = 0
+    signal_clip: float = 0.0
+    count_anneal_start: float = 1.0
+    count_anneal_steps: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame_size", tuple(self.frame_size))
+        _check_names(self)
+        _check_sizes(self)
+        _check_reals(self)
+
+    def score_weight_at(self, step: int) -> float:
+        """Weight of the score term after so many updates, in [0, 1]."""
+        return min(step / self.score_ramp_steps, 1.0) if self.score_ramp_steps else 1.0
+
+    def step_success_at(self, step: int) -> float:
+        """Ratio of the "geom" count prior after so many updates."""
+        if step >= self.count_anneal_steps:
+            return self.step_success
+        share = step / self.count_anneal_steps
+        return float(self.count_anneal_start ** (1 - share) * self.step_success**share)
+
+
+def _check_names(config: SqairConfig) -> None:
+    for name, allowed in (
+        ("encoder", ENCODERS),
+        ("presence", PRESENCES),
+        ("count_prior", COUNT_PRIORS),
+        ("propagation_prior", PROPAGATION_PRIORS),
+        ("estimator", ESTIMATORS),
+    ):
+        value = getattr(config, name)
+        if value not in allowed:
+            raise UsageError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def _check_sizes(config: SqairConfig) -> None:
+    height, width = config.frame_size
+    for name, value, least in (
+        ("frame_size[0]", height, 8),
+        ("frame_size[1]", width, 8),
+        ("n_slots", config.n_slots, 1),
+        ("n_particles", config.n_particles, 2),
+        ("glimpse_size", config.glimpse_size, 2),
+        ("n_what", config.n_what, 1),
+        ("n_hidden", config.n_hidden, 2),
+        ("score_ramp_steps", config.score_ramp_steps, 0),
+        ("count_anneal_steps", config.count_anneal_steps, 0),
+    ):
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, not {value}")
+    if config.channels not in (1, 3):
+        raise UsageError(f"channels must be 1 or 3, not {config.channels}")
+    if config.n_hidden % 2:
+        raise UsageError(f"n_hidden must be even, not {config.n_hidden}")
+
+
+def _check_reals(config: SqairConfig) -> None:
+    if config.output_std <= 0:
+        raise UsageError(f"output_std must be above 0, not {config.output_std}")
+    for name in ("step_success", "count_anneal_start"):
+        value = getattr(config, name)
+        if not 0 < value <= 1:
+            raise UsageError(f"{name} must be in (0, 1], not {value}")
+    for name in ("signal_clip", "what_std_floor"):
+        value = getattr(config, name)
+        if value < 0:
+            raise UsageError(f"{name} must not be negative, not {value}")

@@ -1,0 +1,124 @@
+"""What the image says: one vector of the whole frame, and appearance codes of glimpses."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smot.models.sprites import glimpse
+from smot.models.sqair.config import SqairConfig
+from smot.models.sqair.layers import Mlp, softplus
+from smot.models.sqair.placement import sprite_boxes
+
+STD_FLOOR = 0.01
+N_FILTERS = 128
+CELL = 12
+
+
+class FrameEncoder(nn.Module):
+    """Reads the whole frame: flattened through two layers, or through convolutions.
+
+    Args:
+        config: kind, frame size and widths.
+        generator: source of the initial weights.
+
+    Source: sqair.md 2; the convolutions are those of the SILOT comparison (kernels 4, 4, 4 with
+    strides 3, 2, 2, then three of 1 x 1, 128 filters, ReLU between, zeros around the frame).
+    """
+
+    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        H, W = config.frame_size
+        width = config.n_hidden
+        self.margins = (_margin(W), _margin(H))
+        self.convolutions = nn.ModuleList()
+        if config.encoder == "mlp":
+            sizes = (H * W * config.channels, width, width)
+            self.mlp = Mlp(sizes, generator, elu_output=True)
+            self.n_features = width
+            return
+        n_in = config.channels
+        for kernel, stride in ((4, 3), (4, 2), (4, 2), (1, 1), (1, 1), (1, 1)):
+            self.convolutions.append(_convolution(n_in, kernel, stride, generator))
+            n_in = N_FILTERS
+        self.n_features = N_FILTERS * _n_cells(H) * _n_cells(W)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Features of frames.
+
+        Args:
+            frames: [M, C, H, W], in [0, 1].
+
+        Returns:
+            [M, n_features].
+        """
+        if not self.convolutions:
+            features: Tensor = self.mlp(frames.flatten(1))
+            return features
+        (left, right), (top, bottom) = self.margins
+        hidden = F.pad(frames, (left, right, top, bottom))
+        for number, layer in enumerate(self.convolutions):
+            hidden = layer(hidden.relu() if number else hidden)
+        return hidden.flatten(1)
+
+
+def _n_cells(n_pixels: int) -> int:
+    return -(-n_pixels // CELL)
+
+
+def _margin(n_pixels: int) -> tuple[int, int]:
+    """Zeros before and after, so that the three strided convolutions give whole cells."""
+    receptive = 3 * (2 * (2 * (_n_cells(n_pixels) - 1) + 4 - 1) + 4 - 1) + 4
+    missing = receptive - n_pixels
+    return missing // 2, missing - missing // 2
+
+
+def _convolution(n_in: int, kernel: int, stride: int, generator: torch.Generator) -> nn.Module:
+    layer = nn.utils.skip_init(nn.Conv2d, n_in, N_FILTERS, kernel, stride)
+    std = (n_in * kernel**2) ** -0.5
+    with torch.no_grad():
+        nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
+        assert layer.bias is not None
+        layer.bias.zero_()
+    return layer
+
+
+class GlimpseEncoder(nn.Module):
+    """Distribution of an object's appearance given the glimpse at its box; one for all uses.
+
+    Args:
+        config: widths and glimpse size.
+        generator: source of the initial weights.
+    """
+
+    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.frame_size, self.size = config.frame_size, config.glimpse_size
+        n_in = config.channels * config.glimpse_size**2
+        self.n_what = config.n_what
+        self.mlp = Mlp((n_in, config.n_hidden, config.n_hidden, 2 * config.n_what), generator)
+
+    def forward(
+        self, frames: Tensor, where: Tensor, mask_logits: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the appearance of boxes.
+
+        Args:
+            frames: [B, C, H, W].
+            where: sx, sy, tx, ty before the squashing, [B * R, 4], R boxes a frame.
+            mask_logits: glimpses are multiplied by their sigmoid, [B * R, G * G]; None for none.
+
+        Returns:
+            Mean and deviation, [B * R, A] each.
+        """
+        codes = self.codes(frames, where, mask_logits)
+        return codes[:, : self.n_what], softplus(codes[:, self.n_what :]) + STD_FLOOR
+
+    def codes(self, frames: Tensor, where: Tensor, mask_logits: Tensor | None) -> Tensor:
+        """The network's output, means and raw deviations side by side, [B * R, 2 A]."""
+        B, R = len(frames), len(where) // len(frames)
+        if mask_logits is not None:
+            mask_logits = mask_logits.view(B, R, -1)
+        boxes = sprite_boxes(where, self.frame_size, self.size).view(B, R, 4)
+        seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=mask_logits)
+        codes: Tensor = self.mlp(seen.view(B * R, -1))
+        return codes

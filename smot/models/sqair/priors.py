@@ -1,0 +1,215 @@
+"""The generative model's side: how many objects appear, where, and how objects go on."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smot.models.sqair.config import SqairConfig
+from smot.models.sqair.encoders import STD_FLOOR
+from smot.models.sqair.layers import Gru, Linear, Mlp, elu, softplus
+from smot.models.sqair.samples import log_bernoulli, log_normal, presence_logit
+from smot.models.sqair.slots import ABSENT_LOGIT
+
+N_CONTEXT = 128
+GUIDED_SCALE = 0.1
+NONE_LATER = 10.0
+
+
+class WherePrior(nn.Module):
+    """Places of discovered objects, each given the one before and what was propagated.
+
+    Args:
+        config: widths and the initial mean of the size logits.
+        generator: source of the initial weights.
+
+    Source: sqair.md 4.2. The code's recurrent state stays at its first value, so the prior is a
+    first-order chain and is evaluated for all steps at once.
+    """
+
+    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        h = config.n_hidden
+        self.context_start = nn.Parameter(torch.zeros(4))
+        self.context = Linear(4 + h + 1, N_CONTEXT, generator)
+        self.from_where = Linear(4, 4, generator)
+        self.from_context = Linear(N_CONTEXT, 4, generator, bias=None)
+        self.where_start = nn.Parameter(torch.zeros(4))
+        self.output = Linear(4, 8, generator)
+        with torch.no_grad():
+            assert self.output.bias is not None
+            scale = config.scale_prior
+            self.output.bias.copy_(torch.tensor([scale, scale, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]))
+
+    def forward(self, where: Tensor, condition: Tensor, staying: Tensor) -> Tensor:
+        """Log density of sampled places.
+
+        Args:
+            where: [T, N, S, 4], in the order of discovery.
+            condition: summary of what was propagated, [T, S, h].
+            staying: share of the slots expected to stay, less a half, [T, S].
+
+        Returns:
+            [T, N, S].
+        """
+        T, _, S, _ = where.shape
+        start = self.context_start.expand(T, S, 4)
+        context = elu(self.context(torch.cat([start, condition, staying[..., None]], dim=-1)))
+        before = torch.cat([self.where_start.expand(T, 1, S, 4), where[:, :-1]], dim=1)
+        state = (self.from_where(before) + self.from_context(context)[:, None]).tanh()
+        mean, raw = self.output(state).split(4, dim=-1)
+        return log_normal(where, mean, softplus(raw) + STD_FLOOR)
+
+
+class CountPrior(nn.Module):
+    """How many objects appear in a frame: learned ("cat") or a truncated geometric ("geom").
+
+    Args:
+        config: kind, most objects, and the ratio of the geometric.
+        generator: source of the initial weights.
+
+    Source: sqair.md 4.3. The original's "geom" is not truncated; that of the SILOT comparison is.
+    """
+
+    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.fixed = config.presence == "fixed"
+        self.step_success = config.step_success
+        self.learned: Mlp | None = None
+        if config.count_prior == "cat" and not self.fixed:
+            n_counts = config.n_slots + 1
+            self.learned = Mlp((1, 10, n_counts), generator)
+            self.offset = nn.Parameter(torch.zeros(n_counts))
+            later = torch.zeros(n_counts)
+            later[0] = NONE_LATER
+            self.later_offset = nn.Parameter(later)
+
+    def forward(self, n_slots: int, staying: Tensor, step_success: float | None = None) -> Tensor:
+        """Log probability of every count.
+
+        Args:
+            n_slots: N, most discoveries.
+            staying: share of the slots expected to stay, less a half, [T, S]; frame 0 first.
+            step_success: ratio of the geometric; None for that of the settings.
+
+        Returns:
+            [T, S, N + 1].
+        """
+        T, S = staying.shape
+        if self.learned is None:
+            ratio = self.step_success if step_success is None else step_success
+            steps = torch.arange(n_slots + 1, device=staying.device, dtype=torch.float32)
+            logits = steps * torch.tensor(ratio, device=staying.device).log()
+            return logits.log_softmax(-1).expand(T, S, -1)
+        later = (torch.arange(T, device=staying.device) > 0).float()[:, None, None]
+        logits = self.offset + later * self.later_offset + self.learned(staying[..., None])
+        return elu(logits).log_softmax(-1)
+
+    def of(self, present: Tensor, log_probabilities: Tensor) -> Tensor:
+        """Log probability of the number of discoveries made, [T, S].
+
+        Args:
+            present: [T, N, S], 1 or 0.
+            log_probabilities: from `forward`, [T, S, N + 1].
+        """
+        if self.fixed:
+            return torch.zeros_like(present[:, 0])
+        n_found = present.sum(1).long()
+        return log_probabilities.gather(-1, n_found[..., None])[..., 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The propagation prior's distributions for the next frame, [..., ...] over slots and rows.
+
+    Attributes:
+        logit: of staying; -88 where there was no object, [...].
+        where: mean, [..., 4].
+        where_std: deviation, [..., 4].
+        what: mean, [..., A].
+        what_std: deviation, [..., A].
+    """
+
+    logit: Tensor
+    where: Tensor
+    where_std: Tensor
+    what: Tensor
+    what_std: Tensor
+
+    def padded(self, n_slots: int) -> "Expected":
+        """With absent slots added along the first axis up to ``n_slots``."""
+        extra = n_slots - len(self.logit)
+        if extra == 0:
+            return self
+        filling = {"logit": ABSENT_LOGIT, "where_std": 1.0, "what_std": 1.0}
+        grown = {
+            name: F.pad(part, (0, 0) * (part.dim() - 1) + (0, extra), value=filling.get(name, 0.0))
+            for name, part in vars(self).items()
+        }
+        return Expected(**grown)
+
+    def log_density(self, what: Tensor, where: Tensor) -> Tensor:
+        """Log density of samples, [...]."""
+        where_part = log_normal(where, self.where, self.where_std)
+        return where_part + log_normal(what, self.what, self.what_std)
+
+    def log_presence(self, present: Tensor) -> Tensor:
+        """Log probability of presence, 1 or 0, [...]."""
+        return log_bernoulli(present, self.logit)
+
+
+class PropagationPrior(nn.Module):
+    """How each object goes on by itself, learned; sees samples only, never the image.
+
+    Args:
+        config: kind, widths and the bias towards staying.
+        generator: source of the initial weights.
+
+    Source: sqair.md 4.4.
+    """
+
+    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        h, A = config.n_hidden, config.n_what
+        self.kind, self.n_what = config.propagation_prior, A
+        self.stay_bias = config.prior_propagation_bias
+        self.fixed = config.presence == "fixed"
+        self.gru = Gru(A + 4, h, generator)
+        self.start = nn.Parameter(torch.zeros(h))
+        self.output = Linear(h, 1 + 2 * (4 + A), generator)
+
+    def forward(
+        self, what: Tensor, where: Tensor, present: Tensor, logit: Tensor, state: Tensor
+    ) -> tuple[Expected, Tensor]:
+        """What is expected of every object in the next frame.
+
+        Args:
+            what: appearances, [N, S, A].
+            where: places, [N, S, 4].
+            present: [N, S].
+            logit: of the presence, as it was last inferred, [N, S].
+            state: the prior's own, [N, S, h].
+
+        Returns:
+            The distributions, and the next state.
+        """
+        A = self.n_what
+        state = self.gru(torch.cat([what, where], dim=-1), state)
+        sizes = [1, 4, 4, A, A]
+        stay, place, place_raw, looks, looks_raw = self.output(state).split(sizes, dim=-1)
+        if self.kind == "guided":
+            logit = logit + GUIDED_SCALE * stay[..., 0]
+            place, looks = where + GUIDED_SCALE * place, what + GUIDED_SCALE * looks
+        else:
+            logit = stay[..., 0] + self.stay_bias
+        if self.kind == "rw":
+            place, looks = where, what
+        expected = Expected(
+            logit=presence_logit(logit, present, self.fixed),
+            where=place,
+            where_std=softplus(place_raw) + STD_FLOOR,
+            what=looks,
+            what_std=softplus(looks_raw) + STD_FLOOR,
+        )
+        return expected, state
