@@ -74,27 +74,26 @@ def _label(
     N, H, W, _ = frames.shape
     first = np.zeros(N + 1, np.int64)
     rows = np.empty((max(16, 8 * N), 7), np.float32)
-    colour = np.zeros((H, W), np.int16)
-    parent = np.zeros((H, W), np.int32)
-    stats = np.zeros((H * W, 6), np.int32)
+    colour = np.zeros(H * W, np.int16)
+    parent = np.zeros(H * W, np.int32)
+    stats = np.zeros((H * W, 7), np.int64)
     n_rows = 0
     for n in range(N):
         _colour_pixels(frames[n], palette, background, threshold, colour)
-        _join(colour, parent)
-        roots = _measure(colour, parent, stats)
+        _join(colour, parent, W)
+        roots = _measure(colour, parent, stats, W)
         if n_rows + len(roots) > len(rows):
             grown = np.empty((2 * (n_rows + len(roots)), 7), np.float32)
             grown[:n_rows] = rows[:n_rows]
             rows = grown
         for root in roots:
-            x0, y0, x1, y1 = stats[root, 0], stats[root, 1], stats[root, 2], stats[root, 3]
-            area = stats[root, 4]
+            x0, y0, x1, y1, area, sum_x, sum_y = stats[root]
             if area < min_area:
                 continue
             rows[n_rows, 0], rows[n_rows, 1] = x0, y0
             rows[n_rows, 2], rows[n_rows, 3] = x1 + 1, y1 + 1
-            rows[n_rows, 6] = colour[root // W, root % W] - 1
-            rows[n_rows, 4], rows[n_rows, 5] = _centroid(parent, root, x0, y0, x1, y1, area)
+            rows[n_rows, 4], rows[n_rows, 5] = sum_x / area + 0.5, sum_y / area + 0.5
+            rows[n_rows, 6] = colour[root] - 1
             n_rows += 1
         first[n + 1] = n_rows
     return first, rows[:n_rows].copy()
@@ -112,80 +111,68 @@ def _colour_pixels(
     H, W, _ = frame.shape
     for y in range(H):
         for x in range(W):
-            colour[y, x] = 0
-            difference = np.float32(0)
-            for c in range(3):
-                difference += abs(np.float32(frame[y, x, c]) - background[c])
+            difference = (
+                abs(frame[y, x, 0] - background[0])
+                + abs(frame[y, x, 1] - background[1])
+                + abs(frame[y, x, 2] - background[2])
+            )
+            marked = 0
             if difference >= threshold and difference > 0:
-                best, best_cosine = 0, np.float32(-1)
+                best_cosine = np.float32(-1)
                 for p in range(len(palette)):
-                    cosine = np.float32(0)
-                    for c in range(3):
-                        cosine += frame[y, x, c] * palette[p, c]
+                    cosine = (
+                        frame[y, x, 0] * palette[p, 0]
+                        + frame[y, x, 1] * palette[p, 1]
+                        + frame[y, x, 2] * palette[p, 2]
+                    )
                     if cosine > best_cosine:
-                        best, best_cosine = p, cosine
-                colour[y, x] = best + 1
+                        marked, best_cosine = p + 1, cosine
+            colour[y * W + x] = marked
 
 
 @njit(cache=True, nogil=True)
 def _root(parent: IntArray, pixel: int) -> int:
-    W = parent.shape[1]
-    while parent[pixel // W, pixel % W] != pixel:
-        above = parent[pixel // W, pixel % W]
-        parent[pixel // W, pixel % W] = parent[above // W, above % W]
-        pixel = parent[pixel // W, pixel % W]
+    while parent[pixel] != pixel:
+        parent[pixel] = parent[parent[pixel]]
+        pixel = parent[pixel]
     return pixel
 
 
 @njit(cache=True, nogil=True)
-def _join(colour: IntArray, parent: IntArray) -> None:
+def _join(colour: IntArray, parent: IntArray, W: int) -> None:
     """Union-find over the left and upper neighbours of equal colour."""
-    H, W = colour.shape
-    for y in range(H):
-        for x in range(W):
-            parent[y, x] = y * W + x
-            if colour[y, x] == 0:
+    for start in range(0, len(colour), W):
+        for pixel in range(start, start + W):
+            if colour[pixel] == 0:
                 continue
-            if x > 0 and colour[y, x - 1] == colour[y, x]:
-                parent[y, x] = _root(parent, y * W + x - 1)
-            if y > 0 and colour[y - 1, x] == colour[y, x]:
-                upper, here = _root(parent, (y - 1) * W + x), _root(parent, y * W + x)
-                low, high = min(upper, here), max(upper, here)
-                parent[high // W, high % W] = low
+            parent[pixel] = pixel
+            if pixel > start and colour[pixel - 1] == colour[pixel]:
+                parent[pixel] = _root(parent, pixel - 1)
+            if start > 0 and colour[pixel - W] == colour[pixel]:
+                upper, here = _root(parent, pixel - W), _root(parent, pixel)
+                parent[max(upper, here)] = min(upper, here)
 
 
 @njit(cache=True, nogil=True)
-def _measure(colour: IntArray, parent: IntArray, stats: IntArray) -> IntArray:
-    """Box and area of each component at its root's row of ``stats``; the roots in raster order."""
-    H, W = colour.shape
-    roots = np.empty(H * W, np.int32)
+def _measure(colour: IntArray, parent: IntArray, stats: IntArray, W: int) -> IntArray:
+    """Fill a root's row of ``stats`` with x0, y0, x1, y1, area, sum x, sum y; list the roots."""
+    roots = np.empty(len(colour), np.int64)
     n_roots = 0
-    for y in range(H):
+    for start in range(0, len(colour), W):
+        y = start // W
         for x in range(W):
-            if colour[y, x] == 0:
+            if colour[start + x] == 0:
                 continue
-            root = _root(parent, y * W + x)
-            parent[y, x] = root
-            if root == y * W + x:
-                stats[root, 0], stats[root, 1], stats[root, 2], stats[root, 3] = x, y, x, y
-                stats[root, 4] = 0
+            root = _root(parent, start + x)
+            if root == start + x:
+                stats[root] = 0
+                stats[root, 0], stats[root, 1], stats[root, 2] = x, y, x
                 roots[n_roots] = root
                 n_roots += 1
             stats[root, 0] = min(stats[root, 0], x)
             stats[root, 2] = max(stats[root, 2], x)
             stats[root, 3] = y
             stats[root, 4] += 1
+            stats[root, 5] += x
+            stats[root, 6] += y
     return roots[:n_roots].copy()
-
-
-@njit(cache=True, nogil=True)
-def _centroid(
-    parent: IntArray, root: int, x0: int, y0: int, x1: int, y1: int, area: int
-) -> tuple[float, float]:
-    sum_x, sum_y = 0.0, 0.0
-    for y in range(y0, y1 + 1):
-        for x in range(x0, x1 + 1):
-            if parent[y, x] == root:
-                sum_x += x + 0.5
-                sum_y += y + 0.5
-    return sum_x / area, sum_y / area
