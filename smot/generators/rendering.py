@@ -8,7 +8,7 @@ from numba import njit
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array, UInt64Array
 from smot.errors import UsageError
-from smot.generators.compositing import NOBODY, add_noise, draw_sprite, fill
+from smot.generators.compositing import NOBODY, add_noise, copy, count_owned, draw_sprite, fill
 from smot.generators.digits import DigitSource
 from smot.generators.motion import corner_at
 from smot.generators.placement import place
@@ -37,6 +37,7 @@ class Scene(NamedTuple):
         opacity: sprites to choose from, [n, S, S], uint8.
         heights: of the sprites, [n], pixels.
         widths: of the sprites, [n], pixels.
+        n_pixels: of the sprites that are not transparent, [n].
         labels: class of each sprite, before its colour, [n].
         sources: index of each sprite in the digit source, -1 for shapes, [n].
         sizes: cumulative probabilities of the sides 5, 6, ... of shapes; [0] for digits.
@@ -55,6 +56,7 @@ class Scene(NamedTuple):
     opacity: UInt8Array
     heights: IntArray
     widths: IntArray
+    n_pixels: IntArray
     labels: IntArray
     sources: IntArray
     sizes: FloatArray
@@ -111,6 +113,7 @@ def render(
     return videos
 
 
+@lru_cache(maxsize=64)
 def _scene(settings: Settings, source: DigitSource | None, split: str) -> Scene:
     fewest, most = object_range(settings, split)
     if isinstance(settings, MnistSettings):
@@ -130,10 +133,11 @@ def _scene(settings: Settings, source: DigitSource | None, split: str) -> Scene:
         opacity=sprites.opacity,
         heights=sprites.heights,
         widths=sprites.widths,
+        n_pixels=sprites.n_pixels,
         labels=labels,
         sources=sources,
         sizes=sizes,
-        colours=np.array(settings.palette, np.int64),
+        colours=np.array(settings.palette, np.uint32),
         fewest=fewest,
         most=most,
         max_overlap=settings.max_overlap,
@@ -164,7 +168,7 @@ def _side_lengths(settings: ShapesSettings, largest: int) -> FloatArray:
     return rounded_up_normal(settings.object_size, deviation, SMALLEST_SIDE, largest)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _noise(deviation: float) -> IntArray:
     return noise_table(deviation) if deviation else np.zeros(0, np.int16)
 
@@ -203,7 +207,7 @@ def _render(
     chosen, colours = np.empty(K, np.int64), np.empty(K, np.int64)
     heights, widths = np.empty(K, np.int64), np.empty(K, np.int64)
     corners, motion = np.empty((K, 2), np.int64), np.empty((K, 2), np.float64)
-    canvas, owners = np.empty((H, W, 3), np.uint8), np.empty((H, W), np.int64)
+    canvas, owners = np.empty((H, W, 3), np.uint8), np.empty((H, W), np.int16)
     for n in range(N):
         fill_state(state, keys[n])
         k = scene.fewest + below(state, scene.most - scene.fewest + 1)
@@ -224,7 +228,7 @@ def _render(
         if len(scene.texture):
             add_noise(canvas, scene.texture, state)
         for t in range(T):
-            frames[n, t] = canvas
+            copy(canvas, frames[n, t])
             owners[:] = NOBODY
             _draw_frame(
                 scene, t, k, chosen, colours, heights, widths, corners, motion,
@@ -296,7 +300,6 @@ def _draw_frame(
 ) -> None:
     """Draw the objects of a frame back to front and note what is true of them."""
     H, W, _ = frame.shape
-    n_pixels, n_visible = np.zeros(n_objects, np.int64), np.zeros(n_objects, np.int64)
     for index in range(n_objects):
         if not present[index]:
             continue
@@ -307,9 +310,10 @@ def _draw_frame(
         boxes[index, 2], boxes[index, 3] = x + width, y + height
         draw_sprite(
             frame, owners, scene.opacity[chosen[index]], scene.colours[colours[index]],
-            x, y, height, width, index, n_visible,
+            x, y, height, width, index,
         )  # fmt: skip
-        n_pixels[index] = n_visible[index]
     for index in range(n_objects):
-        if n_pixels[index]:
-            visibility[index] = n_visible[index] / n_pixels[index]
+        if present[index]:
+            x, y = int(boxes[index, 0]), int(boxes[index, 1])
+            n_visible = count_owned(owners, index, x, y, heights[index], widths[index])
+            visibility[index] = n_visible / max(scene.n_pixels[chosen[index]], 1)

@@ -24,6 +24,12 @@ class Sprites:
     heights: IntArray
     widths: IntArray
 
+    @property
+    def n_pixels(self) -> IntArray:
+        """Number of pixels of each that are not transparent, [n], int64."""
+        n_pixels: IntArray = np.count_nonzero(self.opacity, axis=(1, 2)).astype(np.int64)
+        return n_pixels
+
 
 def resize(images: UInt8Array, height: int, width: int) -> UInt8Array:
     """Resize grey images by the antialiased bilinear filter, in integers: exact everywhere.
