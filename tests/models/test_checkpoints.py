@@ -1,0 +1,222 @@
+import errno
+import io
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from smot.errors import DataError
+from smot.models import checkpoints
+from smot.models.checkpoints import (
+    About,
+    Checkpoint,
+    export_weights,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+from smot.models.families import FAMILIES
+from smot.models.settings import to_plain
+from smot.tracks import DataDescription
+from tests.training.toy import Toy, ToyConfig
+
+DATA = DataDescription(
+    dataset="mnist", frame_size=(48, 48), n_frames=8, max_objects=6,
+    palette=((255, 255, 255),), digit_source="mnist",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def toy_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAMILIES, "toy", "tests.training.toy:FAMILY")
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    toy = Toy(ToyConfig(side=5), 0)
+    return Checkpoint(
+        about=About(family="toy", step=7, hours=0.5, score=0.75, score_name="mota", data=DATA),
+        model=to_plain(toy.config),
+        weights=toy.state_dict(),
+        averages={"picture": torch.full_like(toy.picture, 0.25)},
+        training={"optimiser": {"state": {0: {"step": torch.ones(())}}}, "plain": [1, 2.0, "x"]},
+    )
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    found = load_checkpoint(tmp_path / "a.pt")
+    assert found.about == checkpoint.about
+    assert found.model == checkpoint.model
+    assert found.training["plain"] == [1, 2.0, "x"]
+    assert all(torch.equal(found.weights[name], each) for name, each in checkpoint.weights.items())
+
+
+def test_numpy_scalars_are_stored_as_pythons_own(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    about = replace(checkpoint.about, score=np.float64(0.5), step=np.int64(3))
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, about=about))
+    assert type(load_checkpoint(tmp_path / "a.pt").about.score) is float
+
+
+def test_what_is_neither_tensor_nor_plain_is_refused_when_saving(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    with pytest.raises(TypeError, match="not PosixPath"):
+        save_checkpoint(tmp_path / "a.pt", replace(checkpoint, training={"folder": Path()}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_model_runs_with_its_averages_in_evaluation_mode(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    model, about = load_model(tmp_path / "a.pt")
+    assert not model.training
+    assert (model.picture == 0.25).all()
+    assert torch.equal(model.late.weight, checkpoint.weights["late.weight"])
+    assert about.data == DATA
+
+
+def test_an_export_is_small_and_gives_the_same_model_to_half_precision(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    bulky = replace(checkpoint, training={"optimiser": torch.zeros(10_000)})
+    save_checkpoint(tmp_path / "a.pt", bulky)
+    assert export_weights(tmp_path / "a.pt", tmp_path / "slim.pt").step == 7
+    assert (tmp_path / "slim.pt").stat().st_size < (tmp_path / "a.pt").stat().st_size / 5
+    assert load_checkpoint(tmp_path / "slim.pt").weights["late.weight"].dtype == torch.float16
+    full, _ = load_model(tmp_path / "a.pt")
+    slim, _ = load_model(tmp_path / "slim.pt")
+    assert slim.late.weight.dtype == torch.float32
+    torch.testing.assert_close(slim.late.weight, full.late.weight, rtol=1e-3, atol=1e-6)
+
+
+def test_a_weight_too_large_for_half_precision_is_refused(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    large = {**checkpoint.weights, "late.bias": torch.full((5,), 1e6)}
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, weights=large))
+    with pytest.raises(DataError, match=r"'late\.bias' does not fit float16"):
+        export_weights(tmp_path / "a.pt", tmp_path / "slim.pt")
+    export_weights(tmp_path / "a.pt", tmp_path / "slim.pt", half=False)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_one_line(
+    tmp_path: Path, checkpoint: Checkpoint, share: float
+) -> None:
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, checkpoint)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataError, match=r"a\.pt: truncated, or not a checkpoint") as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_damage_inside_the_file_is_one_line(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, checkpoint)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data.pkl") + 80
+    content[place : place + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.pt"):
+        load_checkpoint(path)
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("hostile-was-here",)
+
+
+def test_a_hostile_file_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": checkpoints.FORMAT, "weights": Hostile()}, "a.pt")
+    with pytest.raises(DataError, match="more than tensors and plain values; not loaded"):
+        load_checkpoint("a.pt")
+    Path("b.pt").write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(DataError, match="not a checkpoint"):
+        load_checkpoint("b.pt")
+    assert not Path("hostile-was-here").exists()
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    with pytest.raises(DataError, match="no such checkpoint"):
+        load_checkpoint(path)
+    for foreign in ({"weights": torch.zeros(2)}, [1, 2], torch.zeros(2)):
+        torch.save(foreign, path)
+        with pytest.raises(DataError, match="not a checkpoint of this package"):
+            load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 99}, "format version 99, not 1"),
+        ({"weights": [1]}, "its weights are not a table"),
+        ({"weights": {"picture": 3}}, "weight 'picture' is not a tensor"),
+        ({"about": {"family": "toy", "colour": "red"}}, "no setting 'colour'"),
+        ({"about": {}}, "description"),
+    ],
+)
+def test_inconsistent_content_is_refused(
+    tmp_path: Path, checkpoint: Checkpoint, changes: dict[str, object], message: str
+) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save({**content, **changes}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=message):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"picture": torch.zeros(2)}, r"'picture' must be \[3, 5, 5\], not \[2\]"),
+        ({"extra": torch.zeros(2)}, "has an unknown weight 'extra'"),
+        ({"late.bias": torch.full((5,), torch.nan)}, r"'late\.bias' is not finite"),
+        ({"late.bias": None}, r"has no weight 'late\.bias'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    tmp_path: Path, checkpoint: Checkpoint, weights: dict[str, object], message: str
+) -> None:
+    mixed = {**checkpoint.weights, **weights}
+    kept = {name: value for name, value in mixed.items() if value is not None}
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, weights=kept, averages={}))
+    with pytest.raises(DataError, match=message):
+        load_model(tmp_path / "a.pt")
+
+
+def test_an_unknown_family_or_setting_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    stranger = replace(checkpoint, about=replace(checkpoint.about, family="stranger"))
+    save_checkpoint(tmp_path / "a.pt", stranger)
+    with pytest.raises(DataError, match="no family of models 'stranger'"):
+        load_model(tmp_path / "a.pt")
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, model={"depth": 3}))
+    with pytest.raises(DataError, match="model settings: no setting 'depth'"):
+        load_model(tmp_path / "a.pt")
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, checkpoint)
+
+    class Full(io.BytesIO):
+        def fileno(self) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda self, mode: Full())
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(path, replace(checkpoint, about=About(family="toy", step=8)))
+    monkeypatch.undo()
+    assert load_checkpoint(path).about.step == 7
+    assert [each.name for each in tmp_path.iterdir()] == ["a.pt"]

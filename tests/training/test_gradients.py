@@ -1,0 +1,76 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from smot.training.gradients import GradientBuffer
+from smot.training.processes import Group
+
+
+class Pair(Group):
+    """Two processes of which the other one's buffer is known in advance."""
+
+    def average_(self, flat: torch.Tensor) -> None:
+        flat.copy_((flat + self.other) / 2)
+
+
+def buffer_of(gradients: list[list[float] | None], group: Group) -> tuple[GradientBuffer, list]:
+    weights = [nn.Parameter(torch.zeros(2)) for _ in gradients]
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = None if gradient is None else torch.tensor(gradient)
+    named = {f"w{place}": weight for place, weight in enumerate(weights)}
+    return GradientBuffer(named, group), weights
+
+
+def test_the_common_norm_is_clipped() -> None:
+    buffer, (first, second) = buffer_of([[3.0, 0.0], [0.0, 4.0]], Group())
+    signals = buffer.reduce(loss=torch.tensor(7.0), stop=False, hours=0.5, clip_norm=1.0)
+    assert signals.norm == pytest.approx(5.0)
+    assert (signals.loss, signals.hours) == (7.0, 0.5)
+    assert first.grad.tolist() == pytest.approx([0.6, 0.0])
+    assert second.grad.tolist() == pytest.approx([0.0, 0.8])
+
+
+def test_no_clipping_leaves_gradients_alone() -> None:
+    buffer, (weight,) = buffer_of([[30.0, 40.0]], Group())
+    buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    assert weight.grad.tolist() == [30.0, 40.0]
+
+
+def test_a_missing_gradient_stays_missing_and_leaves_no_trace_of_the_last() -> None:
+    buffer, (first, second) = buffer_of([[1.0, 1.0], [5.0, 5.0]], Group())
+    buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    first.grad, second.grad = torch.ones(2), None
+    signals = buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    assert second.grad is None
+    assert signals.norm == pytest.approx(math.sqrt(2))
+
+
+def test_a_gradient_that_only_the_other_process_has_is_shared() -> None:
+    other, _ = buffer_of([None, [2.0, 2.0], None], Group())
+    other.reduce(loss=torch.tensor(4.0), stop=True, hours=0.0, clip_norm=0.0)
+    pair = Pair(rank=0, size=2)
+    object.__setattr__(pair, "other", other._flat)
+    buffer, (first, second, third) = buffer_of([[1.0, 1.0], None, None], pair)
+    other._tail[1] = 1.0
+    signals = buffer.reduce(loss=torch.tensor(2.0), stop=False, hours=0.25, clip_norm=0.0)
+    assert first.grad.tolist() == [0.5, 0.5]
+    assert second.grad.tolist() == [1.0, 1.0]
+    assert third.grad is None
+    assert signals.stop
+    assert (signals.loss, signals.hours) == (3.0, 0.25)
+
+
+@pytest.mark.parametrize("fault", [math.nan, math.inf])
+def test_what_is_not_finite_shows_in_the_norm_and_is_named(fault: float) -> None:
+    buffer, _ = buffer_of([[1.0, 1.0], [fault, 1.0]], Group())
+    signals = buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=1.0)
+    assert not math.isfinite(signals.norm)
+    assert buffer.broken() == ["w1"]
+
+
+def test_an_objective_that_is_not_finite_shows_even_where_gradients_are() -> None:
+    buffer, _ = buffer_of([[1.0, 1.0]], Group())
+    signals = buffer.reduce(loss=torch.tensor(math.inf), stop=False, hours=0.0, clip_norm=1.0)
+    assert math.isnan(signals.norm)

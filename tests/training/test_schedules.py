@@ -1,0 +1,74 @@
+import math
+
+import pytest
+
+from smot.errors import UsageError
+from smot.training.config import TrainConfig
+from smot.training.schedules import clip_frames, learning_rate, progress
+
+
+def test_warm_up_rises_linearly_to_the_rate() -> None:
+    config = TrainConfig(lr=1.0, warmup_steps=4)
+    assert [learning_rate(config, step, 0, 0) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_cosine_is_constant_first_then_falls_to_its_share() -> None:
+    config = TrainConfig(
+        lr=1.0, schedule="cosine", decay_from=0.2, decay_to=0.1, max_steps=100
+    )
+    assert learning_rate(config, 20, 0, 0) == 1.0
+    assert learning_rate(config, 60, 0, 0) == pytest.approx(0.55)
+    assert learning_rate(config, 100, 0, 0) == pytest.approx(0.1)
+
+
+def test_the_budget_that_ends_first_counts() -> None:
+    config = TrainConfig(max_steps=100, max_hours=2.0)
+    assert progress(config, 30, 0.5) == 0.3
+    assert progress(config, 30, 1.5) == 0.75
+    assert progress(config, 300, 1.5) == 1.0
+    assert progress(TrainConfig(), 10**6, 100.0) == 0.0
+
+
+def test_drops_divide_by_three_at_each_share() -> None:
+    config = TrainConfig(lr=9.0, schedule="drops", drops=(0.2, 0.5), max_steps=10)
+    rates = [learning_rate(config, step, 0, 0) for step in (1, 2, 5)]
+    assert rates == pytest.approx([9.0, 3.0, 1.0])
+
+
+def test_each_stage_of_early_stopping_divides_by_three() -> None:
+    config = TrainConfig(lr=1e-4)
+    rates = [learning_rate(config, 10, 0, stage) for stage in range(3)]
+    assert rates == pytest.approx([1e-4, 1e-4 / 3, 1e-4 / 9])
+
+
+def test_clips_grow_at_the_steps_of_the_curriculum() -> None:
+    config = TrainConfig(curriculum=((0, 2), (10, 4), (20, 8)))
+    assert [clip_frames(config, step, 0) for step in (0, 9, 10, 19, 20, 99)] == [2, 2, 4, 4, 8, 8]
+
+
+def test_later_stages_have_full_clips() -> None:
+    assert clip_frames(TrainConfig(curriculum=((0, 2), (10, 8))), 0, 1) == 8
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lr", 0.0),
+        ("lr", math.nan),
+        ("batch_size", 0),
+        ("ema_decay", 1.0),
+        ("optimiser", "sgd"),
+        ("schedule", "linear"),
+        ("precision", "float16"),
+        ("curriculum", ()),
+        ("curriculum", ((5, 2),)),
+        ("curriculum", ((0, 2), (0, 4))),
+        ("curriculum", ((0, 0),)),
+        ("drops", (1.5,)),
+        ("decay_to", 2.0),
+        ("max_hours", -1.0),
+    ],
+)
+def test_an_impossible_setting_is_named(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"train\.{field} must be"):
+        TrainConfig(**{field: value})
