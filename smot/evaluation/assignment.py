@@ -32,7 +32,11 @@ def assign(cost: FloatArray) -> IntArray:
     N, M = cost.shape
     if N <= M:
         return _assign_wide(cost)
-    row_of = _assign_wide(np.ascontiguousarray(cost.T))
+    turned = np.empty((M, N))
+    for row in range(N):
+        for column in range(M):
+            turned[column, row] = cost[row, column]
+    row_of = _assign_wide(turned)
     column_of = np.full(N, FREE, np.int64)
     for column in range(M):
         column_of[row_of[column]] = column

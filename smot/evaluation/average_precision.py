@@ -62,12 +62,16 @@ def detections(pairing: Pairing, confidence: FloatArray) -> tuple[IntArray, IntA
     """
     predicted = pairing.predicted
     most = int(predicted.n_entries.sum(-1).max(initial=0))
+    if most == 0:
+        nothing = np.zeros((len(confidence), 0), np.uint8)
+        return nothing.astype(np.uint16), nothing, nothing
+    sure = np.take_along_axis(confidence, np.maximum(predicted.entry, 0), axis=-1)
+    sure[predicted.entry < 0] = -1
     return _detections(
         pairing.truth.n_entries,
         predicted.n_entries,
-        predicted.entry,
-        confidence,
-        confidence_levels(confidence),
+        np.argsort(-sure, axis=-1, kind="stable"),
+        confidence_levels(np.maximum(sure, 0)),
         pairing.iou,
         THRESHOLDS,
         most,
@@ -78,8 +82,7 @@ def detections(pairing: Pairing, confidence: FloatArray) -> tuple[IntArray, IntA
 def _detections(
     n_truth: IntArray,
     n_predicted: IntArray,
-    predicted_entry: IntArray,
-    confidence: FloatArray,
+    order: IntArray,
     levels: IntArray,
     iou: FloatArray,
     thresholds: FloatArray,
@@ -91,37 +94,38 @@ def _detections(
     for b in range(B):
         n = 0
         for t in range(T):
-            entries = predicted_entry[b, t, : n_predicted[b, t]]
-            order = np.argsort(-confidence[b, t][entries], kind="mergesort")
-            covered = np.zeros(n_truth[b, t], np.uint8)
-            for j in order:
-                level[b, n] = levels[b, t, entries[j]]
-                if n_truth[b, t] > 0:
-                    overlap = iou[b, t, : n_truth[b, t], j]
-                    best = np.argmax(overlap)
-                    reach = np.searchsorted(thresholds, overlap[best])
-                    if reach > covered[best]:
-                        first[b, n], last[b, n] = covered[best], reach
-                        covered[best] = reach
+            covered = np.zeros(n_truth[b, t], np.int64)
+            for rank in range(n_predicted[b, t]):
+                j = order[b, t, rank]
+                level[b, n] = levels[b, t, j]
+                best, overlap = 0, 0.0
+                for i in range(n_truth[b, t]):
+                    if iou[b, t, i, j] > overlap:
+                        best, overlap = i, iou[b, t, i, j]
+                reach = 0
+                while reach < len(thresholds) and overlap > thresholds[reach]:
+                    reach += 1
+                if reach > 0 and reach > covered[best]:
+                    first[b, n], last[b, n] = covered[best], reach
+                    covered[best] = reach
                 n += 1
     return level, first, last
 
 
 @njit(cache=True, nogil=True)
-def mean_average_precision(
-    n_detections: FloatArray, n_right: FloatArray, n_truth: FloatArray
-) -> FloatArray:
+def mean_average_precision(histogram: FloatArray, n_truth: FloatArray) -> FloatArray:
     """Interpolated precision, averaged over recalls and thresholds, of R pools of videos.
 
     Args:
-        n_detections: predictions per level of confidence, most confident level first, [R, Q].
-        n_right: those that are right, per threshold, [R, Q, 9].
+        histogram: per level of confidence, most confident level first, the number of predictions
+            and of those right at each of the 9 thresholds, [R, Q, 10], float64.
         n_truth: true boxes, [R].
 
     Returns:
         AP in [0, 1], [R], float64; NaN where there is no true box.
     """
-    R, Q, n_thresholds = n_right.shape
+    R, Q, _ = histogram.shape
+    n_thresholds = len(THRESHOLDS)
     result = np.full(R, np.nan)
     right_so_far, precision = np.empty(Q), np.empty(Q)
     for r in range(R):
@@ -131,8 +135,8 @@ def mean_average_precision(
         for k in range(n_thresholds):
             n_so_far, right = 0.0, 0.0
             for q in range(Q):
-                n_so_far += n_detections[r, q]
-                right += n_right[r, q, k]
+                n_so_far += histogram[r, q, 0]
+                right += histogram[r, q, 1 + k]
                 right_so_far[q] = right
                 precision[q] = right / n_so_far if n_so_far > 0 else 0.0
             best, q = 0.0, Q - 1

@@ -238,7 +238,10 @@ def _assign_loyally(
 ) -> None:
     """Match at the highest total of IoU and loyalty to the previous frame's partner."""
     n, m = overlap.shape
-    allowed = overlap >= threshold - SLACK
+    allowed = np.empty((n, m), np.bool_)
+    for i in range(n):
+        for j in range(m):
+            allowed[i, j] = overlap[i, j] >= threshold - SLACK
     if _take_only_choices(allowed, chosen):
         return
     cost = np.zeros((n, m))

@@ -72,8 +72,10 @@ def _hota_sums(
         for t in range(T):
             n, m = n_truth[b, t], n_predicted[b, t]
             objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
-            truth_frames[objects] += 1
-            predicted_frames[others] += 1
+            for i in range(n):
+                truth_frames[objects[i]] += 1
+            for j in range(m):
+                predicted_frames[others[j]] += 1
             _add_fit(objects, others, iou[b, t, :n, :m], fit)
         for i in range(n_ids):
             for j in range(m_ids):
@@ -119,9 +121,9 @@ def _pairwise_sum(values: FloatArray) -> float:
         for i in range(n):
             total += values[i]
         return total
-    part = values[:8].copy()
+    part = np.zeros(8)
     stop = n - n % 8
-    for i in range(8, stop, 8):
+    for i in range(0, stop, 8):
         for k in range(8):
             part[k] += values[i + k]
     total = (part[0] + part[1] + (part[2] + part[3])) + (part[4] + part[5] + (part[6] + part[7]))

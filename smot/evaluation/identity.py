@@ -52,16 +52,17 @@ def _identity_matches(
     B, T, _ = truth_identity.shape
     matches = np.zeros(B, np.int64)
     for b in range(B):
-        together = np.zeros((n_truth_identities[b], n_predicted_identities[b]))
+        n_ids, m_ids = n_truth_identities[b], n_predicted_identities[b]
+        if n_ids == 0 or m_ids == 0:
+            continue
+        cost = np.zeros((n_ids, m_ids))
         for t in range(T):
             for i in range(n_truth[b, t]):
                 for j in range(n_predicted[b, t]):
                     if iou[b, t, i, j] >= threshold:
-                        together[truth_identity[b, t, i], predicted_identity[b, t, j]] += 1
-        if together.size == 0:
-            continue
-        column_of = assign(-together)
-        for i in range(len(column_of)):
+                        cost[truth_identity[b, t, i], predicted_identity[b, t, j]] -= 1
+        column_of = assign(cost)
+        for i in range(n_ids):
             if column_of[i] >= 0:
-                matches[b] += np.int64(together[i, column_of[i]])
+                matches[b] -= np.int64(cost[i, column_of[i]])
     return matches

@@ -81,7 +81,7 @@ def _average_precision(counts: VideoCounts, blocks: list[FloatArray]) -> FloatAr
             total += (weights @ each.reshape(len(part), -1)).reshape(total.shape)
     n_truth = counts.n_truth.astype(np.float64)
     scores = [
-        mean_average_precision(total[..., 0], total[..., 1:], block @ n_truth)
+        mean_average_precision(total.astype(np.float64), block @ n_truth)
         for block, total in zip(blocks, totals, strict=True)
     ]
     return np.concatenate(scores)

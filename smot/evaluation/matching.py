@@ -13,7 +13,10 @@ from numba import njit
 
 from smot.arrays import BoolArray, FloatArray, IntArray
 from smot.errors import DataError, UsageError
-from smot.tracks import Tracks
+from smot.tracks import ABSENT, Tracks
+
+# Sorts behind every identity, which are int32.
+_LAST = np.iinfo(np.int64).max
 
 Convention: TypeAlias = Literal["py-motmetrics", "trackeval"]
 
@@ -115,36 +118,34 @@ def pair_up(truth: Tracks, predicted: Tracks, confidence: float) -> Pairing:
 
 
 def _side(ids: IntArray, keep: BoolArray) -> Side:
-    n_entries = keep.sum(-1)
-    width = int(n_entries.max(initial=0))
-    identity, entry, n_identities = _pack(ids, keep, width)
-    return Side(n_entries=n_entries, identity=identity, entry=entry, n_identities=n_identities)
-
-
-@njit(cache=True, nogil=True)
-def _pack(ids: IntArray, keep: BoolArray, width: int) -> tuple[IntArray, IntArray, IntArray]:
     """Sort the kept entries of each frame by identity and number identities from 0."""
     B, T, K = ids.shape
-    identity = np.full((B, T, width), -1, np.int32)
-    entry = np.full((B, T, width), -1, np.int32)
-    n_identities = np.zeros(B, np.int64)
-    for b in range(B):
-        known = np.unique(ids[b].ravel()[keep[b].ravel()])
-        n_identities[b] = len(known)
-        for t in range(T):
-            n = 0
-            for k in range(K):
-                if not keep[b, t, k]:
-                    continue
-                place = n
-                while place > 0 and ids[b, t, entry[b, t, place - 1]] > ids[b, t, k]:
-                    entry[b, t, place] = entry[b, t, place - 1]
-                    place -= 1
-                entry[b, t, place] = k
-                n += 1
-            for place in range(n):
-                identity[b, t, place] = np.searchsorted(known, ids[b, t, entry[b, t, place]])
-    return identity, entry, n_identities
+    n_entries = keep.sum(-1)
+    ranked = np.where(keep, ids.astype(np.int64), _LAST)
+    places = np.argsort(ranked, axis=-1, kind="stable")[..., : int(n_entries.max(initial=0))]
+    used = np.take_along_axis(keep, places, axis=-1)
+    number, n_identities = _numbered(ranked.reshape(B, T * K))
+    identity = np.take_along_axis(number.reshape(B, T, K), places, axis=-1)
+    return Side(
+        n_entries=n_entries,
+        identity=np.where(used, identity, ABSENT).astype(np.int32),
+        entry=np.where(used, places, ABSENT).astype(np.int32),
+        n_identities=n_identities,
+    )
+
+
+def _numbered(ids: IntArray) -> tuple[IntArray, IntArray]:
+    """Number the different values of each row in ascending order, [B, N]; how many, [B].
+
+    Entries that are not used hold ``_LAST`` and are not counted.
+    """
+    order = np.argsort(ids, axis=-1)
+    rising = np.take_along_axis(ids, order, axis=-1)
+    is_new = np.ones(ids.shape, np.bool_)
+    is_new[:, 1:] = rising[:, 1:] != rising[:, :-1]
+    number = np.empty(ids.shape, np.int64)
+    np.put_along_axis(number, order, np.cumsum(is_new, axis=-1) - 1, axis=-1)
+    return number, (is_new & (rising != _LAST)).sum(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -163,14 +164,16 @@ def _overlaps(
     for b in range(B):
         for t in range(T):
             for i in range(n_truth[b, t]):
-                true = truth_boxes[b, t, truth_entry[b, t, i]].astype(np.float64)
-                area = (true[2] - true[0]) * (true[3] - true[1])
+                true = truth_boxes[b, t, truth_entry[b, t, i]]
+                left, top = np.float64(true[0]), np.float64(true[1])
+                right, bottom = np.float64(true[2]), np.float64(true[3])
+                area = (right - left) * (bottom - top)
                 for j in range(n_predicted[b, t]):
                     box = predicted_boxes[b, t, predicted_entry[b, t, j]]
                     x0, y0 = np.float64(box[0]), np.float64(box[1])
                     x1, y1 = np.float64(box[2]), np.float64(box[3])
-                    width = min(true[2], x1) - max(true[0], x0)
-                    height = min(true[3], y1) - max(true[1], y0)
+                    width = min(right, x1) - max(left, x0)
+                    height = min(bottom, y1) - max(top, y0)
                     shared = max(width, 0.0) * max(height, 0.0)
                     if shared > 0:
                         union = area + (x1 - x0) * (y1 - y0) - shared

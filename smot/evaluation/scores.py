@@ -186,4 +186,4 @@ def _average_precision(pool: VideoCounts) -> FloatArray:
     counts = detection_histogram(
         level, pool.detection_first, pool.detection_last, row, 1, descending, max(n_places, 1)
     ).astype(np.float64)
-    return mean_average_precision(counts[..., 0], counts[..., 1:], pool.n_truth.astype(np.float64))
+    return np.asarray(mean_average_precision(counts, pool.n_truth.astype(np.float64)))

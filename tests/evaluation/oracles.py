@@ -1,0 +1,84 @@
+"""py-motmetrics and TrackEval, asked about one video of ours."""
+
+import contextlib
+import io
+from functools import cache
+from typing import Any
+
+import motmetrics
+import numpy as np
+
+from smot.boxes import iou
+from smot.tracks import Tracks
+
+with contextlib.redirect_stdout(io.StringIO()):
+    from trackeval.metrics import CLEAR, HOTA, Identity
+
+
+def frames_of(tracks: Tracks, confidence: float | None = None):
+    """(ids, boxes) of every frame of the first video, in the order of identity."""
+    if confidence is not None:
+        tracks = tracks.above(confidence)
+    for ids, boxes in zip(tracks.ids[0], tracks.boxes[0], strict=True):
+        order = np.argsort(ids)
+        order = order[ids[order] >= 0]
+        yield ids[order], boxes[order]
+
+
+def accumulate(truth: Tracks, predicted: Tracks, threshold: float = 0.5):
+    """py-motmetrics' accumulator after one video."""
+    accumulator = motmetrics.MOTAccumulator(auto_id=True)
+    with motmetrics.lap.set_default_solver("scipy"):
+        for (ids, boxes), (others, theirs) in zip(
+            frames_of(truth), frames_of(predicted, 0.5), strict=True
+        ):
+            overlap = iou(boxes, theirs)
+            accumulator.update(ids, others, np.where(overlap >= threshold, 1 - overlap, np.nan))
+    return accumulator
+
+
+def motmetrics_summary(truth: Tracks, predicted: Tracks) -> dict[str, float]:
+    metrics = [*motmetrics.metrics.motchallenge_metrics, "idtp", "num_detections", "num_objects"]
+    with motmetrics.lap.set_default_solver("scipy"):
+        return motmetrics.metrics.create().compute(
+            accumulate(truth, predicted), metrics=metrics, return_dataframe=False
+        )
+
+
+def motmetrics_errors(truth: Tracks, predicted: Tracks) -> list[tuple[int, str, float, float]]:
+    """Frame, kind and identities of every miss, false positive and switch."""
+    accumulator = accumulate(truth, predicted)
+    log, frames = accumulator._events, accumulator._indices["FrameId"]
+    kinds = {"MISS": "miss", "FP": "false positive", "SWITCH": "switch"}
+    return sorted(
+        (frame, kinds[kind], -1 if np.isnan(o) else int(o), -1 if np.isnan(h) else int(h))
+        for frame, kind, o, h in zip(frames, log["Type"], log["OId"], log["HId"], strict=True)
+        if kind in kinds
+    )
+
+
+def trackeval_data(truth: Tracks, predicted: Tracks) -> dict[str, Any]:
+    sides = {"gt": list(frames_of(truth)), "tracker": list(frames_of(predicted, 0.5))}
+    data: dict[str, Any] = {"num_timesteps": len(sides["gt"]), "seq": "video"}
+    for side, frames in sides.items():
+        known = np.unique(np.concatenate([ids for ids, _ in frames]))
+        data[f"{side}_ids"] = [np.searchsorted(known, ids) for ids, _ in frames]
+        data[f"num_{side}_ids"] = len(known)
+        data[f"num_{side}_dets"] = sum(len(ids) for ids, _ in frames)
+    data["similarity_scores"] = [
+        iou(boxes, theirs)
+        for (_, boxes), (_, theirs) in zip(sides["gt"], sides["tracker"], strict=True)
+    ]
+    return data
+
+
+@cache
+def trackeval_metric(name: str):
+    if name == "hota":
+        return HOTA()
+    return {"clear": CLEAR, "identity": Identity}[name]({"THRESHOLD": 0.5, "PRINT_CONFIG": False})
+
+
+def trackeval_summary(name: str, truth: Tracks, predicted: Tracks) -> dict[str, Any]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        return trackeval_metric(name).eval_sequence(trackeval_data(truth, predicted))
