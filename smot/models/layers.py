@@ -1,17 +1,24 @@
 """Small pieces that networks are made of."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 
-def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
-    """A linear layer with Xavier-uniform weights and zero biases, as everywhere in the paper."""
-    layer = nn.Linear(n_in, n_out, bias=bias)
+def initialise(layer: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases, as everywhere in the paper."""
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     nn.init.xavier_uniform_(layer.weight)
-    if bias:
+    if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
+    """A linear layer with Xavier-uniform weights and zero biases."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    initialise(layer)
     return layer
 
 
@@ -27,7 +34,14 @@ class Mlp(nn.Module):
     def __init__(self, n_in: int, hidden: Sequence[int], n_out: int) -> None:
         super().__init__()
         widths = [n_in, *hidden, n_out]
-        self.layers = nn.ModuleList(linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(linear(*pair) for pair in pairwise(widths))
+
+    @property
+    def output_bias(self) -> Tensor:
+        """Biases of the output layer, [n_out]."""
+        bias = self.layers[-1].bias
+        assert isinstance(bias, Tensor)
+        return bias
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., n_in] -> [..., n_out], float32."""
@@ -63,7 +77,7 @@ class Gru(nn.Module):
 
 
 def _blocks(n_in: int, n_out: int, n_blocks: int) -> nn.Linear:
-    """Layers side by side in one, each initialised as if it stood alone; biases for inputs only."""
+    """Layers side by side, each initialised as if alone; biases for three blocks only."""
     layer = linear(n_in, n_blocks * n_out, bias=n_blocks == 3)
     for block in layer.weight.data.split(n_out):
         nn.init.xavier_uniform_(block)

@@ -3,12 +3,42 @@
 import torch
 from torch import nn
 
+from smot.errors import UsageError
 from smot.models.learned import Family
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.model import Silot
 from smot.models.silot.tracker import SilotTracker
+from smot.tracks import DataDescription
 
-__all__ = ["FAMILY", "Silot", "SilotConfig", "SilotTracker"]
+__all__ = ["FAMILY", "Silot", "SilotConfig", "SilotTracker", "build", "load_tracker"]
+
+
+def load_tracker(
+    checkpoint: str | None = None,
+    device: str = "cpu",
+    n_slots: int | None = None,
+    data: DataDescription | None = None,
+) -> SilotTracker:
+    """SILOT with trained weights: discovers objects on a grid and propagates them through time.
+
+    Args:
+        checkpoint: file of weights; None for the packaged ones that fit the data.
+        device: "cpu", "cuda", ...
+        n_slots: objects carried at most; None for the larger of the model's own number and the
+            number of grid cells of a frame.
+        data: what the videos are like.
+
+    Raises:
+        DataError: a checkpoint that cannot be loaded.
+        UsageError: one of another family, no packaged weights that fit, ``n_slots`` below 1.
+    """
+    from smot.models.packaged import load_fitting
+
+    if n_slots is not None and n_slots < 1:
+        raise UsageError(f"silot: n_slots is {n_slots}, must be at least 1")
+    module = load_fitting("silot", checkpoint, device, data)
+    assert isinstance(module, Silot)
+    return SilotTracker(model=module, n_slots=n_slots)
 
 
 def build(config: SilotConfig, seed: int) -> Silot:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smot.models.layers import initialise
+
 CELL = 12
 """Side of a grid cell, pixels: the product of the strides."""
 RECEPTIVE_FIELD = 31
@@ -29,8 +31,7 @@ class Backbone(nn.Module):
         ]
         self.convolutions = nn.ModuleList([*convolutions, nn.Conv2d(n_filters, n_features, 1)])
         for layer in self.convolutions:
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            initialise(layer)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -56,7 +57,6 @@ def grid_shape(height: int, width: int) -> tuple[int, int]:
 def cell_centres(height: int, width: int, anchor: float, device: torch.device) -> Tensor:
     """y, x of the cells' centres in raster order, [J, 2], anchors."""
     rows, columns = (
-        (torch.arange(n, device=device) + 0.5) * (CELL / anchor)
-        for n in grid_shape(height, width)
+        (torch.arange(n, device=device) + 0.5) * (CELL / anchor) for n in grid_shape(height, width)
     )
     return torch.cartesian_prod(rows, columns)

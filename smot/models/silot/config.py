@@ -6,8 +6,6 @@ from typing import Literal
 from smot.errors import UsageError
 
 
-
-
 @dataclass(frozen=True, kw_only=True)
 class SilotConfig:
     """What a SILOT model is, plain values only.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smot.models.distributions import clipped_sigmoid, draw_gaussian, positive_scale
-from smot.models.layers import Mlp
+from smot.models.layers import Mlp, initialise
 from smot.models.silot import latents
 from smot.models.silot.attention import SpatialAttention
 from smot.models.silot.backbone import CELL, cell_centres, grid_shape
@@ -64,8 +64,7 @@ class Discovery(nn.Module):
         self.fuse_first = nn.Conv2d(2 * n, FUSER_WIDTH, 3, padding=1)
         self.fuse_second = nn.Conv2d(FUSER_WIDTH, n, 3, padding=1)
         for layer in (self.fuse_first, self.fuse_second):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            initialise(layer)
         self.where = Mlp(n, (n,), 8 + n)
         self.encode = Mlp(config.glimpse_size**2 * config.n_channels, (256, 128), n)
         self.what = Mlp(3 * n + 4, (3 * n + 4,), 2 * A + n)
@@ -149,12 +148,10 @@ class Discovery(nn.Module):
             heard = self.attention(described, propagated.centre, None, centres[None])
             heard = heard.view(B, height, width, n).to(cells.dtype)
         joined = torch.cat([heard, cells], -1).permute(0, 3, 1, 2)
-        fused = self.fuse_second(torch.relu(self.fuse_first(joined)))
+        fused: Tensor = self.fuse_second(torch.relu(self.fuse_first(joined)))
         return fused.permute(0, 2, 3, 1).reshape(B, height * width, n).float()
 
-    def _box(
-        self, sample: Tensor, frame_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _box(self, sample: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """From logits to place within the cell and size (4 together), size, and centre.
 
         Centres lie up to half a cell outside their cell.

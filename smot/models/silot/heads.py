@@ -21,9 +21,7 @@ class ObjectFeatures(nn.Module):
     Source: supplement (propagation); the original code lets digits propagate independently.
     """
 
-    def __init__(
-        self, n_object: int, n_features: int, sigma: float, *, interacting: bool
-    ) -> None:
+    def __init__(self, n_object: int, n_features: int, sigma: float, *, interacting: bool) -> None:
         super().__init__()
         self.own = Mlp(n_object, (64, 64), n_features)
         self.others = None
@@ -74,7 +72,7 @@ class PropagationHeads(nn.Module):
         for rows, bound in zip(self.from_what.weight.data.split(WIDTH), bounds[1:], strict=True):
             rows.uniform_(-bound, bound)
         self.from_depth.data.uniform_(-bounds[2], bounds[2])
-        nn.init.ones_(self.what.layers[-1].bias.data[2 * what_size :])
+        nn.init.ones_(self.what.output_bias.data[2 * what_size :])
 
     def move(
         self, features: Tensor, evidence: Tensor | None, objects: Objects,

@@ -159,9 +159,7 @@ class Silot(nn.Module):
             total=total, terms={name: value.detach() for name, value in terms.items()}
         )
 
-    def prior_objective(
-        self, paths: Trajectories, *, generator: torch.Generator
-    ) -> Objective:
+    def prior_objective(self, paths: Trajectories, *, generator: torch.Generator) -> Objective:
         """The learned prior's part of the objective alone, on what a frozen posterior made.
 
         Args:
@@ -284,11 +282,9 @@ class Silot(nn.Module):
             self._count_priors[n_units] = CountPrior(n_units).to(device)
         return self._count_priors[n_units]
 
-    def _cropped(
-        self, images: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
+    def _cropped(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """A random square of each video, and its corner [B, 2] in anchors; or all of it."""
-        T, B, _, H, W = images.shape
+        _, B, _, H, W = images.shape
         side = self.config.crop
         if not side or (side >= H and side >= W):
             return images, None
@@ -299,7 +295,9 @@ class Silot(nn.Module):
         rows = (corner[:, :1] + span).clamp(max=H - 1)
         columns = (corner[:, 1:] + span).clamp(max=W - 1)
         video = torch.arange(B, device=images.device)
-        seen = images.transpose(0, 1)[video[:, None, None], :, :, rows[:, :, None], columns[:, None]]
+        seen = images.transpose(0, 1)[
+            video[:, None, None], :, :, rows[:, :, None], columns[:, None]
+        ]
         return seen.permute(3, 0, 4, 1, 2).contiguous(), corner / self.config.anchor
 
 

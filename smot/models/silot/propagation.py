@@ -41,7 +41,7 @@ class Propagation(nn.Module):
         n, n_texels = config.n_features, config.glimpse_size**2
         self.look = Mlp(n, (WIDTH, WIDTH), 4 + 2 * n_texels)
         # Masks begin half open wide: the "+ 1" of the paper's sigmoid(m + 1).
-        nn.init.ones_(self.look.layers[-1].bias.data[4:])
+        nn.init.ones_(self.look.output_bias.data[4:])
         n_pixels = n_texels * config.n_channels
         self.encode_before = Mlp(n_pixels, (256, 128), n)
         self.encode_after = Mlp(n_pixels, (256, 128), n)

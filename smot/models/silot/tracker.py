@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.models.silot.discovery import n_cells
-from smot.models.silot.model import Clip, Silot, trajectories
+from smot.models.silot.model import Clip, Silot
 from smot.models.silot.objects import Objects
 from smot.tracks import ABSENT, Tracks
 
@@ -76,7 +76,7 @@ class SilotTracker:
             objects = self.model.unpacked(clip.states)
             painted = self.model.renderer(objects, videos.shape[2:4])
             sprites = self.model.renderer.appearances(objects.what)
-            tracks, ids = self._tracks(objects, _numpy(clip.is_new), None)
+            tracks, _ = self._tracks(objects, _numpy(clip.is_new), None)
         is_new = _numpy(clip.is_new).swapaxes(0, 1) & tracks.present
         return Trace(
             tracks=tracks,
@@ -94,9 +94,7 @@ class SilotTracker:
     def _track(self, videos: UInt8Array) -> Tracks:
         with torch.inference_mode():
             clip = self._sweep(videos)
-            tracks, _ = self._tracks(
-                self.model.unpacked(clip.states), _numpy(clip.is_new), None
-            )
+            tracks, _ = self._tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
         return tracks
 
     def _predict(self, videos: UInt8Array, horizon: int) -> Tracks:
@@ -151,7 +149,7 @@ def _batches(videos: UInt8Array) -> list[UInt8Array]:
     ]
 
 
-def _numpy(values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
+def _numpy(values: Tensor) -> np.ndarray:
     return values.numpy(force=True)
 
 

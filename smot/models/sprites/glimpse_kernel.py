@@ -116,8 +116,12 @@ def read_backward(
                     upper, lower = images[n, c, rows[0, u]], images[n, c, rows[1, u]]
                     for v in range(G):
                         left, right = columns[0, v], columns[1, v]
-                        top = column_shares[0, v] * upper[left] + column_shares[1, v] * upper[right]
-                        low = column_shares[0, v] * lower[left] + column_shares[1, v] * lower[right]
+                        top = (
+                            column_shares[0, v] * upper[left] + column_shares[1, v] * upper[right]
+                        )
+                        low = (
+                            column_shares[0, v] * lower[left] + column_shares[1, v] * lower[right]
+                        )
                         slope = row_shares[0, u] * (
                             column_shares[2, v] * upper[left] + column_shares[3, v] * upper[right]
                         ) + row_shares[1, u] * (

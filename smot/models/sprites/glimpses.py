@@ -43,7 +43,7 @@ def glimpse(
 def glimpse_reference(
     images: Tensor, boxes: Tensor, *, unit: float, size: int, mask_logits: Tensor | None = None
 ) -> Tensor:
-    """What ``glimpse`` computes, in plain PyTorch, for any device and for tests; same arguments."""
+    """What ``glimpse`` computes, in plain PyTorch for any device; same arguments."""
     N, C, H, W = images.shape
     K = boxes.shape[1]
     y, x, h, w = boxes.float().unbind(-1)

@@ -19,7 +19,7 @@ def _footprint(centre: float, side: float, n_texels: int, n_pixels: int) -> tupl
     reach = side * (0.5 + 0.5 / n_texels)
     low = min(max(centre - reach - 0.5, -1.0), n_pixels + 0.0)
     high = min(max(centre + reach - 0.5, -1.0), n_pixels + 0.0)
-    return max(int(math.ceil(low)), 0), min(int(math.floor(high)) + 1, n_pixels)
+    return max(math.ceil(low), 0), min(math.floor(high) + 1, n_pixels)
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
@@ -41,8 +41,9 @@ def _texel_maps(
                 maps[c, u, v] = colours[c, u, v] - background[c]
         for v in range(G):
             alpha = colours[C, u, v] * presence
+            importance = alpha * depth / temperature
             maps[C, u, v] = alpha
-            maps[C + 1, u, v] = max(alpha * depth / temperature, floor)
+            maps[C + 1, u, v] = importance if importance > floor else floor
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
@@ -54,7 +55,8 @@ def _column_taps(
     for q in range(start, stop):
         place = n_texels * ((q + 0.5 - centre) / side + 0.5) - 0.5
         below = math.floor(place)
-        taps[q] = min(max(np.int64(below) + 1, 0), n_texels)
+        tap = min(max(below + 1, 0), n_texels)
+        taps[q] = tap
         parts[q] = place - below
 
 
@@ -65,7 +67,7 @@ def _mix_rows(maps: FloatArray, place: float, mixed: FloatArray, slope: FloatArr
     Returns the upper row, which may be -1; the lower one may be G.
     """
     n_maps, G, _ = maps.shape
-    upper = min(max(np.int64(math.floor(place)), -1), G - 1)
+    upper: int = min(max(math.floor(place), -1), G - 1)
     part = np.float32(place - upper)
     has_upper, has_lower = upper >= 0, upper + 1 < G
     first, second = max(upper, 0), min(upper + 1, G - 1)
@@ -176,7 +178,7 @@ def _row_backward(
     in the sprite, for the horizontal one, and for the latter times the distance from the centre.
     """
     C = pulls.shape[0] - 1
-    down, across, widen = np.float32(0), np.float32(0), np.float32(0)
+    down, across, widen = 0.0, 0.0, 0.0
     for q in range(left, right):
         tap, part = taps[q], parts[q]
         rest = np.float32(1) - part
@@ -208,9 +210,7 @@ def _row_backward(
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
-def _spread_row(
-    row_pull: FloatArray, upper: int, place: float, map_pull: FloatArray
-) -> None:
+def _spread_row(row_pull: FloatArray, upper: int, place: float, map_pull: FloatArray) -> None:
     """Hand a mixed row's gradients on to its two rows of texels."""
     n_maps, G, _ = map_pull.shape
     part = np.float32(place - upper)
@@ -231,7 +231,7 @@ def _texel_backward(
     """From gradients for the maps to those for logits; returns those for presence and depth."""
     n_maps, G, _ = map_pull.shape
     C = n_maps - 2
-    presence_pull, depth_pull = np.float32(0), np.float32(0)
+    presence_pull, depth_pull = 0.0, 0.0
     for u in range(G):
         for c in range(C):
             for v in range(G):
@@ -292,7 +292,7 @@ def paint_backward(
         start: first image.
         stop: one past the last image.
     """
-    _, K, n_planes, G, _ = colours.shape
+    K, G = colours.shape[1], colours.shape[3]
     _, C, H, W = images.shape
     unit, temperature, floor = settings
     pulls = np.empty((C + 1, H, W), np.float32)

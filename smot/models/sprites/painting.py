@@ -90,8 +90,8 @@ def paint_reference(
     frame_size: tuple[int, int],
     style: Paint,
 ) -> Tensor:
-    """What ``paint`` computes, in plain PyTorch, for any device and tests; same arguments."""
-    N, K, _, G, _ = sprites.shape
+    """What ``paint`` computes, in plain PyTorch for any device; same arguments."""
+    N, K = sprites.shape[:2]
     H, W = frame_size
     maps = activated(sprites.float(), style)
     alpha = maps[:, :, -1:] * presence[:, :, None, None, None]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,10 +23,7 @@ def over_images(kernel: Callable[..., None], n_images: int, *arguments: Any) -> 
         return
     edges = [n_images * part // n_parts for part in range(n_parts + 1)]
     pool = _pool(n_parts)
-    parts = [
-        pool.submit(kernel, *arguments, start, stop)
-        for start, stop in zip(edges, edges[1:], strict=False)
-    ]
+    parts = [pool.submit(kernel, *arguments, start, stop) for start, stop in pairwise(edges)]
     for part in parts:
         part.result()
 

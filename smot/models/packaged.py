@@ -1,0 +1,70 @@
+"""The weights that come with the package, and which of them fit given videos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import nn
+
+from smot.errors import UsageError
+from smot.models.checkpoints import load_checkpoint, load_model
+from smot.tracks import DataDescription
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+def load_fitting(
+    family: str, checkpoint: str | None, device: str, data: DataDescription | None
+) -> nn.Module:
+    """A trained model: that of a checkpoint, or the packaged one that fits the data.
+
+    Args:
+        family: key of ``smot.models.families.FAMILIES``.
+        checkpoint: a checkpoint file; None for packaged weights.
+        device: where to put the model.
+        data: what the videos are like; needed where there is no checkpoint.
+
+    Raises:
+        DataError: a checkpoint that cannot be loaded.
+        UsageError: a checkpoint of another family, or no packaged weights that fit.
+    """
+    path = Path(checkpoint) if checkpoint else packaged_weights(family, data)
+    module, about = load_model(path, device)
+    if about.family != family:
+        raise UsageError(f"checkpoint {path} holds a {about.family} model, not {family}")
+    return module
+
+
+def packaged_weights(family: str, data: DataDescription | None) -> Path:
+    """The packaged weights trained on videos most like these.
+
+    Objects must be of the same kind, in the same colours. Then the same frame size is preferred,
+    then training with at least as many objects, but no more than needed.
+
+    Raises:
+        UsageError: none are packaged for such videos.
+    """
+    fitting = [
+        ((trained.frame_size != data.frame_size, *_distance(trained, data)), path)
+        for path, trained in _packaged(family)
+        if data and trained.dataset == data.dataset
+        and set(data.palette) <= set(trained.palette)
+    ]  # fmt: skip
+    if not fitting:
+        kind = data.dataset if data else "unknown"
+        raise UsageError(
+            f"no weights of {family} are packaged for {kind} videos like these; train a model "
+            f"(smot train {family}) and name its checkpoint"
+        )
+    return min(fitting)[1]
+
+
+def _packaged(family: str) -> Iterator[tuple[Path, DataDescription]]:
+    for path in sorted(FOLDER.glob(f"{family}-*.pt")):
+        trained = load_checkpoint(path).about.data
+        if trained is not None:
+            yield path, trained
+
+
+def _distance(trained: DataDescription, data: DataDescription) -> tuple[bool, int]:
+    more = trained.max_objects - data.max_objects
+    return more < 0, abs(more)
