@@ -79,6 +79,8 @@ _METRICS = (
     ),
     _count("n_truth", "True boxes", "boxes of the ground truth"),
     _count("n_predicted", "Predicted boxes", "boxes that the tracker gave"),
+    _count("n_truth_tracks", "True objects", "identities of the ground truth"),
+    _count("n_frames", "Frames", "frames pooled"),
     _count("n_videos", "Videos", "videos pooled"),
 )  # fmt: skip
 

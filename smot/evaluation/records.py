@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from smot.errors import DataError, UsageError
+from smot.evaluation.matching import Convention, MatchSettings
 
-CONVENTIONS = ("py-motmetrics", "trackeval")
 BACKENDS = ("smot", "motmetrics")
 TUNING = ("global", "per-count")
 
@@ -121,6 +121,11 @@ class DatasetRecord(Record):
     content_fingerprint: str
     videos: Mapping[int, VideosRecord]
 
+    @property
+    def things(self) -> str:
+        """What its objects are called."""
+        return "digits" if self.kind == "mnist" else "objects"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(Record):
@@ -142,7 +147,7 @@ class EvaluationSettings(Record):
 
     iou_threshold: float = 0.5
     confidence: float = 0.5
-    convention: str = "py-motmetrics"
+    convention: Convention = "py-motmetrics"
     backend: str = "smot"
     observe: int = 3
     horizon: int = 5
@@ -150,13 +155,7 @@ class EvaluationSettings(Record):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.iou_threshold <= 1:
-            raise UsageError(f"iou_threshold={self.iou_threshold:g} must be in (0, 1]")
-        if not 0 <= self.confidence < 1:
-            raise UsageError(f"confidence={self.confidence:g} must be in [0, 1)")
-        if self.convention not in CONVENTIONS:
-            allowed = " or ".join(CONVENTIONS)
-            raise UsageError(f"convention={self.convention!r} must be {allowed}")
+        _ = self.match
         if self.backend not in BACKENDS:
             raise UsageError(f"backend={self.backend!r} must be {' or '.join(BACKENDS)}")
         for name in ("observe", "horizon"):
@@ -166,6 +165,15 @@ class EvaluationSettings(Record):
             raise UsageError(
                 f"n_resamples={self.n_resamples} must be at least 2, seed={self.seed} at least 0"
             )
+
+    @property
+    def match(self) -> MatchSettings:
+        """What counts as a prediction and as a match."""
+        return MatchSettings(
+            iou_threshold=self.iou_threshold,
+            confidence=self.confidence,
+            convention=self.convention,
+        )
 
 
 def check_keys(values: object, names: list[str], where: str) -> Mapping[str, Any]:
@@ -223,6 +231,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     kinds = get_args(hint)
     if type(None) in kinds:
         return None if value is None else _typed(value, kinds[0], where)
+    if get_origin(hint) is Literal:
+        hint = str
     if get_origin(hint) is tuple:
         return _pair(value, kinds, where)
     if get_origin(hint) is not None:

@@ -103,14 +103,16 @@ class Timing(Record):
 
     Attributes:
         created: when it ended, UTC, ISO 8601.
-        seconds: from the first video to the last score.
+        seconds: of the whole, intervals and tuning included.
+        tuning_seconds: spent on tuning.
         tracker_seconds: spent in the tracker, summed over processes; prediction included.
-        videos_per_second: videos tracked and scored per second of ``seconds``.
+        videos_per_second: test videos tracked, predicted and scored in a second, by all processes.
         n_workers: processes.
     """
 
     created: str
     seconds: float
+    tuning_seconds: float
     tracker_seconds: float
     videos_per_second: float
     n_workers: int

@@ -1,0 +1,65 @@
+"""The prediction test: a few frames are handed over, and only what follows is scored.
+
+The tracker gets a copy of the first frames and a number of frames to predict; it never holds the
+rest, so that it cannot look. Scoring starts anew at the first predicted frame: identities that
+changed before it cost nothing.
+
+Source: supplement G.1 (frames 1-3 seen, frames 4-8 predicted).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from smot.evaluation.handover import checked
+from smot.trackers import can_predict
+from smot.tracks import Oracle, Predictor, Tracker, Tracks
+from smot.videos import Videos
+
+
+def why_not(tracker: Tracker | Oracle, n_frames: int, observe: int, horizon: int) -> str:
+    """Why there can be no prediction test; "" if there can."""
+    if not can_predict(tracker):
+        return f"{tracker.name} has no predict(videos, horizon)"
+    if n_frames < observe + horizon:
+        return (
+            f"the videos have {n_frames} frames, and {observe} seen and {horizon} predicted "
+            f"need {observe + horizon}"
+        )
+    return ""
+
+
+def predict_videos(
+    tracker: Tracker | Oracle, videos: Videos, observe: int, horizon: int, where: str
+) -> Tracks:
+    """Let a tracker predict; an oracle is shown the truth of the frames seen.
+
+    Args:
+        tracker: one for which `why_not` has no objection.
+        videos: N videos.
+        observe: frames handed over.
+        horizon: frames to predict.
+        where: which videos these are, for the message.
+
+    Returns:
+        Tracks of frames ``observe`` to ``observe + horizon``, [N, horizon, K].
+
+    Raises:
+        DataError: the tracker failed, or gave something else; names tracker and video.
+    """
+
+    def attempt(some: slice) -> Any:
+        part = videos[some]
+        if isinstance(tracker, Oracle):
+            H, W = part.frames.shape[2:4]
+            return tracker.predict_truth(part.truth[:, :observe], (H, W), horizon)
+        assert isinstance(tracker, Predictor)
+        # A view would hold on to the frames that are to be predicted.
+        return tracker.predict(np.array(part.frames[:, :observe]), horizon)
+
+    return checked(tracker.name, attempt, len(videos), horizon, where)
+
+
+def future_truth(videos: Videos, observe: int, horizon: int) -> Tracks:
+    """The truth of the predicted frames, [N, horizon, K]."""
+    return videos.truth[:, observe : observe + horizon]

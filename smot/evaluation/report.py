@@ -1,0 +1,251 @@
+"""The report of one evaluation: a single HTML file that fetches nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smot.evaluation.facts import facts
+from smot.evaluation.figures import Curve, bar_figure, curve_figure
+from smot.evaluation.gallery import Picture
+from smot.evaluation.legend import HEADLINE, METRICS, Metric, shares, tallies
+from smot.evaluation.pages import LegendEntry, Panel, fill
+from smot.evaluation.results import CountScores, Occlusion, Results, mean_over_counts
+from smot.evaluation.tables import scores_table
+
+_FIRST = ("mota", "ap", "count_error")
+_MAIN = (*HEADLINE, "recall", "precision", "motp")
+Scores = Mapping[int, CountScores]
+
+
+def render_report(results: Results, pictures: Sequence[Picture] = ()) -> str:
+    """The report as HTML.
+
+    Args:
+        results: what was found.
+        pictures: the worst and typical videos, in the order in which they are shown.
+
+    Returns:
+        One self-contained page; text from outside is escaped.
+    """
+    metrics = shares(key for scores in results.tracking.values() for key in scores.metrics)
+    main = [metric for metric in metrics if metric.key in _MAIN]
+    keys = [key for scores in results.tracking.values() for key in scores.metrics]
+    other = [metric for metric in metrics if metric.key not in _MAIN] + tallies(keys)
+    content = {
+        "title": f"{results.tracker.name} on {results.dataset.name}",
+        "standfirst": _standfirst(results),
+        "things": results.dataset.things,
+        "headline": _headline(results),
+        "notices": _notices(results),
+        "tracking_lead": _TRACKING_LEAD,
+        "tracking_panels": _panels(results, [METRICS[key] for key in _FIRST]),
+        "tracking_more": _panels(
+            results, [each for each in metrics if each.key not in _FIRST], small=True
+        ),
+        "metrics": [*metrics, *tallies(keys)],
+        "main_metrics": main,
+        "other_metrics": other,
+        "tracking_rows": scores_table(results.tracking, main),
+        "tracking_other": scores_table(results.tracking, other),
+        "occlusion": _occlusion(results),
+        "pictures": pictures,
+        "pictures_lead": _PICTURES_LEAD,
+        "facts": facts(results),
+    }
+    return fill("report.html", content | _prediction(results, main, other))
+
+
+_TRACKING_LEAD = (
+    "Every value is pooled over the videos of its count: errors are summed, then divided. The "
+    "band is a 95% confidence interval from a bootstrap over videos."
+)
+_PICTURES_LEAD = (
+    "For some counts the video with the worst MOTA and the one in the middle. The upper row of a "
+    "strip has the true boxes, the lower row the predicted ones; a colour is an identity. Errors "
+    "are marked in the frame in which they happen."
+)
+
+
+def _standfirst(results: Results) -> str:
+    dataset, counts = results.dataset, results.counts
+    n_videos = sum(videos.n_videos for videos in dataset.videos.values())
+    H, W = dataset.frame_size
+    span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    source = f" Digits: {dataset.digit_source}." if dataset.digit_source else ""
+    return (
+        f"{n_videos:,} test videos of {dataset.n_frames} frames, {W} × {H} pixels, with {span} "
+        f"{dataset.things}.{source} CLEAR-MOT in the convention of {results.settings.convention}."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Headline:
+    key: str
+    label: str
+    text: str
+    note: str
+
+
+def _headline(results: Results) -> list[_Headline]:
+    cards = [_card(results.tracking, METRICS[key], "", "") for key in HEADLINE]
+    if results.prediction is not None:
+        cards.append(_card(results.prediction, METRICS["mota"], "prediction-", "Prediction "))
+    return [card for card in cards if card is not None]
+
+
+def _card(scores: Scores, metric: Metric, prefix: str, label: str) -> _Headline | None:
+    if not all(metric.key in each.metrics for each in scores.values()):
+        return None
+    counts = sorted(scores)
+    first, last = (metric.shown(scores[count][metric.key]) for count in (counts[0], counts[-1]))
+    note = f"mean of {len(counts)} counts; {first} at {counts[0]}, {last} at {counts[-1]}"
+    return _Headline(
+        key=prefix + metric.key,
+        label=label + metric.label,
+        text=metric.shown(mean_over_counts(scores, metric.key)),
+        note=note if len(counts) > 1 else f"at {counts[0]}",
+    )
+
+
+def _notices(results: Results) -> list[str]:
+    notices = []
+    if results.tracker.is_oracle:
+        notices.append(
+            "This is an oracle: it is shown the ground truth. Its curves are marks to read "
+            "trackers against."
+        )
+    tuning = results.tracker.tuning
+    if tuning is not None:
+        scope = "one for each count" if tuning.scope == "per-count" else "one for all counts"
+        notices.append(
+            f"Setting chosen on {tuning.n_videos:,} videos of {tuning.split} by MOTA, {scope}: "
+            f"{_choices(tuning.chosen)}."
+        )
+    return notices
+
+
+def _choices(chosen: Mapping[int, str]) -> str:
+    different = list(dict.fromkeys(chosen.values()))
+    if len(different) == 1:
+        return different[0]
+    first, last = min(chosen), max(chosen)
+    return f"{chosen[first]} at {first}, {chosen[last]} at {last}; all are under Settings"
+
+
+def _panels(results: Results, metrics: Sequence[Metric], *, small: bool = False) -> list[Panel]:
+    panels = []
+    for metric in metrics:
+        curve = curve_of(results.tracking, metric, label=results.tracker.name, style=0)
+        name = f"tracking-{metric.key.replace('_', '-')}"
+        if any(value is not None for value in curve.values.values()):
+            svg = curve_figure(
+                metric, [curve], name=name, x_label=results.dataset.things, small=small
+            )
+            panels.append(Panel(label=metric.label, note=metric.meaning, svg=svg))
+    return panels
+
+
+def curve_of(scores: Scores, metric: Metric, *, label: str, style: int) -> Curve:
+    """One metric's values and intervals as a curve."""
+    bands = {
+        count: each.intervals[metric.key]
+        for count, each in scores.items()
+        if metric.key in each.intervals
+    }
+    values = {count: each.metrics.get(metric.key) for count, each in scores.items()}
+    return Curve(label=label, style=style, values=values, bands=bands)
+
+
+def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> dict[str, Any]:
+    settings = results.settings
+    first, last = settings.observe + 1, settings.observe + settings.horizon
+    frames = f"frames {first} to {last} from frames 1 to {settings.observe}"
+    found: dict[str, Any] = {
+        "prediction_lead": f"The tracker sees the first {settings.observe} frames of a video and "
+        f"says where the objects are in the next {settings.horizon}, which it never sees. Only "
+        f"those are scored, and identities start anew.",
+        "prediction_caption": f"Prediction of {frames}.",
+        "prediction_reason": results.prediction_reason,
+    }
+    if results.prediction is None:
+        return found
+    panels = []
+    for key in _FIRST:
+        curves = [
+            curve_of(results.prediction, METRICS[key], label="prediction", style=1),
+            curve_of(results.tracking, METRICS[key], label="tracking", style=0),
+        ]
+        svg = curve_figure(
+            METRICS[key], curves, name=f"prediction-{key.replace('_', '-')}",
+            x_label=results.dataset.things,
+        )  # fmt: skip
+        panels.append(Panel(label=METRICS[key].label, note=METRICS[key].meaning, svg=svg))
+    return found | {
+        "prediction_panels": panels,
+        "prediction_legend": [
+            LegendEntry(style=1, label=f"Prediction of {frames}"),
+            LegendEntry(style=0, label="Tracking, all frames"),
+        ],
+        "prediction_rows": scores_table(results.prediction, main),
+        "prediction_other": scores_table(results.prediction, other),
+    }
+
+
+def _occlusion(results: Results) -> dict[str, Any] | None:
+    """Recall and switches by visibility, pooled over all counts."""
+    if not results.occlusion:
+        return None
+    ranges = [_pooled(parts) for parts in zip(*results.occlusion.values(), strict=True)]
+    labels = [_visibility(each).replace("%", "").replace("all", "100") for each in ranges]
+    panels = [
+        Panel(
+            label=title,
+            note=note,
+            svg=bar_figure(
+                labels, values, name=f"occlusion-{title.split()[0].lower()}",
+                title=f"{title} by visibility", x_label="visible share of the object, %",
+            ),
+        )
+        for title, note, values in (
+            ("Recall", "matched share of the true boxes", [each.recall for each in ranges]),
+            (
+                "Switch rate", "share of matches that are switches",
+                [each.switch_rate for each in ranges],
+            ),
+        )
+    ]  # fmt: skip
+    return {"lead": _OCCLUSION_LEAD, "panels": panels, "heads": _OCCLUSION_HEADS,
+            "rows": [_occlusion_row(each) for each in ranges]}  # fmt: skip
+
+
+_OCCLUSION_LEAD = (
+    "True boxes by how much of the object can be seen: the share of its pixels that no object "
+    "drawn later covers. All counts pooled."
+)
+_OCCLUSION_HEADS = (
+    "Visible share", "True boxes", "Matched", "Recall", "Switches", "Switch rate",
+)  # fmt: skip
+
+
+def _occlusion_row(each: Occlusion) -> list[str]:
+    share = METRICS["recall"].shown
+    return [
+        _visibility(each), f"{each.n_truth:,}", f"{each.matches:,}", share(each.recall),
+        f"{each.switches:,}", share(each.switch_rate),
+    ]  # fmt: skip
+
+
+def _pooled(parts: Sequence[Occlusion]) -> Occlusion:
+    n_truth = sum(part.n_truth for part in parts)
+    matches = sum(part.matches for part in parts)
+    switches = sum(part.switches for part in parts)
+    return Occlusion(
+        visibility=parts[0].visibility, n_truth=n_truth, matches=matches, switches=switches,
+        recall=matches / n_truth if n_truth else None,
+        switch_rate=switches / matches if matches else None,
+    )  # fmt: skip
+
+
+def _visibility(each: Occlusion) -> str:
+    low, high = (f"{100 * end:.0f}" for end in each.visibility)
+    return "all" if low == high else f"{low}–{high}%"

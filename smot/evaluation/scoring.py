@@ -1,0 +1,207 @@
+"""Track, predict and count errors on a span of videos: what each process of an evaluation does."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Self
+
+import numpy as np
+
+from smot.arrays import UInt8Array
+from smot.errors import UsageError
+from smot.evaluation.handover import track_videos
+from smot.evaluation.prediction import future_truth, predict_videos
+from smot.evaluation.records import EvaluationSettings
+from smot.evaluation.scores import (
+    Events,
+    MatchSettings,
+    VideoCounts,
+    count_errors,
+    events,
+)
+from smot.evaluation.testsets import VideoSource
+from smot.trackers import build_tracker
+from smot.tracks import DataDescription, Oracle, Tracker, Tracks, Tunable
+from smot.videos import Videos
+from smot.videos.fingerprints import digests
+
+SPAN = 64
+"""Videos that a tracker gets at once: always so many, so that nothing depends on the workers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to make a tracker, in any process.
+
+    Attributes:
+        target: a name that `smot.trackers` knows, or ``module:attribute``.
+        options: settings as typed.
+        data: what the tracker may know of the data.
+    """
+
+    target: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    data: DataDescription
+
+    def build(self) -> Tracker | Oracle:
+        """Make the tracker.
+
+        Raises:
+            UsageError: see `smot.trackers.build_tracker`.
+        """
+        return build_tracker(self.target, self.options, self.data)
+
+
+class Scorer:
+    """What a process holds: its own tracker, and where the videos are.
+
+    Args:
+        tracker: what is evaluated.
+        source: where its videos come from.
+        settings: how it is scored.
+    """
+
+    def __init__(
+        self, tracker: Tracker | Oracle, source: VideoSource, settings: EvaluationSettings
+    ) -> None:
+        self.tracker = tracker
+        self.source = source
+        self.settings = settings
+        self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
+
+    def chosen(self, candidate: int | None) -> Tracker | Oracle:
+        """The tracker as it is, or one of its candidates."""
+        return self.tracker if candidate is None else self.candidates[candidate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildScorer:
+    """Makes the `Scorer` of a process.
+
+    Attributes:
+        tracker: the tracker itself, or how to make one.
+        source: where its videos come from.
+        settings: how it is scored.
+    """
+
+    tracker: Tracker | Oracle | Recipe
+    source: VideoSource
+    settings: EvaluationSettings
+
+    def __call__(self) -> Scorer:
+        """Make it."""
+        ready = self.tracker.build() if isinstance(self.tracker, Recipe) else self.tracker
+        return Scorer(ready, self.source, self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanScores:
+    """What was found on a span of n videos.
+
+    Attributes:
+        tracking: counts over all frames, n rows.
+        prediction: counts over the predicted frames, n rows; None without prediction.
+        errors: each single one, videos numbered within the group; None if not asked for.
+        digests: hash of each video, [n, 32].
+        tracker_seconds: spent in the tracker.
+    """
+
+    tracking: VideoCounts
+    prediction: VideoCounts | None
+    errors: Events | None
+    digests: UInt8Array
+    tracker_seconds: float
+
+    @classmethod
+    def stack(cls, parts: Sequence["SpanScores"]) -> Self:
+        """Join what was found on successive spans of one group, at least one."""
+        predicted = [part.prediction for part in parts if part.prediction is not None]
+        errors = [part.errors for part in parts if part.errors is not None]
+        return cls(
+            tracking=VideoCounts.stack([part.tracking for part in parts]),
+            prediction=VideoCounts.stack(predicted) if predicted else None,
+            errors=_joined(errors) if errors else None,
+            digests=np.concatenate([part.digests for part in parts]),
+            tracker_seconds=sum(part.tracker_seconds for part in parts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSpan:
+    """The task of scoring videos [start, stop) of a group.
+
+    Attributes:
+        group: "test/03".
+        start: first video.
+        stop: one past the last.
+        candidate: which of a tunable tracker's candidates to use; None for itself.
+        with_prediction: whether to hold the prediction test too.
+        with_events: whether to list each single error.
+    """
+
+    group: str
+    start: int
+    stop: int
+    candidate: int | None = None
+    with_prediction: bool = False
+    with_events: bool = False
+
+    @property
+    def where(self) -> str:
+        """Which videos, for messages."""
+        return f"{self.group} from video {self.start}"
+
+    def __call__(self, scorer: Scorer) -> SpanScores:
+        """Track and count."""
+        videos = scorer.source.read(self.group, self.start, self.stop)
+        hashes, match = digests(videos), scorer.settings.match
+        tracker = scorer.chosen(self.candidate)
+        began = time.perf_counter()
+        tracks = track_videos(tracker, videos, self.where)
+        seconds = time.perf_counter() - began
+        prediction = None
+        if self.with_prediction:
+            prediction, added = self._predict(tracker, videos, scorer.settings)
+            seconds += added
+        return SpanScores(
+            tracking=count_errors(videos.truth, tracks, match, visibility=videos.visibility),
+            prediction=prediction,
+            errors=self._errors(videos.truth, tracks, match) if self.with_events else None,
+            digests=hashes,
+            tracker_seconds=seconds,
+        )
+
+    def _errors(self, truth: Tracks, predicted: Tracks, match: MatchSettings) -> Events:
+        found = events(truth, predicted, match)
+        return replace(found, video=found.video + self.start)
+
+    def _predict(
+        self, tracker: Tracker | Oracle, videos: Videos, settings: EvaluationSettings
+    ) -> tuple[VideoCounts, float]:
+        observe, horizon = settings.observe, settings.horizon
+        began = time.perf_counter()
+        tracks = predict_videos(tracker, videos, observe, horizon, self.where)
+        seconds = time.perf_counter() - began
+        return count_errors(
+            future_truth(videos, observe, horizon), tracks, settings.match
+        ), seconds
+
+
+def _joined(parts: Sequence[Events]) -> Events:
+    return Events(
+        **{
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(Events)
+        }
+    )
+
+
+def spans(group: str, n_videos: int) -> list[tuple[int, int]]:
+    """Start and stop of the spans that the first ``n_videos`` of a group are divided into.
+
+    Raises:
+        UsageError: no videos.
+    """
+    if n_videos < 1:
+        raise UsageError(f"{group}: the number of videos must be at least 1, not {n_videos}")
+    return [(start, min(start + SPAN, n_videos)) for start in range(0, n_videos, SPAN)]

@@ -1,0 +1,140 @@
+"""Scores as rows: for the terminal, for CSV, for a page."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from smot.evaluation.legend import HEADLINE, METRICS, Metric, shares, tallies
+from smot.evaluation.results import CountScores, Results, mean_over_counts
+
+MEAN = "mean of counts"
+"""What the row of `mean_over_counts` is called wherever it is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One metric at one count, as it is shown.
+
+    Attributes:
+        metric: its name in results.json.
+        value: what is shown, unrounded; None without a value.
+        text: the value, rounded.
+        interval: its 95% interval, rounded; "" without one.
+        reason: why there is no value; "" if there is.
+    """
+
+    metric: str
+    value: float | None
+    text: str
+    interval: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """All metrics at one count, or the plain mean over counts."""
+
+    label: str
+    cells: Sequence[Cell]
+    is_mean: bool
+
+
+def scores_table(scores: Mapping[int, CountScores], metrics: Sequence[Metric]) -> list[Row]:
+    """A row for each count and, beyond one count, the mean of the rows, so labelled."""
+    rows = [
+        Row(
+            label=str(count),
+            cells=[_cell(scores[count], metric) for metric in metrics],
+            is_mean=False,
+        )
+        for count in sorted(scores)
+    ]
+    if len(scores) > 1:
+        cells = [_mean_cell(scores, metric) for metric in metrics]
+        rows.append(Row(label=MEAN, cells=cells, is_mean=True))
+    return rows
+
+
+def terminal_table(results: Results) -> str:
+    """What the command line prints: the main metrics of both protocols at each count."""
+    metrics = shares(_keys(results.tracking))
+    shown = [metric for metric in metrics if metric.key in (*HEADLINE, "recall", "precision")]
+    heads = [results.dataset.things, *(metric.label for metric in shown), "Switches"]
+    columns = [*shown, METRICS["switches"]]
+    body = [
+        [row.label, *(cell.text for cell in row.cells)]
+        for row in scores_table(results.tracking, columns)
+    ]
+    if results.prediction is not None:
+        keys = [key for key in ("mota", "ap", "count_error") if key in _keys(results.prediction)]
+        predicted = scores_table(results.prediction, [METRICS[key] for key in keys])
+        heads += [f"pred. {METRICS[key].label}" for key in keys]
+        body = [
+            line + [cell.text for cell in row.cells]
+            for line, row in zip(body, predicted, strict=True)
+        ]
+    return _aligned(heads, body, rule_before=len(results.tracking))
+
+
+def to_csv(results: Results) -> str:
+    """One line for each protocol and count: every metric with the ends of its interval."""
+    protocols = {"tracking": results.tracking, "prediction": results.prediction or {}}
+    keys = _keys(results.tracking)
+    metrics = [*shares(keys), *tallies(keys)]
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    heads = [f"{metric.key}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    writer.writerow(["tracker", "protocol", "count", *heads])
+    for protocol, scores in protocols.items():
+        for count in sorted(scores):
+            cells = [part for metric in metrics for part in _ends(scores[count], metric.key)]
+            writer.writerow([results.tracker.name, protocol, count, *cells])
+    return written.getvalue()
+
+
+def _keys(scores: Mapping[int, CountScores]) -> Iterable[str]:
+    return {key for each in scores.values() for key in each.metrics}
+
+
+def _cell(scores: CountScores, metric: Metric) -> Cell:
+    ends = scores.intervals.get(metric.key)
+    value = scores.metrics.get(metric.key)
+    return Cell(
+        metric=metric.key,
+        value=value,
+        text=metric.shown(value),
+        interval=f"{metric.shown(ends[0])} to {metric.shown(ends[1])}" if ends else "",
+        reason=scores.reasons.get(metric.key, ""),
+    )
+
+
+def _mean_cell(scores: Mapping[int, CountScores], metric: Metric) -> Cell:
+    """The mean of the values shown above it; numbers of things have none."""
+    value = mean_over_counts(scores, metric.key) if metric.digits else None
+    text = metric.shown(value) if metric.digits else ""
+    return Cell(metric=metric.key, value=value, text=text, interval="", reason="")
+
+
+def _ends(scores: CountScores, key: str) -> tuple[float | str, float | str, float | str]:
+    value = scores.metrics.get(key)
+    low, high = scores.intervals.get(key, ("", ""))
+    return ("" if value is None else value, low, high)
+
+
+def _aligned(heads: Sequence[str], body: Sequence[Sequence[str]], *, rule_before: int) -> str:
+    """Columns as wide as they need, first to the left, the rest to the right."""
+    lines = [heads, *body]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]
+    texts = [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    rule = "─" * max(map(len, texts))
+    texts.insert(1, rule)
+    if len(body) > rule_before:
+        texts.insert(2 + rule_before, rule)
+    return "\n".join(texts)

@@ -1,0 +1,206 @@
+"""Where test videos come from: a file, or the generator on the spot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from smot.errors import UsageError
+from smot.evaluation.records import DatasetRecord, VideosRecord
+from smot.generators import CANONICAL, DigitSource, Settings, load_digits, render
+from smot.generators.synthesis import group_sizes, origin
+from smot.tracks import DataDescription
+from smot.videos import Metadata, Shard, Videos, open_videos
+from smot.videos.fingerprints import settings_fingerprint
+from smot.videos.schema import FORMAT_VERSION
+
+PREFIX = "scattered-"
+DATASETS = tuple(name.removeprefix(PREFIX) for name in CANONICAL)
+"""What ``--dataset`` knows, "mnist-12" and so on."""
+
+SEED = 0
+"""Of every canonical data set."""
+
+
+class VideoSource(Protocol):
+    """What an evaluation reads videos from; `smot.videos.VideoFile` is one."""
+
+    @property
+    def groups(self) -> Mapping[str, int]:
+        """Number of videos of each group."""
+        ...
+
+    @property
+    def description(self) -> DataDescription:
+        """What trackers may know of the data."""
+        ...
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the data set says of itself."""
+        ...
+
+    def read(self, group: str, start: int, stop: int) -> Videos:
+        """Videos [start, stop) of a group."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedVideos:
+    """A data set that is made while it is read, and is the same as its file would be.
+
+    Attributes:
+        settings: what the videos look like.
+        digits: what they show; None for shapes.
+        groups: number of videos of each group.
+        seed: the data set's seed.
+    """
+
+    settings: Settings
+    digits: DigitSource | None
+    groups: Mapping[str, int]
+    seed: int = SEED
+
+    @property
+    def description(self) -> DataDescription:
+        """What trackers may know of the data."""
+        return self.settings.describe(self.digits.name if self.digits else "")
+
+    @property
+    def metadata(self) -> Metadata:
+        """What a file would say of itself; there is no content fingerprint."""
+        made = origin(self.settings, self.digits, self.seed)
+        return Metadata(
+            format_version=FORMAT_VERSION,
+            name=made.name,
+            seed=made.seed,
+            settings=made.settings,
+            digit_source=made.description.digit_source,
+            digit_fingerprint=made.digit_fingerprint,
+            settings_fingerprint=settings_fingerprint(made),
+            content_fingerprint="",
+            versions={"smot": version("smot")},
+            shard=Shard(),
+            totals=dict(self.groups),
+        )
+
+    def read(self, group: str, start: int, stop: int) -> Videos:
+        """Make videos [start, stop) of a group.
+
+        Raises:
+            UsageError: no such group, or a range outside of it.
+        """
+        if not 0 <= start <= stop <= self.groups.get(group, -1):
+            raise UsageError(f"there are no videos {start} to {stop - 1} of {group!r}")
+        indices = np.arange(start, stop)
+        return render(self.settings, self.digits, seed=self.seed, split=group, indices=indices)
+
+
+def canonical_videos(
+    dataset: str,
+    *,
+    folder: Path = Path("data"),
+    digits: str = "auto",
+    mnist_root: Path | None = None,
+    counts: Sequence[int] | None = None,
+    n_videos: int | None = None,
+) -> tuple[VideoSource, str]:
+    """Find a canonical test set in a folder, or make it on the spot.
+
+    Args:
+        dataset: one of `DATASETS`.
+        folder: where files are looked for.
+        digits: "mnist", "mnist-5k", or "auto" for whatever is there.
+        mnist_root: folder of the MNIST files.
+        counts: numbers of objects that are wanted; the paper's if None.
+        n_videos: videos of each count that are wanted; as many as there are if None.
+
+    Returns:
+        The videos, and a sentence that says which they are.
+
+    Raises:
+        UsageError: no such data set.
+        DataError: the file is damaged, or the digits are not to be had.
+    """
+    if dataset not in DATASETS:
+        raise UsageError(f"dataset must be one of {', '.join(DATASETS)}, not {dataset!r}")
+    settings = CANONICAL[PREFIX + dataset]
+    path = folder / f"{PREFIX}{dataset}.h5"
+    unfit = f"there is no {path}"
+    if path.is_file():
+        file = open_videos(path)
+        unfit = _unfit(file.groups, file.metadata, settings, digits, counts, n_videos)
+        if not unfit:
+            return file, f"test videos from {path}"
+        unfit = f"{path} {unfit}"
+    source = load_digits(digits, mnist_root) if settings.dataset == "mnist" else None
+    sizes = {"n_test": n_videos} if n_videos else {}
+    groups = group_sizes(settings, n_train=0, counts=counts, **sizes)
+    made = f"test videos made on the spot ({unfit})"
+    return RenderedVideos(settings=settings, digits=source, groups=groups), made
+
+
+def check_digits(source: VideoSource, digits: str) -> None:
+    """Refuse videos of other digits than were asked for.
+
+    Raises:
+        UsageError: they are.
+    """
+    found = source.metadata.digit_source
+    if digits != "auto" and found and found != digits:
+        raise UsageError(f"digits={digits!r} were asked for, and the videos show {found!r}")
+
+
+def test_groups(source: VideoSource) -> dict[int, str]:
+    """The test group of each number of objects, ascending."""
+    names = [name for name in source.groups if name.startswith("test/")]
+    return {int(name.removeprefix("test/")): name for name in sorted(names)}
+
+
+def dataset_record(source: VideoSource, videos: Mapping[int, VideosRecord]) -> DatasetRecord:
+    """What a result says of its data set.
+
+    Args:
+        source: where the videos came from.
+        videos: which were evaluated, for each number of objects.
+    """
+    said, description = source.metadata, source.description
+    path = getattr(source, "path", None)
+    return DatasetRecord(
+        name=said.name,
+        kind=description.dataset,
+        origin=str(path) if path else "made on the spot",
+        digit_source=said.digit_source,
+        seed=said.seed,
+        frame_size=description.frame_size,
+        n_frames=description.n_frames,
+        max_objects=description.max_objects,
+        settings=dict(said.settings),
+        settings_fingerprint=said.settings_fingerprint,
+        content_fingerprint=said.content_fingerprint,
+        videos=dict(videos),
+    )
+
+
+def _unfit(
+    groups: Mapping[str, int],
+    metadata: Metadata,
+    settings: Settings,
+    digits: str,
+    counts: Sequence[int] | None,
+    n_videos: int | None,
+) -> str:
+    """Why a file of the canonical name is not what was asked for; "" if it is."""
+    if dict(metadata.settings) != settings.plain() or metadata.seed != SEED:
+        return "has other settings than the canonical ones"
+    if digits != "auto" and metadata.digit_source not in ("", digits):
+        return f"shows {metadata.digit_source} digits"
+    wanted = settings.test_counts if counts is None else counts
+    for count in wanted:
+        held = groups.get(f"test/{count:02d}", 0)
+        if held < (n_videos or 1):
+            return f"has {held} test videos with {count} objects"
+    return ""

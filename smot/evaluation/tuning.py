@@ -1,0 +1,197 @@
+"""Choose a tracker's setting on the validation split, never on test videos.
+
+The setting with the best MOTA is taken, either one for all ("global", the fair baseline: it does
+not know how many objects a video has), or one for each number of objects ("per-count", as the
+paper tuned ConnComp), judged on the validation videos with that many.
+
+Source: supplement C; that the score is MOTA for every metric's table is our choice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from smot.arrays import FloatArray, IntArray
+from smot.errors import UsageError
+from smot.evaluation.clear import NOBODY, correspond
+from smot.evaluation.handover import track_videos
+from smot.evaluation.matching import MatchSettings, pair_up
+from smot.evaluation.records import TUNING, TuningRecord
+from smot.evaluation.scoring import Scorer, spans
+from smot.evaluation.workers import Workers
+from smot.tracks import Oracle, Tracker, Tracks, Tunable
+
+SPLIT = "val"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CandidateErrors:
+    """How every candidate did on n videos.
+
+    Attributes:
+        errors: misses, false positives and switches, [n, candidates].
+        n_truth: true boxes, [n].
+        n_objects: number of objects of the video, [n].
+    """
+
+    errors: IntArray
+    n_truth: IntArray
+    n_objects: IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryCandidates:
+    """The task of running every candidate on validation videos [start, stop)."""
+
+    start: int
+    stop: int
+
+    def __call__(self, scorer: Scorer) -> CandidateErrors:
+        """Count each candidate's errors."""
+        videos = scorer.source.read(SPLIT, self.start, self.stop)
+        where = f"{SPLIT} from video {self.start}"
+        truth = videos.truth
+        errors = [
+            _errors(truth, track_videos(candidate, videos, where), scorer.settings.match)
+            for candidate in scorer.candidates
+        ]
+        return CandidateErrors(
+            errors=np.stack(errors, axis=1),
+            n_truth=truth.present.sum((1, 2)),
+            n_objects=videos.count.astype(np.int64),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What tuning decided.
+
+    Attributes:
+        candidates: index of the candidate for each test count.
+        record: what results.json says of it.
+    """
+
+    candidates: Mapping[int, int]
+    record: TuningRecord
+
+
+def tuning_scope(
+    tracker: Tracker | Oracle, options: Mapping[str, str], asked: str | None, n_videos: int
+) -> str | None:
+    """Whether and how to tune: as asked, else "per-count" for a tracker that can be tuned.
+
+    Args:
+        tracker: the tracker.
+        options: what the user set; a setting that tuning would choose is left as the user set it.
+        asked: "global", "per-count", "off", or None for the usual.
+        n_videos: validation videos that there are.
+
+    Returns:
+        "global", "per-count", or None for no tuning.
+
+    Raises:
+        UsageError: tuning was asked for and cannot be.
+    """
+    if asked not in (*TUNING, "off", None):
+        raise UsageError(f"tune must be {', '.join(TUNING)} or off, not {asked!r}")
+    if asked == "off":
+        return None
+    if not isinstance(tracker, Tunable):
+        problem = f"{tracker.name} has nothing to tune"
+    else:
+        fixed = sorted(set(options) & set(_varied(list(tracker.candidates()))))
+        problem = f"{', '.join(fixed)} is set by hand" if fixed else ""
+    if not problem and n_videos == 0:
+        problem = f"the data has no videos in {SPLIT!r}"
+    if problem and asked is not None:
+        raise UsageError(f"tune={asked!r}: {problem}")
+    return None if problem else asked or "per-count"
+
+
+def choose(
+    tracker: Tunable,
+    workers: Workers[Scorer],
+    scope: str,
+    n_videos: int,
+    counts: Sequence[int],
+    progress: Callable[[int], None],
+) -> Choice:
+    """Run all candidates on the validation split and take the best.
+
+    Args:
+        tracker: whose candidates they are.
+        workers: processes, each with the same tracker.
+        scope: "global" or "per-count".
+        n_videos: validation videos.
+        counts: test counts; one that no validation video has gets the global choice.
+        progress: told how many videos are done.
+    """
+    tasks = [TryCandidates(start=start, stop=stop) for start, stop in spans(SPLIT, n_videos)]
+    parts = []
+    for task, part in zip(tasks, workers.map(tasks), strict=True):
+        parts.append(part)
+        progress(task.stop)
+    errors = np.concatenate([part.errors for part in parts])
+    n_truth = np.concatenate([part.n_truth for part in parts])
+    n_objects = np.concatenate([part.n_objects for part in parts])
+    best: dict[int, int] = {}
+    scores: dict[int, float] = {}
+    for count in counts:
+        alike = n_objects == count
+        if scope == "global" or not n_truth[alike].any():
+            alike = np.ones_like(alike)
+        mota = _mota(errors[alike], n_truth[alike])
+        best[count] = int(mota.argmax())
+        scores[count] = float(mota.max())
+    names = candidate_names(list(tracker.candidates()))
+    record = TuningRecord(
+        scope=scope,
+        split=SPLIT,
+        n_videos=n_videos,
+        chosen={count: names[index] for count, index in best.items()},
+        scores=scores,
+    )
+    return Choice(candidates=best, record=record)
+
+
+def candidate_names(candidates: Sequence[Any]) -> list[str]:
+    """The settings in which candidates differ, "threshold=0.588"; else their numbers."""
+    varied = _varied(candidates)
+    if not varied:
+        return [f"candidate {index}" for index in range(len(candidates))]
+    return [
+        ", ".join(f"{name}={_written(getattr(candidate, name))}" for name in varied)
+        for candidate in candidates
+    ]
+
+
+def _varied(candidates: Sequence[Any]) -> list[str]:
+    if not candidates or not is_dataclass(candidates[0]):
+        return []
+    return [
+        each.name
+        for each in fields(candidates[0])
+        if len({repr(getattr(candidate, each.name)) for candidate in candidates}) > 1
+    ]
+
+
+def _written(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _errors(truth: Tracks, predicted: Tracks, settings: MatchSettings) -> IntArray:
+    """Misses, false positives and switches of each video, [B]; nothing else is computed."""
+    pairing = pair_up(truth, predicted, settings.confidence)
+    found = correspond(pairing, settings)
+    n_matches = (found.partner != NOBODY).sum((1, 2))
+    n_boxes = pairing.truth.n_entries.sum(-1) + pairing.predicted.n_entries.sum(-1)
+    errors: IntArray = n_boxes - 2 * n_matches + found.switched.sum((1, 2))
+    return errors
+
+
+def _mota(errors: IntArray, n_truth: IntArray) -> FloatArray:
+    """Pooled MOTA of every candidate, [candidates]; 0 errors where there is no truth is 1."""
+    mota: FloatArray = 1 - errors.sum(0) / max(int(n_truth.sum()), 1)
+    return mota

@@ -1,0 +1,147 @@
+"""Do tasks in several processes, and give the results in the order of the tasks.
+
+Every process builds its own worker (a tracker, say) once and lets each task use it. With one
+process everything happens in the caller's, in the same order, with the same result.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from smot.errors import DataError
+
+Worker_contra = TypeVar("Worker_contra", contravariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
+Worker = TypeVar("Worker")
+Result = TypeVar("Result")
+
+_AHEAD = 3  # tasks handed out per process; results that wait for an earlier one stay few
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+class Task(Protocol[Worker_contra, Result_co]):
+    """A piece of work; it travels to another process by pickle, and so does its result."""
+
+    def __call__(self, worker: Worker_contra, /) -> Result_co:
+        """Do it."""
+        ...
+
+
+class Workers(Generic[Worker]):
+    """Processes that stay for as long as the ``with`` block.
+
+    Args:
+        build: makes the worker of a process; travels by pickle if there are several processes.
+        n_processes: 1 for no other process than this one.
+    """
+
+    def __init__(self, build: Callable[[], Worker], n_processes: int) -> None:
+        self._build = build
+        self._n_processes = n_processes
+        self._own: Worker | None = None
+        self._pool: ProcessPoolExecutor | None = None
+        self._others: set[multiprocessing.process.BaseProcess] = set()
+
+    def __enter__(self) -> Self:
+        if self._n_processes == 1:
+            self._own = self._build()
+            return self
+        self._others = set(multiprocessing.active_children())
+        self._pool = ProcessPoolExecutor(
+            self._n_processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(self._build,),
+        )
+        with _inherited(self._n_processes):
+            self._pool.submit(int)  # the first task starts all processes
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if kind is not None:
+            for process in set(multiprocessing.active_children()) - self._others:
+                process.terminate()
+        self._pool.shutdown(wait=True)
+
+    def map(self, tasks: Sequence[Task[Worker, Result]]) -> Iterator[Result]:
+        """Do the tasks; results come in their order.
+
+        Raises:
+            DataError: a process died.
+        """
+        if self._pool is None:
+            assert self._own is not None
+            for task in tasks:
+                yield task(self._own)
+            return
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for task in tasks:
+                if len(waiting) >= _AHEAD * self._n_processes:
+                    yield waiting.popleft().result()
+                waiting.append(self._pool.submit(_run, task))
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"one of {self._n_processes} processes died (out of memory?); try fewer workers"
+            ) from error
+
+
+_worker: Any = None  # of this process, once `_start` has run in it
+
+
+@contextmanager
+def _inherited(n_processes: int) -> Iterator[None]:
+    """What new processes take over: deaf to Ctrl-C (the parent ends them), a few threads each."""
+    in_charge = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_charge else None
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if threads is None:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, available_cores() // n_processes))
+    try:
+        yield
+    finally:
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _start(build: Callable[[], Any]) -> None:
+    """Make the worker of a new process, which dies with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    global _worker
+    try:
+        _worker = build()
+    except Exception as error:  # told by every task; a pool would only say that it is broken
+        _worker = error
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run(task: Task[Any, Result]) -> Result:
+    if isinstance(_worker, Exception):
+        raise _worker
+    return task(_worker)
