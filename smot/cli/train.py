@@ -70,6 +70,9 @@ _OPTIONS = (
     ),
     click.option("--dataset", help="Which videos to make: mnist-6, mnist-12, shapes-48, ..."),
     click.option("--preset", help="Where the settings begin, such as paper or fast."),
+    click.option(
+        "--init-from", type=click.Path(), help="Run or checkpoint whose model to start from."
+    ),
     click.option("--resume", is_flag=True, help="Go on from the newest state in --out."),
     click.option("--force", is_flag=True, help="Start over in a folder that holds a run."),
     click.option(

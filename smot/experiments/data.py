@@ -41,6 +41,7 @@ class DataConfig:
         digits: "auto", "mnist" or "mnist-5k"; for videos that are made.
         mnist_root: folder of the full MNIST; "" is the default one.
         seed: of the videos that are made.
+        n_cached: videos whose latents are kept, for objectives that work on latents.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class DataConfig:
     digits: str = "auto"
     mnist_root: str = ""
     seed: int = 0
+    n_cached: int = 4_000
 
 
 Frames: TypeAlias = Callable[[IntArray, int], UInt8Array]

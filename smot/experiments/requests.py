@@ -1,12 +1,15 @@
 """What was asked for on the command line, made into a plan."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from smot.errors import UsageError
 from smot.experiments.data import DataConfig, dataset_of
 from smot.experiments.plans import Plan, preset_plan
 from smot.experiments.runs import check_budget, resumable_plan
+from smot.models.checkpoints import load_checkpoint
+from smot.models.settings import from_plain
 
 USUAL_PRESET = {"silot": "fast", "sqair": "cpu"}
 USUAL_DATASET = "mnist-6"
@@ -28,6 +31,7 @@ class Request:
         steps: budget.
         seed: of weights, videos and noise.
         device: where to train.
+        init_from: checkpoint or run whose model and weights to start from.
         digits: which digits to make videos from.
         mnist_root: folder of the full MNIST.
     """
@@ -43,6 +47,7 @@ class Request:
     steps: int | None = None
     seed: int | None = None
     device: str | None = None
+    init_from: str | None = None
     digits: str | None = None
     mnist_root: str | None = None
 
@@ -78,7 +83,23 @@ def _fresh(request: Request) -> Plan:
     if dataset is None:
         dataset = dataset_of(request.data) if request.data else USUAL_DATASET
     preset = request.preset or USUAL_PRESET.get(request.family, "fast")
-    return preset_plan(request.family, preset, DataConfig(dataset=dataset))
+    plan = preset_plan(request.family, preset, DataConfig(dataset=dataset))
+    return _continuing(plan, Path(request.init_from)) if request.init_from else plan
+
+
+def _continuing(plan: Plan, origin: Path) -> Plan:
+    """The plan with the model settings and weights of another run.
+
+    Raises:
+        UsageError: a run of another family.
+        DataError: a checkpoint that cannot be read.
+    """
+    path = origin / "best.pt" if origin.is_dir() else origin
+    checkpoint = load_checkpoint(path)
+    if checkpoint.about.family != plan.family:
+        raise UsageError(f"{path} holds a {checkpoint.about.family} model, not {plan.family}")
+    model = from_plain(type(plan.model), checkpoint.model, what=f"{path}: model settings")
+    return replace(plan, model=model, train=replace(plan.train, init_from=str(path.resolve())))
 
 
 def _changed(plan: Plan, request: Request) -> Plan:

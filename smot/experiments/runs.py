@@ -1,19 +1,23 @@
 """Carry out a plan: build or resume the model, open the videos, train, draw the curves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from smot.errors import UsageError
-from smot.experiments.data import open_source, training_batches
+from smot.experiments.data import Source, open_source, training_batches
 from smot.experiments.plans import Plan, stored_plan
+from smot.experiments.stages import Latents, cached_batches, check_stage, find_stage
 from smot.experiments.validation import ValidationScore
 from smot.models.checkpoints import About
 from smot.models.families import load_family
+from smot.models.learned import Objective
 from smot.models.settings import to_plain
 from smot.training.curves import draw_curves
 from smot.training.loop import TrainingLoop
+from smot.training.prefetch import Batches
 from smot.training.processes import Group, process_device
 from smot.training.progress import Board, Progress
 from smot.training.runs import RunFolder
@@ -114,9 +118,11 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         recipe=plan.preset,
     )
     extra = {name: plan.plain()[name] for name in ("preset", "validation", "data")}
+    batches, objective = _work(plan, state, source, group, progress)
     loop = TrainingLoop(
         state,
-        batches=training_batches(source, plan.train, group),
+        batches=batches,
+        objective=objective,
         score=ValidationScore(family, source, plan.validation, group),
         folder=folder,
         identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
@@ -138,6 +144,25 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         best_step=state.stopping.best_step,
         leads=group.leads,
     )
+
+
+def _work(
+    plan: Plan, state: TrainingState, source: Source, group: Group, progress: Progress
+) -> tuple[Batches, Callable[..., Objective] | None]:
+    """What the loop is fed and what it minimises: frames, or latents that were kept."""
+    stage = find_stage(plan.family, plan.train.objective)
+    batches = training_batches(source, plan.train, group)
+    if stage is None:
+        return batches, None
+    check_stage(plan.train)
+    kept = cached_batches(
+        stage, state.model, source, plan.train, plan.data.n_cached, group, progress
+    )
+
+    def objective(batch: Latents, *, step: int, generator: torch.Generator) -> Objective:  # noqa: ARG001
+        return stage.objective(state.model, batch, generator)
+
+    return kept, objective
 
 
 def check_budget(plan: Plan) -> None:

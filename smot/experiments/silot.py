@@ -42,10 +42,28 @@ FAST = TrainConfig(
 """Our choice, measured: most of the score comes at T = 2 and 4, so those stages are short."""
 
 
+PRIOR = TrainConfig(
+    objective="prior_objective",
+    only_parameters=("prior.",),
+    batch_size=64,
+    lr=1e-3,
+    warmup_steps=100,
+    schedule="cosine",
+    decay_from=0.3,
+    clip_norm=10.0,
+    ema_decay=0.998,
+    max_hours=0.5,
+    eval_steps=500,
+)
+"""A stage of its own for the learned prior, on kept tracks of the frozen posterior."""
+
+
 def fast_model(model: SilotConfig) -> SilotConfig:
     """The settings that find objects within minutes: see docs/training.md for what each does."""
     return replace(
         model,
+        prior_own_features=True,
+        prior_state_input="posterior",
         n_backbone_filters=64,
         where_scale=0.2,
         log_floor=0.01,
@@ -57,6 +75,8 @@ def fast_model(model: SilotConfig) -> SilotConfig:
 FAST_DIGITS = replace(fast_model(DIGITS), size_prior_std=0.25)
 # Shapes are larger and move faster than digits: a wider prior of sizes, a longer reach.
 FAST_SHAPES = replace(fast_model(SHAPES), where_scale=0.3)
+
+PREDICTION = ValidationConfig(score="mota+prior")
 
 FULL_VALIDATION = ValidationConfig(score="mota", n_videos=1_000)
 
@@ -78,5 +98,11 @@ PRESETS: PresetTable = {
             train=FAST,
             validation=ValidationConfig(n_videos=100),
         ),
+    },
+    "prior": {
+        "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
+        "mnist-12": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
+        "shapes-48": Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION),
+        "shapes-96-crops": Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION),
     },
 }

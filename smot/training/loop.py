@@ -69,6 +69,8 @@ class TrainingLoop:
         group: the processes that share the work.
         progress: what process 0 says.
         board: TensorBoard's log.
+        objective: what is minimised: (batch, step=, generator=) -> Objective; None for the
+            model's method that the settings name.
 
     Raises:
         UsageError: the model has no objective of the name that the settings give.
@@ -85,6 +87,7 @@ class TrainingLoop:
         group: Group,
         progress: Progress,
         board: Board,
+        objective: Callable[..., Objective] | None = None,
     ) -> None:
         self._state = state
         self._config = state.config
@@ -95,7 +98,7 @@ class TrainingLoop:
         self._group = group
         self._progress = progress
         self._board = board
-        self._objective = named_objective(state.model, state.config.objective)
+        self._objective = objective or named_objective(state.model, state.config.objective)
         self._device = next(state.model.parameters()).device
         self._noise = torch.Generator(device=self._device)
         self._buffer = GradientBuffer(state.parameters, group)
@@ -151,7 +154,7 @@ class TrainingLoop:
         state.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             objective = self._objective(batch, step=state.step, generator=self._noise)
-        objective.total.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(objective.total)
         signals = self._buffer.reduce(
             loss=objective.total, stop=wish.made, hours=self._clock(), clip_norm=config.clip_norm
         )

@@ -29,9 +29,14 @@ def test_weights_come_back_after_use_even_after_an_error() -> None:
     averages = WeightAverages({"weight": weight}, 0.5)
     with torch.no_grad():
         weight.fill_(1.0)
-    with pytest.raises(ZeroDivisionError), averages.in_use():
-        assert weight.item() == 0.0
-        raise ZeroDivisionError
+
+    def fail_in_use() -> None:
+        with averages.in_use():
+            assert weight.item() == 0.0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_in_use()
     assert weight.item() == 1.0
     assert averages.tensors["weight"].item() == 0.0
 

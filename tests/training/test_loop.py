@@ -21,6 +21,7 @@ from smot.training.runs import RunFolder
 from smot.training.state import Identity, TrainingState, start_from
 from tests.training.toy import Toy, ToyConfig, toy_batches
 
+TOY = ToyConfig()
 CONFIG = TrainConfig(
     seed=3,
     batch_size=4,
@@ -46,7 +47,7 @@ def train(
     resume: bool = False,
     batches: Batches | None = None,
     score: Score | None = quiet_score,
-    toy: ToyConfig = ToyConfig(),
+    toy: ToyConfig = TOY,
 ) -> TrainingState:
     state = TrainingState(Toy(toy, config.seed), config)
     if resume:

@@ -13,9 +13,7 @@ def test_warm_up_rises_linearly_to_the_rate() -> None:
 
 
 def test_cosine_is_constant_first_then_falls_to_its_share() -> None:
-    config = TrainConfig(
-        lr=1.0, schedule="cosine", decay_from=0.2, decay_to=0.1, max_steps=100
-    )
+    config = TrainConfig(lr=1.0, schedule="cosine", decay_from=0.2, decay_to=0.1, max_steps=100)
     assert learning_rate(config, 20, 0, 0) == 1.0
     assert learning_rate(config, 60, 0, 0) == pytest.approx(0.55)
     assert learning_rate(config, 100, 0, 0) == pytest.approx(0.1)

@@ -51,7 +51,9 @@ class Toy(nn.Module):
         terms = {"fit": fit.detach(), "penalty": penalty.detach()}
         return Objective(total=fit + penalty, terms=terms)
 
-    def late_objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
+    def late_objective(
+        self, frames: Tensor, *, step: int, generator: torch.Generator
+    ) -> Objective:
         videos = self._seen(frames)
         fit = (self.late(videos) - videos).square().sum((1, 2, 3)).mean()
         return Objective(total=fit, terms={"late": fit.detach()})

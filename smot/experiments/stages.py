@@ -1,0 +1,120 @@
+"""Training a part of a model on what its frozen rest makes of videos, computed once and kept."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smot.errors import UsageError
+from smot.experiments.data import Source
+from smot.models.learned import Objective
+from smot.training.config import TrainConfig
+from smot.training.prefetch import Batches
+from smot.training.processes import Group
+from smot.training.progress import Progress
+from smot.training.state import noise_seed
+
+Latents: TypeAlias = Mapping[str, Tensor]
+"""What the objective of a stage takes in place of frames, by name, each [B, ...]."""
+
+STAGES = {("silot", "prior_objective"): "smot.experiments.silot_prior:STAGE"}
+
+CHUNK = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedStage:
+    """A stage of training that looks at latents instead of frames.
+
+    Attributes:
+        latents: what the frozen part of a module makes of frames uint8 [B, T, H, W, 3]:
+            (module, frames, generator) -> latents, without gradient.
+        objective: what the trained part minimises on them: (module, latents, generator).
+    """
+
+    latents: Callable[[nn.Module, Tensor, torch.Generator], Latents]
+    objective: Callable[[nn.Module, Latents, torch.Generator], Objective]
+
+
+def find_stage(family: str, objective: str) -> CachedStage | None:
+    """The stage behind an objective's name; None for objectives on frames."""
+    if (family, objective) not in STAGES:
+        return None
+    module, _, attribute = STAGES[family, objective].partition(":")
+    stage: CachedStage = getattr(importlib.import_module(module), attribute)
+    return stage
+
+
+def check_stage(config: TrainConfig) -> None:
+    """Refuse a stage whose latents would go stale or would mean nothing.
+
+    Raises:
+        UsageError: nothing is frozen, or there are no trained weights to start from.
+    """
+    if not config.only_parameters:
+        raise UsageError(
+            f"train.objective {config.objective!r} works on latents of a frozen model: say what "
+            "is trained with train.only_parameters"
+        )
+    if not config.init_from:
+        raise UsageError(
+            f"train.objective {config.objective!r} needs a trained model: --init-from RUN"
+        )
+
+
+def cached_batches(
+    stage: CachedStage,
+    model: nn.Module,
+    source: Source,
+    config: TrainConfig,
+    n_videos: int,
+    group: Group,
+    progress: Progress,
+) -> Batches:
+    """Compute the latents of many videos and serve batches of them, over and over.
+
+    Args:
+        stage: makes the latents.
+        model: holds the weights that stay frozen.
+        source: has the videos; the first ``n_videos`` training videos are taken.
+        config: batch size, number of frames, precision and seed.
+        n_videos: over all processes; each computes and keeps its own share.
+        group: the processes that divide videos and batches.
+        progress: told how far the computation is.
+
+    Raises:
+        UsageError: fewer videos than one batch.
+    """
+    share, n_kept = config.batch_size // group.size, n_videos // group.size
+    if n_kept < share:
+        raise UsageError(
+            f"data.n_cached must be at least train.batch_size {config.batch_size}, not {n_videos}"
+        )
+    device = next(model.parameters()).device
+    generator = torch.Generator(device=device)
+    first = group.rank * n_kept
+    parts = []
+    for start in range(0, n_kept, CHUNK):
+        stop = min(start + CHUNK, n_kept)
+        frames = source.frames(np.arange(first + start, first + stop), config.n_frames)
+        generator.manual_seed(noise_seed(config, first + start, group.rank))
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"),
+        ):
+            made = stage.latents(model, torch.from_numpy(frames).to(device), generator)
+        parts.append({name: each.cpu() for name, each in made.items()})
+        progress.live(f"latents of {first + stop} videos")
+    kept = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def batches(step: int, n_frames: int) -> Latents:  # noqa: ARG001
+        chosen = np.random.default_rng((config.seed, step, group.rank)).choice(
+            n_kept, share, replace=False
+        )
+        return {name: each[torch.from_numpy(chosen)] for name, each in kept.items()}
+
+    return batches
