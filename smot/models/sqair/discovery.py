@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.encoders import STD_FLOOR, GlimpseEncoder
-from smot.models.sqair.layers import Linear, Mlp, elu, softplus
+from smot.models.sqair.encoders import GlimpseEncoder
+from smot.models.sqair.fused import normal_parameters, place, sample
+from smot.models.sqair.layers import Linear, Mlp
 from smot.models.sqair.samples import Chosen, presence_logit
+from smot.models.sqair.taped import Taped, chain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +21,19 @@ class Weights:
         frame: of the recurrent network, for the frame's features.
         condition: for what was propagated.
         step: for [what, where, present, d] of the step before.
-        from_state: of the first layers of `where` and presence, for d, joined by output.
-        from_state_bias: their biases.
-        presence_what: of the first layer of presence, for `what`.
+        from_state: of the first layers of ``where`` and presence, for d, joined by output.
+        where: the rest of ``where``.
+        presence: of the first layer of presence, for ``what``; and the second layer.
+        encoder: of glimpses.
     """
 
     frame: Tensor
     condition: Tensor
-    step: Tensor
-    from_state: Tensor
-    from_state_bias: Tensor
-    presence_what: Tensor
+    step: Taped
+    from_state: Taped
+    where: list[Taped]
+    presence: list[Taped]
+    encoder: list[Taped]
 
 
 class Discovery(nn.Module):
@@ -59,21 +63,24 @@ class Discovery(nn.Module):
         sizes = (h + A, h // 2, 1)
         self.presence = Mlp(sizes, generator, output_bias=config.discovery_bias)
 
-    def weights(self) -> Weights:
+    def weights(self, encoder: GlimpseEncoder) -> Weights:
         """Cut and join the weights for the loops of one clip."""
         h, A = self.n_hidden, self.n_what
         sizes = [self.n_features, h, A + 5]
         frame, condition, before = self.recurrent.weight.split(sizes, dim=1)
         presence_state, presence_what = self.presence.first.weight.split([h, A], dim=1)
-        assert self.where.first.bias is not None
-        assert self.presence.first.bias is not None
+        firsts = (self.where.first, self.presence.first)
         return Weights(
             frame=frame,
             condition=condition,
-            step=torch.cat([before, self.recurrent_state.weight], dim=1),
-            from_state=torch.cat([self.where.first.weight, presence_state]),
-            from_state_bias=torch.cat([self.where.first.bias, self.presence.first.bias]),
-            presence_what=presence_what.contiguous(),
+            step=Taped(torch.cat([before, self.recurrent_state.weight], dim=1)),
+            from_state=Taped(
+                torch.cat([self.where.first.weight, presence_state]),
+                torch.cat([layer.bias for layer in firsts if layer.bias is not None]),
+            ),
+            where=self.where.taped()[1:],
+            presence=[Taped(presence_what), self.presence.last.taped()],
+            encoder=encoder.taped(),
         )
 
     def from_frames(self, features: Tensor, weights: Weights) -> Tensor:
@@ -119,7 +126,7 @@ class Discovery(nn.Module):
         steps = []
         for k in range(len(noise[2])):
             inputs = torch.cat([before, present[:, None], d], dim=1)
-            d = torch.addmm(given, inputs, weights.step.T).tanh()
+            d = chain(inputs, [weights.step], base=given).tanh()
             could = present if counts is None else present * (counts > k)
             step = self._step(d, frames, encoder, weights, [part[k] for part in noise], could,
                               counts is not None)  # fmt: skip
@@ -148,13 +155,13 @@ class Discovery(nn.Module):
     ) -> tuple[Tensor, ...]:
         """One slot: what, where, present, logit, and the deviations of what and where."""
         h = self.n_hidden
-        hidden = torch.addmm(weights.from_state_bias, d, weights.from_state.T)
-        placed = self.where.after_first(hidden[:, :h])
-        where_std = softplus(placed[:, 4:] + self.where_std) + STD_FLOOR
-        where = torch.addcmul(placed[:, :4], where_std, noise[0])
-        mean, what_std = encoder(frames, where)
-        what = torch.addcmul(mean, what_std, noise[1])
-        hidden = torch.addmm(hidden[:, h:], what, weights.presence_what.T)
-        logit = presence_logit(self.presence.last(elu(hidden))[:, 0], could, forced)
-        present = (noise[2] < logit.sigmoid()).float() * could
-        return what, where, present, logit, what_std, where_std
+        hidden = chain(d, [weights.from_state])
+        codes = chain(hidden[:, :h], weights.where, elu_first=True)
+        origin = torch.zeros_like(noise[0])
+        where, where_std = place(codes, origin, noise[0], self.where_std)
+        seen = normal_parameters(encoder(frames, where, None, weights.encoder))
+        what = sample(seen, noise[1])
+        raw = chain(what, weights.presence, base=hidden[:, h:])
+        logit = presence_logit(raw[:, 0], could, forced)
+        present = (noise[2] < logit.detach().sigmoid()).float() * could
+        return what, where, present, logit, seen[:, self.n_what :], where_std

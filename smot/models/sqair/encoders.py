@@ -1,15 +1,17 @@
 """What the image says: one vector of the whole frame, and appearance codes of glimpses."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.sprites import glimpse
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.layers import Mlp, softplus
+from smot.models.sqair.layers import Mlp
 from smot.models.sqair.placement import sprite_boxes
+from smot.models.sqair.taped import Taped, chain
 
-STD_FLOOR = 0.01
 N_FILTERS = 128
 CELL = 12
 
@@ -94,31 +96,33 @@ class GlimpseEncoder(nn.Module):
         super().__init__()
         self.frame_size, self.size = config.frame_size, config.glimpse_size
         n_in = config.channels * config.glimpse_size**2
-        self.n_what = config.n_what
         self.mlp = Mlp((n_in, config.n_hidden, config.n_hidden, 2 * config.n_what), generator)
 
     def forward(
-        self, frames: Tensor, where: Tensor, mask_logits: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the appearance of boxes.
+        self,
+        frames: Tensor,
+        where: Tensor,
+        mask_logits: Tensor | None,
+        layers: Sequence[Taped],
+    ) -> Tensor:
+        """What glimpses at boxes show.
 
         Args:
-            frames: [B, C, H, W].
-            where: sx, sy, tx, ty before the squashing, [B * R, 4], R boxes a frame.
-            mask_logits: glimpses are multiplied by their sigmoid, [B * R, G * G]; None for none.
+            frames: [M', C, H, W], M' a divisor of M: frames for as many boxes each.
+            where: sx, sy, tx, ty before the squashing, [M, 4].
+            mask_logits: glimpses are multiplied by their sigmoid, [M, G * G]; None for none.
+            layers: from ``taped``.
 
         Returns:
-            Mean and deviation, [B * R, A] each.
+            Means and raw deviations side by side, [M, 2A].
         """
-        codes = self.codes(frames, where, mask_logits)
-        return codes[:, : self.n_what], softplus(codes[:, self.n_what :]) + STD_FLOOR
-
-    def codes(self, frames: Tensor, where: Tensor, mask_logits: Tensor | None) -> Tensor:
-        """The network's output, means and raw deviations side by side, [B * R, 2 A]."""
-        B, R = len(frames), len(where) // len(frames)
+        n_frames, M = len(frames), len(where)
         if mask_logits is not None:
-            mask_logits = mask_logits.view(B, R, -1)
-        boxes = sprite_boxes(where, self.frame_size, self.size).view(B, R, 4)
+            mask_logits = mask_logits.reshape(n_frames, M // n_frames, -1)
+        boxes = sprite_boxes(where, self.frame_size, self.size).view(n_frames, -1, 4)
         seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=mask_logits)
-        codes: Tensor = self.mlp(seen.view(B * R, -1))
-        return codes
+        return chain(seen.view(M, -1), layers)
+
+    def taped(self) -> list[Taped]:
+        """The network's layers for use in a loop."""
+        return self.mlp.taped()

@@ -15,7 +15,7 @@ from smot.models.sqair.noise import FrameNoise
 from smot.models.sqair.priors import Expected, PropagationPrior
 from smot.models.sqair.propagation import Propagation
 from smot.models.sqair.samples import Chosen
-from smot.models.sqair.slots import Slots, number, pack
+from smot.models.sqair.slots import Slots, Usage, number, pack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,8 @@ class Inference(nn.Module):
     def prepared(self) -> Prepared:
         """The weights as the loops want them."""
         return Prepared(
-            propagation=self.propagation.weights(), discovery=self.discovery.weights()
+            propagation=self.propagation.weights(self.glimpse_encoder),
+            discovery=self.discovery.weights(self.glimpse_encoder),
         )
 
     def given(self, pixels: Tensor, n_particles: int, prepared: Prepared) -> Tensor:
@@ -103,9 +104,10 @@ class Inference(nn.Module):
         if counts is None and self.fixed:
             counts = given.new_full((len(given),), float(n_most))
         slots = memory.slots if early_exit else memory.slots.padded(n_most)
+        usage = Usage.of(slots.present) if early_exit else Usage.whole(slots.present)
         expected, state = prior(slots.what, slots.where, slots.present, slots.logit, slots.prior)
         propagated, moved = self._propagate(
-            pixels, slots, state, noise, prepared, stays=counts is not None
+            pixels, slots, usage, state, noise, prepared, stays=counts is not None
         )
         staying = expected.logit.sigmoid().sum(0) / n_most - 0.5
         condition = self._condition(propagated)
@@ -128,6 +130,7 @@ class Inference(nn.Module):
         self,
         pixels: Tensor,
         slots: Slots,
+        usage: Usage,
         prior: Tensor,
         noise: FrameNoise,
         prepared: Prepared,
@@ -138,8 +141,9 @@ class Inference(nn.Module):
         if slots.n_slots == 0:
             return Chosen.empty(slots.present.shape[1], self.n_what, prior.device), slots
         chosen, temporal = self.propagation(
-            pixels, slots, self.glimpse_encoder, prepared.propagation, noise.propagation, stays
-        )
+            pixels, slots, usage, self.glimpse_encoder, prepared.propagation, noise.propagation,
+            stays,
+        )  # fmt: skip
         moved = Slots(
             what=chosen.what,
             where=chosen.where,

@@ -1,10 +1,10 @@
-"""Layers with the initialisation of the original, and functions fast enough for small batches."""
-
-from typing import Any
+"""Layers with the initialisation of the original."""
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from smot.models.sqair.fused import elu, gru_gates
+from smot.models.sqair.taped import Taped
 
 
 class Linear(nn.Module):
@@ -35,6 +35,10 @@ class Linear(nn.Module):
         """The map of [..., n_in] to [..., n_out]."""
         return nn.functional.linear(inputs, self.weight, self.bias)
 
+    def taped(self) -> Taped:
+        """The layer for use in a loop."""
+        return Taped(self.weight, self.bias)
+
 
 class Mlp(nn.Module):
     """Linear layers with ELU between them, and after the last one if asked.
@@ -64,31 +68,28 @@ class Mlp(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The map of [..., sizes[0]] to [..., sizes[-1]]."""
-        return self.after_first(self.layers[0](inputs))
-
-    def after_first(self, hidden: Tensor) -> Tensor:
-        """What is left to do once the first layer's product, biases included, is known.
-
-        Args:
-            hidden: the first layer's output before its ELU, [..., sizes[1]].
-        """
-        for layer in self.layers[1:]:
+        hidden = self.layers[0](inputs)
+        for layer in list(self.layers)[1:]:
             hidden = layer(elu(hidden))
         return elu(hidden) if self.elu_output else hidden
+
+    def taped(self) -> list[Taped]:
+        """The layers for use in a loop."""
+        return [Taped(layer.weight, layer.bias) for layer in self._linear]
+
+    @property
+    def _linear(self) -> list[Linear]:
+        return [layer for layer in self.layers if isinstance(layer, Linear)]
 
     @property
     def first(self) -> Linear:
         """The first layer, whose product with constant inputs callers take out of their loops."""
-        layer = self.layers[0]
-        assert isinstance(layer, Linear)
-        return layer
+        return self._linear[0]
 
     @property
     def last(self) -> Linear:
         """The last layer."""
-        layer = self.layers[-1]
-        assert isinstance(layer, Linear)
-        return layer
+        return self._linear[-1]
 
 
 class Gru(nn.Module):
@@ -109,64 +110,5 @@ class Gru(nn.Module):
         self.from_state = Linear(n_hidden, 3 * n_hidden, generator)
 
     def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
-        """The next state, [..., n_hidden], from inputs [..., n_in] and state [..., n_hidden]."""
+        """The next state, [M, n_hidden], from inputs [M, n_in] and state [M, n_hidden]."""
         return gru_gates(self.from_input(inputs), self.from_state(state), state)
-
-
-def elu(inputs: Tensor) -> Tensor:
-    """ELU with slope 1, several times as fast on a CPU as PyTorch's own, which uses expm1."""
-    outputs: Tensor = _Elu.apply(inputs)  # type: ignore[no-untyped-call]
-    return outputs
-
-
-class _Elu(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        outputs = torch.maximum(inputs, inputs.clamp(max=0).exp_().sub_(1))
-        ctx.save_for_backward(outputs)
-        return outputs
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        (outputs,) = ctx.saved_tensors
-        return (outputs + 1).clamp_(max=1).mul_(slope)
-
-
-def softplus(inputs: Tensor) -> Tensor:
-    """log(1 + exp(x)), several times as fast on a CPU as PyTorch's own, which uses log1p."""
-    outputs: Tensor = _Softplus.apply(inputs)  # type: ignore[no-untyped-call]
-    return outputs
-
-
-class _Softplus(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(inputs)
-        return torch.maximum(inputs, inputs.clamp(max=15).exp_().add_(1).log_())
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        (inputs,) = ctx.saved_tensors
-        return inputs.sigmoid().mul_(slope)
-
-
-def gru_gates(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
-    """The next state of a gated recurrent unit, given its two products.
-
-    Args:
-        from_input: product of the input, [..., 3h]: reset, update, candidate.
-        from_state: product of the state, [..., 3h].
-        state: [..., h].
-
-    Returns:
-        The next state, [..., h].
-    """
-    n_hidden = state.shape[-1]
-    gates = (from_input[..., : 2 * n_hidden] + from_state[..., : 2 * n_hidden]).sigmoid()
-    reset, update = gates[..., :n_hidden], gates[..., n_hidden:]
-    candidate = torch.addcmul(
-        from_input[..., 2 * n_hidden :], reset, from_state[..., 2 * n_hidden :]
-    ).tanh()
-    return torch.lerp(candidate, state, update)

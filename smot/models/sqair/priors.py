@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.encoders import STD_FLOOR
-from smot.models.sqair.layers import Gru, Linear, Mlp, elu, softplus
+from smot.models.sqair.fused import STD_FLOOR, elu, softplus
+from smot.models.sqair.layers import Gru, Linear, Mlp
 from smot.models.sqair.samples import log_bernoulli, log_normal, presence_logit
 from smot.models.sqair.slots import ABSENT_LOGIT
 
@@ -195,7 +195,8 @@ class PropagationPrior(nn.Module):
             The distributions, and the next state.
         """
         A = self.n_what
-        state = self.gru(torch.cat([what, where], dim=-1), state)
+        inputs = torch.cat([what, where], dim=-1).flatten(0, 1)
+        state = self.gru(inputs, state.flatten(0, 1)).view(state.shape)
         sizes = [1, 4, 4, A, A]
         stay, place, place_raw, looks, looks_raw = self.output(state).split(sizes, dim=-1)
         if self.kind == "guided":

@@ -69,6 +69,64 @@ class Slots:
         return Slots(**{name: part[:, rows] for name, part in vars(self).items()})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Which rows use which slots: the rows that use most come first, so each slot is a prefix.
+
+    Objects are packed to the front, so the rows that use slot k + 1 are among those that use k.
+    What is gathered stands slot after slot, for each its rows in the order of ``order``.
+
+    Attributes:
+        order: rows, those with most objects first, [S].
+        index: of the entries in use, in [N * S], [M].
+        sizes: how many rows use each slot; they sum to M.
+    """
+
+    order: Tensor
+    index: Tensor
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, present: Tensor) -> "Usage":
+        """The usage of slots [N, S] that are packed."""
+        held = present.detach() > 0.5
+        counts = held.sum(0)
+        order = torch.sort(counts, descending=True, stable=True).indices
+        used = held[:, order]
+        slots, rows = torch.nonzero(used, as_tuple=True)
+        index = slots * present.shape[1] + order[rows]
+        return cls(order=order, index=index, sizes=tuple(used.sum(1).tolist()))
+
+    @classmethod
+    def whole(cls, present: Tensor) -> "Usage":
+        """As if every row used every slot of [N, S]."""
+        n_slots, n_rows = present.shape
+        order = torch.arange(n_rows, device=present.device)
+        index = torch.arange(n_slots * n_rows, device=present.device)
+        return cls(order=order, index=index, sizes=(n_rows,) * n_slots)
+
+    def gather(self, part: Tensor) -> Tensor:
+        """The entries in use, [N, S, ...] to [M, ...]."""
+        return part.flatten(0, 1).index_select(0, self.index)
+
+    def scatter(self, entries: Tensor, value: float = 0.0) -> Tensor:
+        """Entries back at their slots and rows, [M, ...] to [N, S, ...], ``value`` elsewhere."""
+        n_slots, n_rows = len(self.sizes), len(self.order)
+        shape = (n_slots * n_rows, *entries.shape[1:])
+        whole = entries.new_full(shape, value).index_copy(0, self.index, entries)
+        return whole.view(n_slots, n_rows, *entries.shape[1:])
+
+    def frames(self, frames: Tensor) -> Tensor:
+        """The frame of every row, [B, ...] to [S, ...], in the order of ``order``."""
+        n_particles = len(self.order) // len(frames)
+        return frames.index_select(0, self.order // n_particles)
+
+    def frames_of_entries(self, frames: Tensor) -> Tensor:
+        """The frame of every entry, [B, ...] to [M, ...]."""
+        n_rows = len(self.order)
+        return frames.index_select(0, self.index % n_rows // (n_rows // len(frames)))
+
+
 def number(present: Tensor, n_used: Tensor) -> tuple[Tensor, Tensor]:
     """Identities for discovered objects: the next ones never used in the row.
 
