@@ -5,7 +5,7 @@ import hashlib
 import os
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -149,11 +149,13 @@ def _idx(path: Path) -> UInt8Array | None:
 def _downloaded(root: Path) -> DigitSource:
     from torchvision.datasets import MNIST
 
+    made = [folder for folder in (root / _FOLDER, root / "MNIST", root) if not folder.exists()]
     try:
         with _impatient():
             MNIST(root, train=True, download=True)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[-1].removeprefix("Got: ")
+        _remove_empty(made)
         raise DataError(
             f"MNIST is not in {root} and cannot be downloaded ({reason}); "
             "give --mnist-root DIR or --digits mnist-5k"
@@ -162,6 +164,13 @@ def _downloaded(root: Path) -> DigitSource:
     if found is None:
         raise DataError(f"MNIST was downloaded to {root}, but {root / _FOLDER} lacks it")
     return found
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Take away what a download in vain has left behind, innermost first."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @contextmanager

@@ -62,6 +62,9 @@ class SceneSettings:
     pixel_noise: float = 0.0
 
     def __post_init__(self) -> None:
+        for each in fields(self):  # 2 and 2.0 are one setting, and must have one fingerprint
+            if each.type is float:
+                object.__setattr__(self, each.name, float(getattr(self, each.name)))
         H, W = self.frame_size
         self._demand("frame_size", min(H, W) >= 8 and max(H, W) <= 1024, "from 8 to 1024 pixels")
         self._demand("n_frames", 1 <= self.n_frames <= 1000, "from 1 to 1000")

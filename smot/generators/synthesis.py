@@ -1,18 +1,22 @@
 """Data sets as files: how many videos of which kind, and where they go."""
 
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from smot.errors import UsageError
+from smot.errors import DataError, UsageError
 from smot.generators.digits import DigitSource
 from smot.generators.rendering import render
 from smot.generators.settings import Settings, dataset_name
 from smot.videos import Origin, Shard, Videos, write_videos
-from smot.videos.writing import Report
+from smot.videos.writing import Produce, Report, encoded
 
 N_TRAIN, N_VAL, N_TEST = 60_000, 1_000, 1_000
+_N_SAMPLE = 16  # videos of each group from which size and time are estimated
 
 
 def group_sizes(
@@ -46,13 +50,85 @@ def group_sizes(
     return kept
 
 
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What making a data set, or a shard of it, will take.
+
+    Attributes:
+        n_videos: to make.
+        n_bytes: on disk, about.
+        seconds: of one worker's work, about.
+    """
+
+    n_videos: int
+    n_bytes: float
+    seconds: float
+
+
+def expect(
+    settings: Settings,
+    source: DigitSource | None,
+    groups: Mapping[str, int],
+    *,
+    seed: int,
+    shard: Shard = Shard(),  # noqa: B008 - frozen
+) -> Expectation:
+    """Estimate size and time from the first few videos of each group.
+
+    Args:
+        settings: what the videos look like.
+        source: digits; None for shapes.
+        groups: number of videos of each group of the whole data set.
+        seed: the data set's seed.
+        shard: the part to make.
+
+    Raises:
+        UsageError: the objects do not fit the frame.
+    """
+    produce = _producer(settings, source, seed)
+    n_videos, n_bytes, seconds = 0, 0.0, 0.0
+    for name, total in groups.items():
+        start, stop = shard.span(total)
+        if start == stop:
+            continue
+        n_sample = min(stop - start, _N_SAMPLE)
+        if not n_videos:
+            produce(name, start, start + 1)  # compiles, which is not to be counted
+        begun = time.thread_time()
+        size = sum(len(chunk) for chunk in encoded(produce(name, start, start + n_sample)))
+        n_videos += stop - start
+        n_bytes += size * (stop - start) / n_sample
+        seconds += (time.thread_time() - begun) * (stop - start) / n_sample
+    return Expectation(n_videos=n_videos, n_bytes=n_bytes, seconds=seconds)
+
+
+def check_space(path: Path, n_bytes: float) -> None:
+    """Whether the disk has room for a file.
+
+    Args:
+        path: the file to be written.
+        n_bytes: its size, about.
+
+    Raises:
+        DataError: it has not.
+    """
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise DataError(
+            f"{path} needs about {n_bytes / 1e6:.0f} MB, and {folder} has {free / 1e6:.0f} MB free"
+        )
+
+
 def generate(
     settings: Settings,
     source: DigitSource | None,
     path: Path,
     *,
     seed: int = 0,
-    groups: dict[str, int] | None = None,
+    groups: Mapping[str, int] | None = None,
     workers: int = 2,
     shard: Shard = Shard(),  # noqa: B008 - frozen
     force: bool = False,
@@ -78,15 +154,11 @@ def generate(
         UsageError: the objects do not fit the frame, or the file exists.
         DataError: the file cannot be written.
     """
-
-    def produce(split: str, start: int, stop: int) -> Videos:
-        return render(settings, source, seed=seed, split=split, indices=np.arange(start, stop))
-
     return write_videos(
         path,
         origin(settings, source, seed),
         groups or group_sizes(settings),
-        produce,
+        _producer(settings, source, seed),
         workers=workers,
         shard=shard,
         force=force,
@@ -103,3 +175,10 @@ def origin(settings: Settings, source: DigitSource | None, seed: int) -> Origin:
         description=settings.describe(source.name if source else ""),
         digit_fingerprint=source.fingerprint if source else "",
     )
+
+
+def _producer(settings: Settings, source: DigitSource | None, seed: int) -> Produce:
+    def produce(split: str, start: int, stop: int) -> Videos:
+        return render(settings, source, seed=seed, split=split, indices=np.arange(start, stop))
+
+    return produce

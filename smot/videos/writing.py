@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,7 @@ from smot.videos.fingerprints import content_fingerprint, digests, settings_fing
 from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, UNIT, Field, Origin, Shard
 
 Produce = Callable[[str, int, int], Videos]
-Report = Callable[[int], None]
+Report = Callable[[int], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,8 @@ def write_videos(
         fingerprint = _write_file(temporary, origin, groups, produce, workers, shard, report)
         temporary.replace(path)
         _sync(path.parent)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        raise DataError(f"{path} cannot be written: {reason}") from error
+    except (OSError, RuntimeError) as error:  # h5py raises either where the disk is full
+        raise DataError(f"{path} cannot be written: {_reason(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -166,6 +166,13 @@ def _make_unit(produce: Produce, group: str, first: int, start: int, stop: int) 
     )
 
 
+def encoded(videos: Videos) -> Iterator[bytes]:
+    """The chunks that videos become in a file, for an estimate of its size."""
+    for field in FIELDS:
+        for _, chunk in encode(field, getattr(videos, field.name)):
+            yield chunk
+
+
 def _write_unit(file: h5py.File, unit: _Unit) -> None:
     group = file[unit.group]
     handles = {field.name: group[field.name].id for field in FIELDS}
@@ -203,6 +210,13 @@ def library_versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """What the operating system said, also where HDF5 has wrapped it into a text."""
+    said = re.search(r"errno = (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(said[1]) if said else 0)
+    return os.strerror(number) if number else str(error).splitlines()[0]
 
 
 def _sync(path: Path) -> None:

@@ -1,0 +1,226 @@
+"""``smot generate``: make a data set."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from smot.cli.parameters import read_colour, read_counts, read_shard, read_size
+from smot.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from smot.generators import DigitSource, Settings
+    from smot.videos import Shard
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+QUICK = {"n_train": 1000, "n_val": 100, "n_test": 50}
+LARGE_FRAME = 96  # pixels; from here on Scattered Shapes has the paper's larger numbers
+
+_SCENE_OPTIONS = {
+    "frame_size": click.option(
+        "--frame-size", callback=read_size, metavar="SIDE|HxW", help="Pixels [48]."
+    ),
+    "n_frames": click.option("--n-frames", type=int, help="Frames per video [8]."),
+    "speed": click.option("--speed", type=float, help="Pixels per frame [digits 2, shapes 5]."),
+    "object_size": click.option("--object-size", type=int, help="Nominal side, pixels [14]."),
+    "overlap": click.option(
+        "--overlap", type=float, help="Limit in frame 1, share of an object's area [0.5]."
+    ),
+    "appearance": click.option(
+        "--appearance", type=float, help="Chance per frame that an absent object enters [1]."
+    ),
+    "disappearance": click.option(
+        "--disappearance", type=float, help="Chance per frame that an object leaves [0]."
+    ),
+    "background": click.option(
+        "--background", callback=read_colour, metavar="R,G,B", help="Colour [0,0,0]."
+    ),
+    "background_noise": click.option(
+        "--background-noise", type=float, help="Still texture, deviation in grey levels [0]."
+    ),
+    "pixel_noise": click.option(
+        "--pixel-noise", type=float, help="New in every frame, deviation in grey levels [0]."
+    ),
+}
+_WORK_OPTIONS = (
+    click.option("--n-train", type=int, help="Training videos [60000]."),
+    click.option("--n-val", type=int, help="Validation videos [1000]."),
+    click.option("--n-test", type=int, help="Test videos for each count [1000]."),
+    click.option(
+        "--counts", callback=read_counts, metavar="1-6,12", help="Objects in test videos."
+    ),
+    click.option("--out", type=click.Path(path_type=Path), help="File to write [data/NAME.h5]."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the whole data set."),
+    click.option("--workers", type=int, help="Threads [one for each core]."),
+    click.option("--shard", callback=read_shard, metavar="I/N", help="One part; see smot merge."),
+    click.option("--quick", is_flag=True, help="A small one: 1000, 100 and 50 videos."),
+    click.option("--force", is_flag=True, help="Replace the file if it exists."),
+    click.option("--dry-run", is_flag=True, help="Say what would be made, and stop."),
+    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+)
+
+
+def _with(options: Iterable[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(list(options)):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@click.group()
+def generate() -> None:
+    """Make a data set: videos of moving digits or shapes, with ground truth."""
+
+
+@generate.command()
+@click.option("--max-digits", type=int, default=12, show_default=True, help="In training videos.")
+@click.option("--min-digits", type=int, default=1, show_default=True, help="In training videos.")
+@click.option(
+    "--digits",
+    type=click.Choice(["auto", "mnist", "mnist-5k"]),
+    default="auto",
+    show_default=True,
+    help="All 60,000, or the 5,000 that need no download.",
+)
+@click.option(
+    "--mnist-root",
+    type=click.Path(path_type=Path),
+    help="Folder of MNIST [SMOT_MNIST_ROOT, else the user's cache].",
+)
+@click.option("--coloured", is_flag=True, help="Digits in six colours instead of white.")
+@_with(_SCENE_OPTIONS.values())
+@_with(_WORK_OPTIONS)
+def mnist(
+    max_digits: int,
+    min_digits: int,
+    digits: str,
+    mnist_root: Path | None,
+    coloured: bool,
+    **options: Any,
+) -> None:
+    r"""Scattered MNIST: white digits that drift through each other.
+
+    \b
+    smot generate mnist --max-digits 12
+    smot generate mnist --max-digits 6 --digits mnist-5k --quick
+    """
+    from smot.generators import MnistSettings
+
+    settings = MnistSettings(
+        max_objects=max_digits, min_objects=min_digits, coloured=coloured, **_scene(options)
+    )
+    _run(settings, lambda: _digits(digits, mnist_root), options)
+
+
+@generate.command()
+@click.option("--max-shapes", type=int, help="In training videos [8; 10 from 96 pixels on].")
+@click.option("--min-shapes", type=int, default=1, show_default=True, help="In training videos.")
+@click.option(
+    "--size-spread", type=float, default=0.1, show_default=True, help="Deviation of each side."
+)
+@_with(_SCENE_OPTIONS.values())
+@_with(_WORK_OPTIONS)
+def shapes(max_shapes: int | None, min_shapes: int, size_spread: float, **options: Any) -> None:
+    r"""Scattered Shapes: five shapes in six colours, faster than the digits.
+
+    \b
+    smot generate shapes
+    smot generate shapes --frame-size 96 --min-shapes 21 --max-shapes 30
+    """
+    from smot.generators import ShapesSettings
+
+    scene = _scene(options)
+    if max_shapes is None:
+        max_shapes = 10 if min(scene.get("frame_size", (0,))) >= LARGE_FRAME else 8
+    settings = ShapesSettings(
+        max_objects=max_shapes, min_objects=min_shapes, size_spread=size_spread, **scene
+    )
+    _run(settings, lambda: None, options)
+
+
+def _scene(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the scene that were given; the others keep the paper's values."""
+    return {name: options[name] for name in _SCENE_OPTIONS if options[name] is not None}
+
+
+def _digits(name: str, root: Path | None) -> "DigitSource":
+    """Load digits; if others than hoped for had to be taken, say so in one line."""
+    from smot.generators import load_digits
+
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        source = load_digits(name, root)
+    for notice in notices:
+        click.echo(f"smot: {notice.message}", err=True)
+    return source
+
+
+def _run(
+    settings: "Settings", load: Callable[[], "DigitSource | None"], options: Mapping[str, Any]
+) -> None:
+    from smot.evaluation.workers import available_cores
+    from smot.generators.synthesis import check_space, expect, generate, group_sizes
+    from smot.videos import Shard
+
+    sizes = QUICK if options["quick"] else {}
+    given = {name: options[name] for name in QUICK if options[name] is not None}
+    groups = group_sizes(settings, counts=options["counts"], **{**sizes, **given})
+    shard = Shard(index=options["shard"][0], total=options["shard"][1])
+    path = _path(settings, shard, options)
+    workers = available_cores() if options["workers"] is None else options["workers"]
+    source = load()
+    expected = expect(settings, source, groups, seed=options["seed"], shard=shard)
+    if not options["quiet"] or options["dry_run"]:
+        click.echo(
+            f"{path}: {_listed(groups)}{_part(shard)}; about {expected.n_bytes / 1e6:.0f} MB, "
+            f"{expected.seconds / max(workers, 1):.0f} s with {workers} workers",
+            err=not options["dry_run"],
+        )
+    if options["dry_run"]:
+        return
+    check_space(path, expected.n_bytes)
+    started = time.perf_counter()
+    with progress_bar(expected.n_videos, "video", options["quiet"]) as bar:
+        fingerprint = generate(
+            settings, source, path, seed=options["seed"], groups=groups, workers=workers,
+            shard=shard, force=options["force"], report=bar.update,
+        )  # fmt: skip
+    took = time.perf_counter() - started
+    click.echo(
+        f"{path}: {expected.n_videos:,} videos, {path.stat().st_size / 1e6:.1f} MB, "
+        f"{took:.1f} s, content {fingerprint[:16]}"
+    )
+
+
+def _path(settings: "Settings", shard: "Shard", options: Mapping[str, Any]) -> Path:
+    """Where the file goes: to --out, else to data/ under the data set's name."""
+    from smot.generators.settings import dataset_name
+
+    suffix = "-quick" if options["quick"] else ""
+    path: Path = options["out"] or Path("data") / f"{dataset_name(settings)}{suffix}.h5"
+    if shard.total == 1:
+        return path
+    return path.with_name(f"{path.stem}-{shard.index:05d}-of-{shard.total:05d}{path.suffix}")
+
+
+def _listed(groups: Mapping[str, int]) -> str:
+    """Such as "60,000 training, 1,000 validation, 12 x 1,000 test videos"."""
+    parts = [
+        f"{groups[name]:,} {called}"
+        for name, called in (("train", "training"), ("val", "validation"))
+        if name in groups
+    ]
+    tests = [number for name, number in groups.items() if name.startswith("test/")]
+    if tests:
+        parts.append(f"{len(tests)} x {tests[0]:,} test")
+    return f"{', '.join(parts)} videos"
+
+
+def _part(shard: "Shard") -> str:
+    return f" (part {shard.index} of {shard.total})" if shard.total > 1 else ""

@@ -1,0 +1,144 @@
+"""Check a whole file: everything in it is read, hashed again, and held against its pixels."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+
+from smot.arrays import BoolArray, FloatArray, UInt8Array
+from smot.errors import DataError
+from smot.videos.content import Videos
+from smot.videos.fingerprints import content_fingerprint, digests, settings_fingerprint
+from smot.videos.reading import VideoFile
+from smot.videos.schema import DIGEST, UNIT, Origin
+
+NOISE_SETTINGS = ("background_noise", "pixel_noise")
+_SOUND, _STRAY, _LOOSE = 0, 1, 2
+
+
+def verify(file: VideoFile, report: Callable[[int], object]) -> int:
+    """Check a file's checksums, content, fingerprints, and boxes against pixels.
+
+    Its schema was checked when it was opened. Boxes are held against pixels unless the settings
+    say that there is noise: every pixel that is not background must lie in a box, and a box that
+    nothing covers must touch such pixels with all four sides.
+
+    Args:
+        file: open.
+        report: called with the number of videos checked since the last call.
+
+    Returns:
+        Number of videos.
+
+    Raises:
+        DataError: the first thing that is wrong: what, and in which video.
+    """
+    found: dict[str, UInt8Array] = {}
+    for group, n_videos in file.groups.items():
+        parts = [np.zeros((0, 32), np.uint8)]
+        for start in range(0, n_videos, UNIT):
+            stop = min(start + UNIT, n_videos)
+            parts.append(_verify_unit(file, group, start, stop))
+            report(stop - start)
+        found[group] = np.concatenate(parts)
+    if content_fingerprint(found) != file.metadata.content_fingerprint:
+        raise DataError(f"{file.path}: the content fingerprint is not that of the content")
+    if settings_fingerprint(origin_of(file)) != file.metadata.settings_fingerprint:
+        raise DataError(f"{file.path}: the settings fingerprint is not that of the settings")
+    return sum(file.groups.values())
+
+
+def origin_of(file: VideoFile) -> Origin:
+    """Where a file says that its videos come from."""
+    return Origin(
+        name=file.metadata.name,
+        seed=file.metadata.seed,
+        settings=file.metadata.settings,
+        description=file.description,
+        digit_fingerprint=file.metadata.digit_fingerprint,
+    )
+
+
+def read_checked(file: VideoFile, group: str, start: int, stop: int) -> Videos:
+    """Videos [start, stop) of a group, whose content must have the stored digests.
+
+    Raises:
+        DataError: a video is damaged or is not the one that was written.
+    """
+    videos = file.read(group, start, stop)
+    wrong = (digests(videos) != file.read_field(group, DIGEST.name, start, stop)).any(1)
+    if wrong.any():
+        index = start + int(np.argmax(wrong))
+        raise DataError(
+            f"{file.path}: {group}, video {index}: its content is not what was written"
+        )
+    return videos
+
+
+def _verify_unit(file: VideoFile, group: str, start: int, stop: int) -> UInt8Array:
+    videos = read_checked(file, group, start, stop)
+    if not any(file.metadata.settings.get(name) for name in NOISE_SETTINGS):
+        _check_pixels(file, videos, f"{file.path}: {group}", start)
+    return digests(videos)
+
+
+def _check_pixels(file: VideoFile, videos: Videos, where: str, first: int) -> None:
+    background = np.array(file.description.background, np.uint8)
+    exact = not background.any()  # on other grounds a faint pixel may round to the background
+    fault, video, frame, slot = _find_fault(
+        videos.frames, videos.boxes, videos.present, videos.visibility, background, exact
+    )
+    if fault == _STRAY:
+        raise DataError(f"{where}, video {first + video}, frame {frame}: pixels outside all boxes")
+    if fault == _LOOSE:
+        raise DataError(
+            f"{where}, video {first + video}, frame {frame}: the box of object {slot} is not tight"
+        )
+
+
+@njit(nogil=True, cache=True)
+def _find_fault(
+    frames: UInt8Array,
+    boxes: FloatArray,
+    present: BoolArray,
+    visibility: FloatArray,
+    background: UInt8Array,
+    exact: bool,
+) -> tuple[int, int, int, int]:
+    """The first box that does not fit the pixels: kind of fault, video, frame, slot."""
+    N, T, H, W, _ = frames.shape
+    K = present.shape[2]
+    inside, drawn = np.empty((H, W), np.bool_), np.empty((H, W), np.bool_)
+    for n in range(N):
+        for t in range(T):
+            inside[:] = False
+            _mark_drawn(frames[n, t], background, drawn)
+            for k in range(K):
+                if present[n, t, k]:
+                    x0, y0, x1, y1 = boxes[n, t, k].astype(np.int64)
+                    inside[y0:y1, x0:x1] = True
+                    if exact and visibility[n, t, k] == 1 and not _tight(drawn[y0:y1, x0:x1]):
+                        return _LOOSE, n, t, k
+            for y in range(H):
+                for x in range(W):
+                    if drawn[y, x] and not inside[y, x]:
+                        return _STRAY, n, t, 0
+    return _SOUND, 0, 0, 0
+
+
+@njit(nogil=True, cache=True)
+def _mark_drawn(frame: UInt8Array, background: UInt8Array, drawn: BoolArray) -> None:
+    H, W = drawn.shape
+    for y in range(H):
+        for x in range(W):
+            drawn[y, x] = (
+                frame[y, x, 0] != background[0]
+                or frame[y, x, 1] != background[1]
+                or frame[y, x, 2] != background[2]
+            )
+
+
+@njit(nogil=True, cache=True)
+def _tight(drawn: BoolArray) -> bool:
+    """Whether all four sides of a box, [h, w], touch what is drawn in it."""
+    return bool(drawn[0].any() and drawn[-1].any() and drawn[:, 0].any() and drawn[:, -1].any())
