@@ -37,14 +37,6 @@ def accumulate(truth: Tracks, predicted: Tracks, threshold: float = 0.5):
     return accumulator
 
 
-def motmetrics_summary(truth: Tracks, predicted: Tracks) -> dict[str, float]:
-    metrics = [*motmetrics.metrics.motchallenge_metrics, "idtp", "num_detections", "num_objects"]
-    with motmetrics.lap.set_default_solver("scipy"):
-        return motmetrics.metrics.create().compute(
-            accumulate(truth, predicted), metrics=metrics, return_dataframe=False
-        )
-
-
 def motmetrics_errors(truth: Tracks, predicted: Tracks) -> list[tuple[int, str, float, float]]:
     """Frame, kind and identities of every miss, false positive and switch."""
     accumulator = accumulate(truth, predicted)

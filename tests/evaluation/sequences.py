@@ -26,7 +26,7 @@ def untidy_sequences(
 def _predictions(
     generator: np.random.Generator, corner: np.ndarray, present: np.ndarray
 ) -> Tracks:
-    """A jittered copy of every object, a second copy, and strays; identities change now and then."""
+    """Two jittered copies of every object, and strays; identities change now and then."""
     B, T, K, _ = corner.shape
     copies = np.concatenate([corner, corner, 2.0 * generator.integers(0, 7, (B, T, 2, 2))], axis=2)
     n = copies.shape[2]
@@ -52,3 +52,22 @@ def _predictions(
 
 def _boxes(corner: np.ndarray) -> np.ndarray:
     return np.concatenate([corner, corner + SIDE], -1).astype(np.float32)
+
+
+def crowded_sequence(
+    generator: np.random.Generator, n_frames: int, n_objects: int
+) -> tuple[Tracks, Tracks]:
+    """One video in which everything overlaps and every object is predicted in two mirrored ways.
+
+    Here matches hang on the last bit of sums of IoU, and so on the order of summing.
+    """
+    corner = generator.integers(0, 12, (1, 1, n_objects, 2))
+    corner = corner + generator.integers(-1, 2, (1, n_frames, n_objects, 2))
+    other = np.concatenate([corner, corner[:, :, ::-1]], axis=2)
+    other += generator.integers(-1, 2, (1, n_frames, 1, 2))
+    ids = np.broadcast_to(np.arange(2 * n_objects), other.shape[:3]).copy()
+    for t in np.flatnonzero(generator.random(n_frames) < 0.5):
+        ids[0, t] = generator.permutation(ids[0, t])
+    boxes, others = (np.concatenate([low, low + 9], -1) for low in (corner, other))
+    truth = Tracks.from_slots(boxes, np.ones(boxes.shape[:3], np.bool_))
+    return truth, Tracks(boxes=others, ids=ids, confidence=np.ones(ids.shape))

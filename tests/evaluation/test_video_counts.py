@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+
+from smot.errors import DataError
+from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, summarise
+from tests.evaluation.sequences import untidy_sequences
+
+
+@pytest.fixture(scope="module")
+def counts() -> VideoCounts:
+    truth, predicted = untidy_sequences(np.random.default_rng(9), n_videos=40, n_objects=7)
+    visibility = np.random.default_rng(1).random(truth.shape)
+    return count_errors(truth, predicted, MatchSettings(), visibility=visibility)
+
+
+def test_merging_shards_equals_the_whole_to_the_last_bit(counts: VideoCounts) -> None:
+    shards = [counts.select(np.arange(start, 40, 3)) for start in (2, 0, 1)]
+    whole = summarise(counts)
+    assert summarise(VideoCounts.stack(shards)) == whole
+    assert summarise(VideoCounts.stack([shard.pooled() for shard in shards])) == whole
+    read = [VideoCounts.from_json(json.loads(json.dumps(shard.to_json()))) for shard in shards]
+    assert summarise(VideoCounts.stack(read)) == whole
+    assert VideoCounts.stack(read).to_json() == counts.to_json()
+
+
+def test_shards_of_different_width_can_be_stacked() -> None:
+    sizes = (1, 5)
+    parts = [
+        count_errors(
+            *untidy_sequences(np.random.default_rng(0), 4, n_objects=size), MatchSettings()
+        )
+        for size in sizes
+    ]
+    joined = VideoCounts.stack(parts)
+    assert len(joined) == 8
+    assert joined.n_truth.tolist() == [*parts[0].n_truth, *parts[1].n_truth]
+
+
+def test_counts_made_differently_cannot_be_joined(counts: VideoCounts) -> None:
+    truth, predicted = untidy_sequences(np.random.default_rng(9), n_videos=1)
+    other = count_errors(truth, predicted, MatchSettings(convention="trackeval"))
+    with pytest.raises(DataError, match="trackeval"):
+        VideoCounts.stack([counts, other])
+    with pytest.raises(DataError, match="no counts"):
+        VideoCounts.stack([])
+
+
+@pytest.mark.parametrize("change", [{"extra": 1}, {"misses": None}])
+def test_json_with_other_keys_is_refused(
+    counts: VideoCounts, change: dict[str, int | None]
+) -> None:
+    plain = {k: v for k, v in (counts.to_json() | change).items() if v is not None}
+    with pytest.raises(DataError, match=next(iter(change))):
+        VideoCounts.from_json(plain)
+
+
+def test_json_counts_are_plain_and_small(counts: VideoCounts) -> None:
+    plain = counts.to_json()
+    assert plain["n_videos"] == 40
+    assert plain["misses"] == int(counts.misses.sum())
+    assert sum(row[3] for row in plain["detections"]) == int((counts.detection_level > 0).sum())
