@@ -10,17 +10,18 @@ import click
 from smot.errors import SmotError, UsageError
 
 COMMANDS = {
-    "generate": "smot.cli.generate:generate",
-    "inspect": "smot.cli.data:inspect_file",
-    "verify": "smot.cli.data:verify",
-    "merge": "smot.cli.data:merge",
-    "show": "smot.cli.show:show",
-    "trackers": "smot.cli.trackers:trackers",
-    "baseline": "smot.cli.evaluate:baseline",
-    "eval": "smot.cli.evaluate:evaluate",
-    "compare": "smot.cli.evaluate:compare",
-    "train": "smot.cli.train:train",
+    "generate": ("smot.cli.generate:generate", "Make a data set of videos."),
+    "inspect": ("smot.cli.data:inspect_file", "Say what is in a file of videos."),
+    "verify": ("smot.cli.data:verify", "Check a file of videos to the last byte."),
+    "merge": ("smot.cli.data:merge", "Join shards into one file."),
+    "show": ("smot.cli.show:show", "Draw a video, or a tracker at work on it."),
+    "trackers": ("smot.cli.trackers:trackers", "List the trackers that can be named."),
+    "baseline": ("smot.cli.evaluate:baseline", "Score a tracker that does not learn."),
+    "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
+    "compare": ("smot.cli.evaluate:compare", "Put several results on one set of curves."),
+    "train": ("smot.cli.train:train", "Train a learned tracker."),
 }
+"""By name: where the command is, and what --help says of it."""
 
 
 class LazyGroup(click.Group):
@@ -34,10 +35,15 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
