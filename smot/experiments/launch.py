@@ -2,17 +2,23 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 
-from smot.errors import SmotError, UsageError
+from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.plans import Plan
 from smot.experiments.runs import Outcome, RunOptions, carry_out
 from smot.training.processes import joined_group
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+    from multiprocessing.queues import SimpleQueue
 
 
 def launch(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
@@ -40,8 +46,9 @@ def launch(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
         )
     shared = _rendezvous(n_processes)
     context = multiprocessing.get_context("spawn")
+    faults = context.SimpleQueue()
     others = [
-        context.Process(target=_other, args=(plan, options, shared, rank), daemon=True)
+        context.Process(target=_other, args=(plan, options, shared, rank, faults), daemon=True)
         for rank in range(1, n_processes)
     ]
     for process in others:
@@ -50,6 +57,8 @@ def launch(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
         with _environment({**shared, "RANK": "0", "LOCAL_RANK": "0"}):
             _divide_cores(n_processes)
             return _take_part(plan, options)
+    except RuntimeError as error:
+        raise _explained(error, others, faults) from error
     finally:
         for process in others:
             process.join(timeout=10)
@@ -71,18 +80,47 @@ def _take_part(plan: Plan, options: RunOptions) -> Outcome:
         return carry_out(plan, options, group)
 
 
-def _other(plan: Plan, options: RunOptions, shared: dict[str, str], rank: int) -> None:
+def _other(
+    plan: Plan,
+    options: RunOptions,
+    shared: dict[str, str],
+    rank: int,
+    faults: "SimpleQueue[SmotError]",
+) -> None:
     """One of the further processes: silent, and deaf to Ctrl-C, which the first one handles."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
     _divide_cores(int(shared["WORLD_SIZE"]))
-    # what stops the run is told by the first process, and its end cuts the connection
-    with suppress(SmotError, KeyboardInterrupt, RuntimeError):
+    try:
         _take_part(plan, options)
-        return
-    sys.exit(1)
+    except KeyboardInterrupt:
+        return  # the run was stopped on request, and the first process says so
+    except SmotError as error:
+        faults.put(error)
+        sys.exit(1)
+    except RuntimeError as error:
+        if not _is_lost_connection(error):
+            raise
+        sys.exit(1)
+
+
+def _explained(
+    error: RuntimeError, others: "list[SpawnProcess]", faults: "SimpleQueue[SmotError]"
+) -> Exception:
+    """What cut the connection to another process, if that is what happened."""
+    if not _is_lost_connection(error):
+        return error
+    for process in others:
+        process.join(timeout=10)
+    if not faults.empty():
+        return faults.get()
+    codes = [process.exitcode for process in others]
+    return DataError(f"a process of the run ended (exit codes {codes}); --resume goes on")
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return any(sign in text for sign in ("connection", "gloo", "nccl", "timed out"))
 
 
 def _divide_cores(n_processes: int) -> None:

@@ -1,5 +1,8 @@
 """``smot`` with one family, preset and data set more: the toy. For tests in other processes."""
 
+from collections.abc import Callable
+from typing import Any
+
 from smot.cli import main
 from smot.experiments import data, presets
 from smot.experiments.presets import Preset, ValidationConfig
@@ -18,6 +21,7 @@ TRAIN = TrainConfig(
     eval_steps=6,
     log_steps=1,
 )
+VIDEOS = ShapesSettings(frame_size=(24, 24), n_frames=6, max_objects=2, object_size=8)
 PRESETS = {
     "small": {
         "toy": Preset(
@@ -28,11 +32,16 @@ PRESETS = {
     }
 }
 
-families.FAMILIES["toy"] = "tests.training.toy:FAMILY"
-presets.TABLES["toy"] = "tests.training.with_toy:PRESETS"
-data.DATASETS["toy"] = ShapesSettings(
-    frame_size=(24, 24), n_frames=6, max_objects=2, object_size=8
-)
+
+def register(put: Callable[[dict[str, Any], str, Any], None]) -> None:
+    """Enter the toy into every table, with whatever sets an item."""
+    put(families.FAMILIES, "toy", "tests.training.toy:FAMILY")
+    put(presets.TABLES, "toy", "tests.training.with_toy:PRESETS")
+    put(data.DATASETS, "toy", VIDEOS)
+
+
+if __name__ in ("__main__", "__mp_main__"):  # the second is what spawned processes import
+    register(dict.__setitem__)
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,167 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from smot.cli import cli
+from smot.errors import DataError, SmotError, UsageError
+from smot.models.checkpoints import load_checkpoint
+from smot.training.runs import RunFolder
+from tests.training import with_toy
+
+ROOT = Path(__file__).parents[2]
+TOY = ("train", "toy", "--dataset", "toy", "--preset", "small")
+SLOWLY = ("--set", "train.max_steps=100000", "--set", "train.checkpoint_minutes=1e-6")
+ONE = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_toy.register(monkeypatch.setitem)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def start(out: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """``smot train toy`` in processes of its own."""
+    command = [sys.executable, *launcher, "-m", "tests.training.with_toy", *TOY]
+    return subprocess.Popen(
+        [*command, "--out", str(out), *arguments],
+        cwd=ROOT, env=ONE, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for_steps(folder: RunFolder, n_steps: int, process: subprocess.Popen[str]) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise AssertionError(process.communicate())
+        if folder.last.exists() and load_checkpoint(folder.last).about.step >= n_steps:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {n_steps} steps within a minute")
+
+
+def assert_equal_weights(first: Path, second: Path, *, tolerance: float) -> None:
+    left, right = load_checkpoint(first).weights, load_checkpoint(second).weights
+    for name, weight in left.items():
+        torch.testing.assert_close(weight, right[name], rtol=tolerance, atol=tolerance, msg=name)
+
+
+def test_help_names_families_and_the_export() -> None:
+    text = invoke("train", "--help").output
+    assert all(name in text for name in ("silot", "sqair", "export"))
+    assert "--init-from" in invoke("train", "silot", "--help").output
+
+
+def test_a_run_prints_its_outcome_alone_on_stdout(tmp_path: Path) -> None:
+    result = invoke(*TOY, "--out", str(tmp_path), "--processes", "1", "--steps", "6")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{tmp_path}: 6 steps, 0.00 h, best mota")
+    assert result.stdout.count("\n") == 1
+    assert "step 6  T=4" in result.stderr
+    quiet = invoke(
+        *TOY, "--out", str(tmp_path), "--processes", "1", "--steps", "6", "--force", "--quiet"
+    )
+    assert quiet.stderr == ""
+
+
+def test_export_writes_the_best_weights_of_a_run(tmp_path: Path) -> None:
+    invoke(*TOY, "--out", str(tmp_path / "run"), "--processes", "1", "--steps", "6")
+    result = invoke("train", "export", str(tmp_path / "run"), "--out", str(tmp_path / "w.pt"))
+    assert "w.pt: toy, step 6, mota" in result.stdout
+    exported = load_checkpoint(tmp_path / "w.pt")
+    assert not exported.training
+    assert exported.weights["picture"].dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("--dataset", "moon"), UsageError, "is for toy, not 'moon'"),
+        (("--preset", "huge"), UsageError, "no preset 'huge': there are small"),
+        (("--set", "train.lr=fast"), UsageError, "lr must be float, not 'fast'"),
+        (("--data", "none.h5"), DataError, "none.h5"),
+        (("--device", "tpu9"), UsageError, "device must be cpu, cuda or cuda:N"),
+        (("--processes", "3"), UsageError, "multiple of the 3 processes, not 4"),
+        (("--set", "train.objective=best"), UsageError, "Toy has no 'best'; there are"),
+        (("--init-from", "none.pt"), DataError, "none.pt: no such checkpoint"),
+        (("--hours", "0", "--steps", "0"), UsageError, "a run needs an end"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], error: type[SmotError], message: str
+) -> None:
+    result = invoke(*TOY, "--out", str(tmp_path), "--processes", "1", *arguments)
+    assert isinstance(result.exception, error), result.exception
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_a_run_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    arguments = (*TOY, "--out", str(tmp_path), "--processes", "1", "--steps", "6", "--quiet")
+    invoke(*arguments)
+    assert "holds a run" in str(invoke(*arguments).exception)
+    assert "6 steps" in invoke(*arguments, "--resume").stdout
+
+
+def test_kill_9_costs_nothing_that_was_saved_and_resuming_repeats_the_rest(
+    tmp_path: Path,
+) -> None:
+    process = start(tmp_path / "killed", *SLOWLY, "--processes", "1", "--quiet")
+    folder = RunFolder(tmp_path / "killed")
+    wait_for_steps(folder, 5, process)
+    process.kill()
+    process.communicate()
+    reached = load_checkpoint(folder.last).about.step
+    more = ("--processes", "1", "--quiet", "--steps", str(reached + 5))
+    assert invoke("train", "toy", "--out", str(folder.path), "--resume", *more).exit_code == 0
+    assert invoke(*TOY, "--out", str(tmp_path / "whole"), *more).exit_code == 0
+    assert_equal_weights(folder.last, tmp_path / "whole" / "last.pt", tolerance=0)
+    assert [each.name for each in folder.path.glob(".*.tmp")] != ["last.pt"]
+
+
+def test_two_processes_learn_what_one_learns_and_leave_together_when_asked(
+    tmp_path: Path,
+) -> None:
+    silent = ("--set", "model.noise=0", "--quiet")
+    process = start(tmp_path / "pair", *SLOWLY, "--processes", "2", *silent)
+    pair = RunFolder(tmp_path / "pair")
+    wait_for_steps(pair, 5, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.strip()) == (130, "smot: interrupted")
+    reached = load_checkpoint(pair.last).about.step
+    steps = ("--processes", "1", "--steps", str(reached))
+    assert invoke(*TOY, "--out", str(tmp_path / "one"), *steps, *silent).exit_code == 0
+    assert_equal_weights(pair.last, tmp_path / "one" / "last.pt", tolerance=1e-4)
+
+
+@pytest.mark.slow
+def test_torchrun_learns_what_one_process_learns(tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
+    silent = ("--set", "model.noise=0", "--quiet")
+    pair = start(tmp_path / "pair", *silent, launcher=launcher)
+    invoke(*TOY, "--out", str(tmp_path / "alone"), "--processes", "1", *silent)
+    output, errors = pair.communicate(timeout=120)
+    assert pair.returncode == 0, errors
+    assert output.count("12 steps") == 1
+    assert_equal_weights(
+        tmp_path / "pair" / "last.pt", tmp_path / "alone" / "last.pt", tolerance=1e-5
+    )

@@ -1,0 +1,287 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from smot.errors import DataError, UsageError
+from smot.experiments.data import DATASETS, DataConfig, dataset_of, open_source, training_batches
+from smot.experiments.plans import preset_plan, stored_plan
+from smot.experiments.presets import ValidationConfig, find_preset, preset_table
+from smot.experiments.requests import Request, resolve
+from smot.experiments.runs import RunOptions, carry_out
+from smot.experiments.silot_prior import STAGE
+from smot.experiments.stages import cached_batches, check_stage
+from smot.experiments.validation import ValidationScore
+from smot.generators import MnistSettings, ShapesSettings, generate
+from smot.models import families
+from smot.models.checkpoints import load_checkpoint, load_model
+from smot.models.silot import FAMILY as SILOT
+from smot.models.silot import SilotConfig
+from smot.training.processes import Group
+from smot.training.progress import Progress
+from tests.training import with_toy
+from tests.training.toy import FAMILY, Toy, ToyConfig
+from tests.training.with_toy import TRAIN
+from tests.training.with_toy import VIDEOS as SMALL
+
+VALIDATION = ValidationConfig(n_videos=5, batch_size=2)
+TOY_DATA = DataConfig(dataset="toy")
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_toy.register(monkeypatch.setitem)
+
+
+@pytest.fixture
+def video_file(tmp_path: Path) -> Path:
+    path = tmp_path / "videos.h5"
+    generate(SMALL, None, seed=1, path=path, groups={"train": 7, "val": 3}, workers=1)
+    return path
+
+
+def run(out: Path, *, resume: bool = False, **changes: object) -> None:
+    plan = preset_plan("toy", "small", TOY_DATA)
+    plan = replace(plan, train=replace(plan.train, **changes))
+    carry_out(plan, RunOptions(out=str(out), resume=resume, quiet=True), Group())
+
+
+@pytest.mark.parametrize("family", ["silot"])
+def test_every_preset_builds_a_model_for_its_data_set(family: str) -> None:
+    for name, by_dataset in preset_table(family).items():
+        for dataset, preset in by_dataset.items():
+            assert dataset in DATASETS, name
+            assert isinstance(preset.model, families.load_family(family).config_type)
+            assert preset.train.n_frames == DATASETS[dataset].n_frames
+
+
+def test_the_papers_schedule_is_the_supplements() -> None:
+    train = find_preset("silot", "paper", "mnist-12").train
+    assert train.curriculum == ((0, 2), (40_000, 4), (80_000, 6), (120_000, 8))
+    assert (train.lr, train.batch_size, train.clip_norm, train.optimiser) == (1e-4, 16, 10, "adam")
+    assert (train.patience_start, train.patience_steps, train.n_stages) == (160_000, 30_000, 3)
+    assert (train.precision, train.ema_decay, train.schedule) == ("float32", 0.0, "constant")
+    assert find_preset("silot", "paper", "mnist-12").model == SilotConfig(n_channels=1)
+
+
+@pytest.mark.parametrize(
+    ("family", "preset", "dataset", "message"),
+    [
+        ("yolo", "fast", "toy", "no family of models 'yolo'"),
+        ("toy", "quick", "toy", "toy has no preset 'quick': there are small"),
+        ("toy", "small", "mnist-6", "is for toy, not 'mnist-6'"),
+    ],
+)
+def test_an_unknown_preset_says_what_there_is(
+    family: str, preset: str, dataset: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_preset(family, preset, dataset)
+
+
+def test_processes_divide_each_batch_and_nothing_else() -> None:
+    source = open_source(TOY_DATA, 0)
+    whole = training_batches(source, TRAIN, Group())(3, 4)
+    halves = [training_batches(source, TRAIN, Group(rank=r, size=2))(3, 4) for r in range(2)]
+    assert whole.shape == (4, 4, 24, 24, 3)
+    assert torch.equal(torch.cat(halves), whole)
+    assert not torch.equal(whole, training_batches(source, TRAIN, Group())(4, 4))
+
+
+def test_shorter_clips_are_the_beginning_of_longer_ones() -> None:
+    batches = training_batches(open_source(TOY_DATA, 0), TRAIN, Group())
+    assert torch.equal(batches(0, 2), batches(0, 6)[:, :2])
+
+
+def test_a_batch_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(UsageError, match="multiple of the 3 processes, not 4"):
+        training_batches(open_source(TOY_DATA, 0), TRAIN, Group(size=3))
+
+
+def test_a_file_is_read_in_another_order_each_time_and_every_video_once(video_file: Path) -> None:
+    source = open_source(replace(TOY_DATA, file=str(video_file)), seed=5)
+    epochs = [source.frames(np.arange(7 * e, 7 * e + 7), 6) for e in range(2)]
+    keys = [[video.tobytes() for video in epoch] for epoch in epochs]
+    assert len(set(keys[0])) == 7
+    assert set(keys[0]) == set(keys[1])
+    assert keys[0] != keys[1]
+    across = source.frames(np.arange(5, 9), 6)
+    assert [video.tobytes() for video in across] == (keys[0] + keys[1])[5:9]
+    assert [video.tobytes() for video in source.frames(np.arange(2), 6)] == keys[0][:2]
+
+
+def test_a_files_preset_is_that_of_the_most_alike_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    groups = {"train": 1, "val": 1}
+    generate(ShapesSettings(max_objects=7), None, seed=0, path=path, groups=groups, workers=1)
+    assert dataset_of(str(path)) == "shapes-48"
+    odd = ShapesSettings(frame_size=(32, 40), max_objects=2)
+    generate(odd, None, seed=0, path=tmp_path / "b.h5", groups=groups, workers=1)
+    with pytest.raises(UsageError, match="no preset for shapes of 32x40 pixels; name one"):
+        dataset_of(str(tmp_path / "b.h5"))
+
+
+def test_a_file_without_training_videos_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    generate(SMALL, None, seed=0, path=path, groups={"val": 2}, workers=1)
+    with pytest.raises(
+        UsageError, match=r"training needs groups train and val; it holds val \(2\)"
+    ):
+        open_source(replace(TOY_DATA, file=str(path)), 0)
+
+
+@pytest.mark.parametrize("score", ["mota", "mota+prior", "objective"])
+def test_the_score_is_the_same_however_the_videos_are_divided(score: str) -> None:
+    told: dict[int, list[object]] = {0: [], 1: []}
+
+    class Half(Group):
+        """Process 1 speaks first, and process 0 hears what it said."""
+
+        def gathered(self, value: object) -> list[object]:
+            told[self.rank].append(value)
+            return [value] if self.rank else [value, told[1][len(told[0]) - 1]]
+
+    source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(noise=0.0), 0).eval()
+    config = replace(VALIDATION, score=score)
+    with torch.no_grad():
+        whole = ValidationScore(FAMILY, source, config, Group())(module)
+        ValidationScore(FAMILY, source, config, Half(rank=1, size=2))(module)
+        halves = ValidationScore(FAMILY, source, config, Half(rank=0, size=2))(module)
+    assert halves == pytest.approx(whole)
+
+
+def test_prediction_counts_into_the_score_if_asked_for() -> None:
+    source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(), 0).eval()
+    config = replace(VALIDATION, score="mota+prior")
+    values = ValidationScore(FAMILY, source, config, Group())(module)
+    assert values["score"] == values["mota"] + values["prior_mota"]
+    assert values.keys() >= {"ap", "count_error"}
+
+
+def test_a_run_leaves_everything_that_says_what_it_was(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names == {"last.pt", "best.pt", "config.json", "env.json", "metrics.jsonl", "train.png"}
+    _, about = load_model(tmp_path / "a" / "best.pt")
+    assert about.data == SMALL.describe("")
+    assert (about.family, about.recipe, about.score_name) == ("toy", "small", "mota")
+    assert len(about.data_fingerprint) == 64
+    assert (
+        stored_plan(load_checkpoint(tmp_path / "a" / "last.pt"), "a").plain()
+        == preset_plan("toy", "small", TOY_DATA).plain()
+    )
+
+
+def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them(tmp_path: Path) -> None:
+    run(tmp_path / "whole")
+    run(tmp_path / "parted", max_steps=5)
+    run(tmp_path / "parted", resume=True)
+    whole = load_checkpoint(tmp_path / "whole" / "last.pt")
+    parted = load_checkpoint(tmp_path / "parted" / "last.pt")
+    for name, weight in whole.weights.items():
+        assert torch.equal(weight, parted.weights[name]), name
+
+
+def test_resuming_takes_the_runs_own_settings_and_tells_of_changes(tmp_path: Path) -> None:
+    out = str(tmp_path / "a")
+    run(tmp_path / "a", lr=0.5)
+    request = Request(family="toy", out=out, resume=True)
+    plan, resuming, notices = resolve(request)
+    assert (plan.train.lr, resuming, notices) == (0.5, True, [])
+    plan, _, notices = resolve(replace(request, assignments=("train.lr=0.25",), steps=30))
+    assert (plan.train.lr, plan.train.max_steps) == (0.25, 30)
+    assert notices == ["changed on resuming: train.lr 0.5 -> 0.25, train.max_steps 12 -> 30"]
+    with pytest.raises(UsageError, match="has dataset 'toy', not 'mnist-6'"):
+        resolve(replace(request, dataset="mnist-6"))
+
+
+def test_resuming_where_there_is_no_run_starts_one(tmp_path: Path) -> None:
+    request = Request(
+        family="toy", out=str(tmp_path / "a"), resume=True, dataset="toy", preset="small"
+    )
+    _, resuming, notices = resolve(request)
+    assert not resuming
+    assert "starting one" in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("lr=1", "--set takes KEY=VALUE with KEY one of train.KEY, model.KEY"),
+        ("train.lr", "not 'train.lr'"),
+        ("train.speed=1", "--set train.speed=1: no setting 'speed'; there are seed, batch_size"),
+        ("train.lr=-1", r"train\.lr must be above 0"),
+        ("model.side=big", "side must be int, not 'big'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_said(assignment: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        preset_plan("toy", "small", TOY_DATA).with_settings([assignment])
+
+
+def test_a_run_without_an_end_is_refused(tmp_path: Path) -> None:
+    request = Request(family="toy", out=str(tmp_path), dataset="toy", preset="small", steps=0)
+    with pytest.raises(UsageError, match="a run needs an end"):
+        resolve(request)
+
+
+def test_starting_from_a_run_takes_its_model(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    request = Request(
+        family="toy", out=str(tmp_path / "b"), dataset="toy", preset="small",
+        init_from=str(tmp_path / "a"), assignments=("model.noise=0.5",),
+    )  # fmt: skip
+    plan, _, _ = resolve(request)
+    assert plan.model == ToyConfig(noise=0.5)
+    assert plan.train.init_from == str(tmp_path / "a" / "best.pt")
+    with pytest.raises(UsageError, match="holds a toy model, not silot"):
+        resolve(replace(request, family="silot", dataset="mnist-6", preset="fast"))
+
+
+TINY = SilotConfig(
+    n_channels=1, n_slots=4, n_backbone_filters=8, n_features=8, what_size=6, hidden_size=8,
+    prior_own_features=True, prior_state_input="posterior",
+)  # fmt: skip
+
+
+def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
+    source = open_source(DataConfig(dataset="shapes-48"), 0)
+    config = replace(
+        TRAIN, batch_size=2, curriculum=((0, 3),), only_parameters=("prior.",), init_from="a.pt"
+    )
+    check_stage(config)
+    model = SILOT.build(TINY, 0)
+    batches = cached_batches(STAGE, model, source, config, 4, Group(), Progress(quiet=True))
+    latents = batches(0, 3)
+    assert {len(each) for each in latents.values()} == {2}
+    assert not any(each.requires_grad for each in latents.values())
+    assert all(torch.equal(each, latents[name]) for name, each in batches(0, 3).items())
+    objective = STAGE.objective(model, latents, torch.Generator().manual_seed(0))
+    torch.autograd.backward(objective.total)
+    trained = {name for name, each in model.named_parameters() if each.grad is not None}
+    assert {name.split(".")[0] for name in trained} == {"prior", "discovery"}
+    assert {name for name in trained if name.startswith("discovery")} == {
+        "discovery.initial_hidden"
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init_from": "a.pt"}, "say what is trained with train.only_parameters"),
+        ({"only_parameters": ("prior.",)}, "needs a trained model: --init-from"),
+    ],
+)
+def test_a_stage_on_a_frozen_model_needs_one(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_stage(replace(TRAIN, objective="prior_objective", **changes))
+
+
+def test_digits_are_made_from_the_source_that_was_asked_for(tmp_path: Path) -> None:
+    source = open_source(DataConfig(dataset="mnist-6", digits="mnist-5k"), 0)
+    assert source.description.digit_source == "mnist-5k"
+    assert isinstance(DATASETS["mnist-original"], MnistSettings)
+    with pytest.raises(DataError):
+        open_source(DataConfig(dataset="mnist-6", file=str(tmp_path / "none.h5")), 0)
