@@ -13,12 +13,34 @@ from smot.models.silot.count_prior import CountPrior
 from smot.models.silot.discovery import Discovered, Discovery, n_cells
 from smot.models.silot.heads import Change
 from smot.models.silot.latents import Gaussian
-from smot.models.silot.noise import ClipNoise, draw_noise, draw_prior_noise, prior_step_noise
+from smot.models.silot.noise import (
+    ClipNoise,
+    StepNoise,
+    draw_noise,
+    draw_prior_noise,
+    propagation_noise,
+)
 from smot.models.silot.objects import Objects, unpacked
 from smot.models.silot.prior import PriorPropagation
 from smot.models.silot.propagation import Propagation, build_features
 from smot.models.silot.rendering import Renderer
 from smot.models.silot.selection import gather, select
+
+
+class Step(NamedTuple):
+    """What the posterior made of one frame.
+
+    Attributes:
+        state: selected objects, packed, [B, K, S].
+        is_new: which of them were discovered in this frame, [B, K].
+        discovered: all proposals.
+        change: propagation into this frame; None in the first.
+    """
+
+    state: Tensor
+    is_new: Tensor
+    discovered: Discovered
+    change: Change | None
 
 
 class Clip(NamedTuple):
@@ -104,44 +126,72 @@ class Silot(nn.Module):
         """
         T, B = images.shape[:2]
         cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
-        discovered = [
-            self.discovery(
-                images[0], cells[0], None, noise.of_discovery(0) if noise else None, offset,
-                wheels=wheels,
-            )
-        ]  # fmt: skip
-        first = discovered[0].objects.packed()
+        found = self.discovery(
+            images[0], cells[0], None, noise.of_discovery(0) if noise else None, offset,
+            wheels=wheels,
+        )  # fmt: skip
+        first = found.objects.packed()
         nothing = first.new_zeros(B, n_slots or self.config.n_slots, first.shape[-1])
-        states, new, changes = [], [], []
-        state, is_new = self._selected(nothing, first)
-        states.append(state)
-        new.append(is_new)
+        steps = [Step(*self._selected(nothing, first), found, None)]
         for t in range(1, T):
-            change, propagated = self._propagated(images[t], state, t, noise, wheels=wheels)
-            found = self.discovery(
-                images[t], cells[t], propagated, noise.of_discovery(t) if noise else None,
-                offset, wheels=wheels,
-            )  # fmt: skip
-            if noise:
-                kept = found.objects.pres * noise.discovers[t - 1]
-                found = found._replace(objects=found.objects._replace(pres=kept))
-            state, is_new = self._selected(propagated.packed(), found.objects.packed())
-            states.append(state)
-            new.append(is_new)
-            changes.append(change)
-            discovered.append(found)
-        return Clip(torch.stack(states), torch.stack(new), discovered, changes)
+            step_noise = noise.of_step(t) if noise else None
+            steps.append(
+                self.advance(
+                    images[t], cells[t], steps[-1].state, step_noise, offset, wheels=wheels
+                )
+            )
+        return Clip(
+            states=torch.stack([step.state for step in steps]),
+            is_new=torch.stack([step.is_new for step in steps]),
+            discovered=[step.discovered for step in steps],
+            changes=[step.change for step in steps if step.change],
+        )
+
+    def advance(
+        self,
+        image: Tensor,
+        cells: Tensor,
+        state: Tensor,
+        noise: StepNoise | None = None,
+        offset: Tensor | None = None,
+        *,
+        wheels: bool = False,
+    ) -> Step:
+        """From the objects of one frame to those of the next.
+
+        Args:
+            image: the new frame, [B, C, H, W].
+            cells: what the backbone makes of it, [B, grid height, grid width, F].
+            state: objects of the last frame, packed, [B, K, S].
+            noise: None for means, no dropout.
+            offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
+            wheels: whether networks of boxes, depths and presences get no gradient.
+        """
+        objects = self.unpacked(state)
+        if noise and noise.keeps is not None:
+            objects = objects._replace(pres=objects.pres * noise.keeps)
+        features = self.features(torch.cat(objects[:6], -1), objects.centre)
+        change, propagated = self.propagation(
+            image, features, objects, noise.propagation if noise else None, wheels=wheels
+        )
+        found = self.discovery(
+            image, cells, propagated, noise.discovery if noise else None, offset, wheels=wheels
+        )
+        if noise:
+            kept = found.objects.pres * noise.discovers
+            found = found._replace(objects=found.objects._replace(pres=kept))
+        state, is_new = self._selected(propagated.packed(), found.objects.packed())
+        return Step(state, is_new, found, change)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see ``LearnedModel``."""
         config = self.config
-        images, offset = self._cropped(self.images(frames), generator)
+        images, offset = self.cropped(self.images(frames), generator)
         T, B, _, H, W = images.shape
         cells = n_cells(H, W)
         noise = draw_noise(config, (B, T, config.n_slots, cells), generator)
-        clip = self.sweep(
-            images, noise=noise, wheels=schedules.has_training_wheels(config, step), offset=offset
-        )
+        wheels = schedules.has_training_wheels(config, step)
+        clip = self.sweep(images, noise=noise, wheels=wheels, offset=offset)
         painted = self.renderer(self.unpacked(clip.states), (H, W))
         floor = schedules.log_floor(config, step)
         reconstruction = divergences.cross_entropy(images, painted, floor)
@@ -151,13 +201,30 @@ class Silot(nn.Module):
             paths = trajectories(clip, config)
             terms |= self._propagation_terms(paths, step)
             if config.learned_prior_weight:
-                prior, _ = self.follow(paths, noise.prior)
-                terms |= _learned_terms(paths, prior, config.learned_prior_weight)
+                learned = self.learned_terms(paths, noise.prior, wheels=wheels)
+                weight = config.learned_prior_weight
+                terms |= {name: weight * value for name, value in learned.items()}
         terms["presence"] = self._count_term(clip, step)
         total = torch.stack(list(terms.values())).sum()
         return Objective(
             total=total, terms={name: value.detach() for name, value in terms.items()}
         )
+
+    def observe(self, frames: Tensor, *, generator: torch.Generator | None) -> Trajectories:
+        """What the posterior, held fixed, makes of clips: to train the learned prior on.
+
+        Args:
+            frames: uint8 RGB, [B, T, H, W, 3]; at least two frames.
+            generator: source of the posterior's noise; None for means.
+        """
+        with torch.no_grad():
+            images = self.images(frames)
+            T, B, _, H, W = images.shape
+            noise = None
+            if generator is not None:
+                shape = (B, T, self.config.n_slots, n_cells(H, W))
+                noise = draw_noise(self.config, shape, generator)
+            return trajectories(self.sweep(images, noise=noise), self.config)
 
     def prior_objective(self, paths: Trajectories, *, generator: torch.Generator) -> Objective:
         """The learned prior's part of the objective alone, on what a frozen posterior made.
@@ -166,21 +233,27 @@ class Silot(nn.Module):
             paths: from ``trajectories``; they carry no gradient.
             generator: source of the prior's noise.
         """
-        noise = draw_prior_noise(self.config, tuple(paths.logit.shape[:3]), generator)  # type: ignore[arg-type]
-        terms = _learned_terms(paths, self.follow(paths, noise)[0], 1.0)
+        steps, B, K, _ = paths.logit.shape
+        noise = draw_prior_noise(self.config, (steps, B, K), generator)
+        terms = self.learned_terms(paths, noise)
         total = torch.stack(list(terms.values())).sum()
         return Objective(
             total=total, terms={name: value.detach() for name, value in terms.items()}
         )
 
     def follow(
-        self, paths: Trajectories, noise: tuple[Tensor, Tensor] | None
+        self,
+        paths: Trajectories,
+        noise: tuple[Tensor, Tensor] | None,
+        *,
+        wheels: bool = False,
     ) -> tuple[list[Change], Tensor]:
         """Let the learned prior run beside what the posterior made.
 
         Args:
             paths: the posterior's objects.
             noise: normal [T - 1, B, K, 5 + A] and logistic [T - 1, B, K, 1]; None for means.
+            wheels: whether networks of boxes, depths and presences get no gradient.
 
         Returns:
             Its own steps from the second frame on, and its recurrent state at the end, [B, K, H].
@@ -190,13 +263,25 @@ class Silot(nn.Module):
         changes = []
         for t in range(1, len(paths.states)):
             objects = unpacked(paths.states[t - 1], self.config.what_size, 0)
-            change = self.prior(
-                objects, hidden, self.features, prior_step_noise(noise, t) if noise else None
-            )
+            step_noise = propagation_noise(noise, t) if noise else None
+            change = self.prior(objects, hidden, self.features, step_noise, wheels=wheels)
             changes.append(change)
             hidden = self.prior.advance(change, paths.summary[t - 1], hidden)
             hidden = torch.where(paths.is_new[t][..., None], initial, hidden)
         return changes, hidden
+
+    def learned_terms(
+        self, paths: Trajectories, noise: tuple[Tensor, Tensor] | None, *, wheels: bool = False
+    ) -> dict[str, Tensor]:
+        """KLs of propagation against the learned prior, by name; arguments as in ``follow``."""
+        changes, _ = self.follow(paths, noise, wheels=wheels)
+        mean = torch.stack([each.latent.mean for each in changes])
+        scale = torch.stack([each.latent.scale for each in changes])
+        logit = torch.stack([each.presence.logit for each in changes])
+        latent, pres = Gaussian(paths.mean, paths.scale), paths.summary[..., -1:]
+        parts = divergences.gaussian_divergences(latent, mean, scale, pres)
+        parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, logit)
+        return {f"prior_{name}": value for name, value in parts.items()}
 
     def imagine(self, clip: Clip, horizon: int) -> Objects:
         """Let the learned prior carry on the objects of the last frame, by its means.
@@ -213,7 +298,7 @@ class Silot(nn.Module):
         objects = unpacked(paths.states[-1], self.config.what_size, 0)
         states = []
         for _ in range(horizon):
-            change = self.prior(objects, hidden, self.features, None)
+            change = self.prior(objects, hidden, self.features, None, wheels=False)
             hidden = self.prior.advance(change, None, hidden)
             objects = change.objects(objects.hidden)
             states.append(objects.packed())
@@ -222,18 +307,6 @@ class Silot(nn.Module):
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""
         return unpacked(states, self.config.what_size, self.config.hidden_size)
-
-    def _propagated(
-        self, image: Tensor, state: Tensor, t: int, noise: ClipNoise | None, *, wheels: bool
-    ) -> tuple[Change, Objects]:
-        objects = self.unpacked(state)
-        if noise and noise.keeps is not None:
-            objects = objects._replace(pres=objects.pres * noise.keeps[t - 1])
-        described = torch.cat(objects[:6], -1)
-        features = self.features(described, objects.centre)
-        step = noise.of_propagation(t) if noise else None
-        change, propagated = self.propagation(image, features, objects, step, wheels=wheels)
-        return change, propagated
 
     def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
         """The objects that go on, packed [B, K, S], and which are new [B, K]."""
@@ -282,8 +355,17 @@ class Silot(nn.Module):
             self._count_priors[n_units] = CountPrior(n_units).to(device)
         return self._count_priors[n_units]
 
-    def _cropped(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """A random square of each video, and its corner [B, 2] in anchors; or all of it."""
+    def cropped(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """A random square of each video, as configured.
+
+        Args:
+            images: [T, B, C, H, W].
+            generator: source of the corners.
+
+        Returns:
+            The squares, and their corners in anchors, [B, 2]; all of the images and None where
+            no crop is asked for.
+        """
         _, B, _, H, W = images.shape
         side = self.config.crop
         if not side or (side >= H and side >= W):
@@ -319,16 +401,3 @@ def trajectories(clip: Clip, config: SilotConfig) -> Trajectories:
 def _stack(steps: list[Tensor], like: Tensor) -> Tensor:
     """Steps along a new first axis; no steps for clips of one frame."""
     return torch.stack(steps) if steps else like.new_empty(0)
-
-
-def _learned_terms(
-    paths: Trajectories, expected: list[Change], weight: float
-) -> dict[str, Tensor]:
-    """KLs of propagation against the learned prior."""
-    latent = Gaussian(paths.mean, paths.scale)
-    mean = torch.stack([each.latent.mean for each in expected])
-    scale = torch.stack([each.latent.scale for each in expected])
-    logit = torch.stack([each.presence.logit for each in expected])
-    parts = divergences.gaussian_divergences(latent, mean, scale, paths.summary[..., -1:])
-    parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, logit)
-    return {f"prior_{name}": weight * value for name, value in parts.items()}

@@ -1,6 +1,7 @@
 """All randomness of a clip, drawn at once."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,22 @@ from smot.models.distributions import logistic_noise
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import DiscoveryNoise
 from smot.models.silot.propagation import PropagationNoise
+
+
+class StepNoise(NamedTuple):
+    """Noise of one step of the posterior, and what training drops in it.
+
+    Attributes:
+        propagation: for the K slots.
+        discovery: for the J cells.
+        discovers: whether the frame discovers at all, [B, 1, 1], 0 or 1.
+        keeps: whether a track goes on into the frame, [B, K, 1], 0 or 1; None for all.
+    """
+
+    propagation: PropagationNoise
+    discovery: DiscoveryNoise
+    discovers: Tensor
+    keeps: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +51,14 @@ class ClipNoise:
         normal, logistic = self.discovery
         return DiscoveryNoise(*_split(normal[frame]), logistic[frame])
 
-    def of_propagation(self, frame: int) -> PropagationNoise:
+    def of_step(self, frame: int) -> StepNoise:
         """Noise of the step into ``frame``, at least 1."""
-        normal, logistic = self.propagation
-        return PropagationNoise(*_split(normal[frame - 1]), logistic[frame - 1])
-
-    def of_prior(self, frame: int) -> PropagationNoise:
-        """Noise of the prior's step into ``frame``, at least 1."""
-        return prior_step_noise(self.prior, frame)
+        return StepNoise(
+            propagation_noise(self.propagation, frame),
+            self.of_discovery(frame),
+            self.discovers[frame - 1],
+            None if self.keeps is None else self.keeps[frame - 1],
+        )
 
 
 def draw_noise(
@@ -82,8 +99,8 @@ def draw_prior_noise(
     return normal, logistic_noise(torch.rand(*shape, 1, generator=generator, device=device))
 
 
-def prior_step_noise(noise: tuple[Tensor, Tensor], frame: int) -> PropagationNoise:
-    """Noise of the prior's step into ``frame``, at least 1."""
+def propagation_noise(noise: tuple[Tensor, Tensor], frame: int) -> PropagationNoise:
+    """Noise of the step into ``frame``, at least 1, from that of all steps."""
     normal, logistic = noise
     return PropagationNoise(*_split(normal[frame - 1]), logistic[frame - 1])
 

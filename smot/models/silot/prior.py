@@ -37,6 +37,8 @@ class PriorPropagation(nn.Module):
         hidden: Tensor,
         shared: ObjectFeatures,
         noise: PropagationNoise | None,
+        *,
+        wheels: bool,
     ) -> Change:
         """One step from objects [B, K, ...] and the prior's recurrent state [B, K, H].
 
@@ -45,17 +47,18 @@ class PriorPropagation(nn.Module):
             hidden: the prior's recurrent state.
             shared: the posterior's feature network.
             noise: None for means.
+            wheels: whether the networks of boxes, depths and presences get no gradient.
         """
         described = torch.cat([*objects[:5], hidden], -1)
         features = (self.features or shared)(described, objects.centre)
         movement = self.heads.move(
-            features, None, objects, noise.where if noise else None, wheels=False
+            features, None, objects, noise.where if noise else None, wheels=wheels
         )
         suggestion = self.suggestion.expand(*features.shape[:-1], -1)
         return self.heads.change(
             features, movement, None, suggestion, objects,
             (noise.what, noise.depth, noise.pres) if noise else (None, None, None),
-            wheels=False,
+            wheels=wheels,
         )  # fmt: skip
 
     def advance(self, change: Change, posterior_summary: Tensor | None, hidden: Tensor) -> Tensor:

@@ -48,4 +48,4 @@ def gather(objects: Tensor, source: Tensor) -> Tensor:
     B, N, S = objects.shape
     offsets = torch.arange(B, device=source.device)[:, None] * N
     rows = objects.reshape(B * N, S).index_select(0, (source + offsets).reshape(-1))
-    return rows.view(B, -1, S)
+    return rows.view(B, source.shape[1], S)

@@ -76,7 +76,7 @@ class SilotTracker:
             objects = self.model.unpacked(clip.states)
             painted = self.model.renderer(objects, videos.shape[2:4])
             sprites = self.model.renderer.appearances(objects.what)
-            tracks, _ = self._tracks(objects, _numpy(clip.is_new), None)
+            tracks, _ = self.tracks(objects, _numpy(clip.is_new), None)
         is_new = _numpy(clip.is_new).swapaxes(0, 1) & tracks.present
         return Trace(
             tracks=tracks,
@@ -94,25 +94,25 @@ class SilotTracker:
     def _track(self, videos: UInt8Array) -> Tracks:
         with torch.inference_mode():
             clip = self._sweep(videos)
-            tracks, _ = self._tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
+            tracks, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
         return tracks
 
     def _predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         with torch.inference_mode():
             clip = self._sweep(videos)
-            _, ids = self._tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
+            _, ids = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
             states = self.model.imagine(clip, horizon)
             nothing_new = np.zeros(states.pres.shape[:-1], bool)
-            tracks, _ = self._tracks(states, nothing_new, ids)
+            tracks, _ = self.tracks(states, nothing_new, ids)
         return tracks
 
-    def _tracks(
+    def tracks(
         self, objects: Objects, is_new: BoolArray, ids: IntArray | None
     ) -> tuple[Tracks, IntArray]:
-        """Tracks of objects [T, B, K, ...], and the identities of the last frame, [B, K].
+        """Tracks of objects, and the identities of the last frame, [B, K].
 
         Args:
-            objects: selected objects of consecutive frames.
+            objects: selected objects of consecutive frames, [T, B, K, ...].
             is_new: which were discovered in their frame, [T, B, K].
             ids: identities of the slots before, [B, K]; None at the start of videos.
         """

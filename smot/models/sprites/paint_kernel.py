@@ -9,8 +9,8 @@ from smot.arrays import FloatArray, IntArray
 
 WEIGHT_EPSILON = np.float32(1e-8)
 SMALLEST_SIDE = 1e-4
-# sigmoid of the limits -10 and 10: there the gradient of the clipped sigmoid ends.
-LOWEST, HIGHEST = np.float32(4.539787e-05), np.float32(0.9999546)
+# Just inside the sigmoids of -10 and 10, where the gradient of the clipped sigmoid ends.
+LOWEST, HIGHEST = np.float32(4.5445e-05), np.float32(0.9999545)
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from smot.models.silot.backbone import Backbone, cell_centres, grid_shape
+
+
+@pytest.mark.parametrize("size", [(48, 48), (96, 60), (50, 71)])
+def test_the_grid_grows_with_the_frame(size: tuple[int, int]) -> None:
+    features = Backbone(1, 4, 5)(torch.rand(2, 1, *size))
+    assert features.shape == (2, *grid_shape(*size), 5)
+
+
+def test_a_48_pixel_frame_has_4_by_4_cells_of_12_pixels() -> None:
+    assert grid_shape(48, 48) == (4, 4)
+    centres = cell_centres(48, 48, 48.0, torch.device("cpu"))
+    assert centres.shape == (16, 2)
+    torch.testing.assert_close(centres[:5] * 48, torch.tensor(
+        [[6.0, 6.0], [6.0, 18.0], [6.0, 30.0], [6.0, 42.0], [18.0, 6.0]]
+    ))  # fmt: skip
+
+
+def test_cells_see_the_same_thing_wherever_it_is() -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(1, 4, 5)
+    patch = torch.rand(31, 31)
+    image = torch.zeros(1, 1, 96, 96)
+    image[0, 0, 15:46, 27:58] = patch
+    moved = torch.zeros(1, 1, 96, 96)
+    moved[0, 0, 39:70, 15:46] = patch
+    here, there = backbone(image), backbone(moved)
+    torch.testing.assert_close(here[0, 2, 3], there[0, 4, 2], rtol=1e-5, atol=1e-6)

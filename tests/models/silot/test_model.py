@@ -1,0 +1,242 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from smot.arrays import UInt8Array
+from smot.models.silot import FAMILY, Silot, SilotConfig
+from smot.models.silot.model import trajectories
+from smot.models.silot.noise import draw_noise
+
+TRAINED = 100_000
+"""A step at which all schedules have arrived."""
+
+SPARED_BY_WHEELS = {
+    # What the depth network passes on is heard by the presence network alone.
+    *(
+        f"discovery.{head}.layers.{layer}.{kind}"
+        for head in ("depth", "pres")
+        for layer in range(2)
+        for kind in ("weight", "bias")
+    ),
+    *(
+        f"{part}.heads.{head}.layers.{layer}.{kind}"
+        for part in ("propagation", "prior")
+        for head, n_layers in (("where", 3), ("depth", 2), ("pres", 2))
+        for layer in range(n_layers)
+        for kind in ("weight", "bias")
+    ),
+    *(
+        f"{part}.heads.{name}"
+        for part in ("propagation", "prior")
+        for name in ("from_what.weight", "from_depth")
+    ),
+    # The first glimpse of propagation is looked at by the box network alone.
+    *(
+        f"propagation.encode_before.layers.{layer}.{kind}"
+        for layer in range(3)
+        for kind in ("weight", "bias")
+    ),
+}  # fmt: skip
+
+
+def built(config: SilotConfig) -> Silot:
+    model = FAMILY.build(config, 3)
+    assert isinstance(model, Silot)
+    return model
+
+
+def without_gradient(model: Silot, frames: UInt8Array, step: int) -> set[str]:
+    generator = torch.Generator().manual_seed(0)
+    model.objective(torch.from_numpy(frames), step=step, generator=generator).total.backward()
+    return {
+        name for name, weight in model.named_parameters()
+        if weight.grad is None or not weight.grad.abs().max() > 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{}, {"interacting": True, "prior_own_features": True}])
+def test_every_parameter_gets_a_gradient(
+    config: SilotConfig, videos: UInt8Array, changes: dict[str, bool]
+) -> None:
+    model = built(replace(config, **changes))  # type: ignore[arg-type]
+    assert without_gradient(model, videos, TRAINED) == set()
+
+
+def test_training_wheels_spare_boxes_depths_and_presences(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    assert without_gradient(built(config), videos, 0) == SPARED_BY_WHEELS
+
+
+def test_without_weight_the_learned_prior_is_left_alone(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    model = built(replace(config, learned_prior_weight=0.0))
+    assert {name.partition(".")[0] for name in without_gradient(model, videos, TRAINED)} == {
+        "prior"
+    }
+
+
+def test_one_seed_gives_one_model_and_one_objective(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    totals = [
+        built(config).objective(
+            torch.from_numpy(videos), step=7, generator=torch.Generator().manual_seed(seed)
+        ).total.item()
+        for seed in (0, 0, 1)
+    ]  # fmt: skip
+    assert totals[0] == totals[1] != totals[2]
+
+
+def test_the_total_is_the_sum_of_its_terms(
+    model: Silot, videos: UInt8Array, generator: torch.Generator
+) -> None:
+    result = model.objective(torch.from_numpy(videos), step=TRAINED, generator=generator)
+    torch.testing.assert_close(result.total.detach(), torch.stack([*result.terms.values()]).sum())
+
+
+def test_presence_never_grows_in_propagation(
+    model: Silot, videos: UInt8Array, generator: torch.Generator
+) -> None:
+    images = model.images(torch.from_numpy(videos))
+    for noise in (None, draw_noise(model.config, (4, 5, 4, 4), generator)):
+        clip = model.sweep(images, noise=noise)
+        for t, change in enumerate(clip.changes, start=1):
+            before = model.unpacked(clip.states[t - 1]).pres
+            assert (change.pres <= before).all()
+            kept = ~clip.is_new[t]
+            after = model.unpacked(clip.states[t]).pres
+            assert (after[kept] <= before[kept]).all()
+
+
+def test_permuted_slots_go_on_as_permuted_objects(model: Silot, videos: UInt8Array) -> None:
+    images = model.images(torch.from_numpy(videos))
+    cells = model.backbone(images[1])
+    state = model.sweep(images[:1]).states[0]
+    order = torch.tensor([2, 0, 3, 1])
+    here = model.advance(images[1], cells, state)
+    there = model.advance(images[1], cells, state[:, order])
+    assert here.change is not None
+    assert there.change is not None
+    torch.testing.assert_close(there.change.summary, here.change.summary[:, order])
+    # Freed slots are filled in order of slots, so compare the selected objects as sets.
+    for first, second in zip(here.state, there.state, strict=True):
+        torch.testing.assert_close(_sorted(second), _sorted(first))
+    kept = ~here.is_new[:, order]
+    assert torch.equal(~there.is_new, kept)
+    torch.testing.assert_close(there.state[kept], here.state[:, order][kept])
+
+
+def _sorted(objects: Tensor) -> Tensor:
+    return objects[objects[:, 0].argsort()]
+
+
+def test_dropped_discovery_adds_no_object(
+    config: SilotConfig, videos: UInt8Array, generator: torch.Generator
+) -> None:
+    model = built(replace(config, discovery_dropout=1.0))
+    noise = draw_noise(model.config, (4, 5, 4, 4), generator)
+    clip = model.sweep(model.images(torch.from_numpy(videos)), noise=noise)
+    assert not clip.is_new[1:].any()
+
+
+def test_dropped_tracks_go_only_where_discovery_may_replace_them(
+    config: SilotConfig, generator: torch.Generator
+) -> None:
+    noise = draw_noise(replace(config, track_dropout=1.0), (64, 3, 4, 4), generator)
+    assert noise.keeps is not None
+    assert torch.equal(noise.keeps, (1 - noise.discovers).expand_as(noise.keeps))
+
+
+def test_slots_and_frame_size_are_free(model: Silot) -> None:
+    frames = torch.zeros(2, 3, 36, 61, 3, dtype=torch.uint8)
+    frames[:, :, 10:18, 20:28] = 255
+    clip = model.sweep(model.images(frames), n_slots=11)
+    assert clip.states.shape[:3] == (3, 2, 11)
+    model.objective(frames, step=TRAINED, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_clip_of_one_frame_has_an_objective(
+    model: Silot, videos: UInt8Array, generator: torch.Generator
+) -> None:
+    result = model.objective(torch.from_numpy(videos[:, :1]), step=0, generator=generator)
+    assert torch.isfinite(result.total)
+
+
+def test_crops_are_squares_of_the_frame_at_their_offset(
+    config: SilotConfig, generator: torch.Generator
+) -> None:
+    model = built(replace(config, crop=12))
+    rows, columns = torch.meshgrid(torch.arange(24), torch.arange(30), indexing="ij")
+    images = (rows * 100 + columns).float().expand(2, 8, 1, 24, 30)
+    seen, offset = model.cropped(images, generator)
+    assert seen.shape == (2, 8, 1, 12, 12)
+    assert offset is not None
+    corner = (offset * config.anchor).round().long()
+    assert len(set(corner[:, 0].tolist())) > 1
+    for video in range(8):
+        top, left = corner[video].tolist()
+        expected = images[:, video, :, top : top + 12, left : left + 12]
+        assert torch.equal(seen[:, video], expected)
+
+
+def test_objects_in_crops_know_their_place_in_the_frame(model: Silot, videos: UInt8Array) -> None:
+    offset = torch.tensor([0.25, 0.5]).expand(4, 2)
+    clip = model.sweep(model.images(torch.from_numpy(videos)), offset=offset)
+    objects = model.unpacked(clip.states)
+    torch.testing.assert_close(objects.place, objects.centre + offset[:, None])
+
+
+def test_the_prior_alone_costs_what_it_costs_in_the_objective(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    """With the same noise, the cached latents give the terms of the joint objective."""
+    model = built(replace(config, prior_state_input="posterior"))
+    frames = torch.from_numpy(videos)
+    noise = draw_noise(model.config, (4, 5, 4, 4), torch.Generator().manual_seed(0))
+    clip = model.sweep(model.images(frames), noise=noise)
+    joint = model.objective(frames, step=TRAINED, generator=torch.Generator().manual_seed(0))
+    paths = trajectories(clip, model.config)
+    alone = model.learned_terms(paths, noise.prior)
+    for name, value in alone.items():
+        torch.testing.assert_close(value.detach(), joint.terms[name])
+
+
+def test_training_the_prior_alone_moves_the_prior_alone(
+    config: SilotConfig, videos: UInt8Array, generator: torch.Generator
+) -> None:
+    model = built(replace(config, prior_own_features=True))
+    paths = model.observe(torch.from_numpy(videos), generator=generator)
+    model.prior_objective(paths, generator=generator).total.backward()
+    moved = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert {name.partition(".")[0] for name in moved - {"discovery.initial_hidden"}} == {"prior"}
+    assert any(name.startswith("prior.features") for name in moved)
+
+
+def test_it_overfits_eight_videos(config: SilotConfig, videos: UInt8Array) -> None:
+    model = built(
+        replace(
+            config,
+            where_scale=0.2,
+            log_floor=0.01,
+            training_wheels=40,
+            count_odds_decay=30,
+            discovery_dropout=0.0,
+        )
+    )  # fmt: skip
+    frames = torch.from_numpy(videos).repeat(2, 1, 1, 1, 1)[:, :2]
+    frames[4:] = frames[4:].flip(2)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for step in range(160):
+        result = model.objective(frames, step=step, generator=generator)
+        optimiser.zero_grad()
+        result.total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+        losses.append(float(result.terms["reconstruction"]))
+    assert sum(losses[-10:]) < 0.35 * sum(losses[:10])

@@ -1,0 +1,49 @@
+import pytest
+
+from smot.errors import UsageError
+from smot.models.silot import SilotConfig, schedules
+
+
+def test_count_prior_falls_as_in_the_paper() -> None:
+    config = SilotConfig()
+    odds = [schedules.count_log_odds(config, step) for step in (0, 1000, 2000, 20_000)]
+    assert odds[0] == pytest.approx(13.8155, abs=1e-3)
+    assert odds[0] - odds[1] == pytest.approx(2.3026, abs=1e-3)
+    assert odds[1] - odds[2] == pytest.approx(2.3026, abs=1e-3)
+    assert odds[3] == pytest.approx(-4.38, abs=0.01)
+
+
+def test_training_wheels_come_off_at_their_step() -> None:
+    config = SilotConfig(training_wheels=10)
+    assert schedules.has_training_wheels(config, 9)
+    assert not schedules.has_training_wheels(config, 10)
+
+
+def test_nothing_is_annealed_unless_asked() -> None:
+    config = SilotConfig(log_floor=0.01, size_prior_std=0.25)
+    assert schedules.log_floor(config, 10**9) == 0.01
+    assert schedules.size_prior_std(config, 10**9) == 0.25
+
+
+def test_annealing_goes_from_the_first_value_to_the_last() -> None:
+    config = SilotConfig(
+        log_floor=0.01, size_prior_std=0.25, anneal_from=100, anneal_until=200,
+        log_floor_end=1e-6, size_prior_std_end=0.5,
+    )  # fmt: skip
+    floors = [schedules.log_floor(config, step) for step in (0, 100, 150, 200, 900)]
+    assert floors == pytest.approx([0.01, 0.01, 1e-4, 1e-6, 1e-6])
+    sizes = [schedules.size_prior_std(config, step) for step in (0, 150, 900)]
+    assert sizes == pytest.approx([0.25, 0.375, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("n_channels", 2), ("n_slots", 0), ("where_scale", 0.0), ("discovery_dropout", 1.5),
+        ("track_dropout", -0.1), ("background", (0.0, 2.0, 0.0)), ("training_wheels", -1),
+        ("prior_state_input", "both"), ("size_prior_std", 0.0), ("crop", -4),
+    ],
+)  # fmt: skip
+def test_an_impossible_setting_is_named(setting: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"{setting} is .*, must be"):
+        SilotConfig(**{setting: value})  # type: ignore[arg-type]

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+
+from smot.arrays import UInt8Array
+from smot.errors import UsageError
+from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
+from smot.models.silot.objects import Objects
+from smot.models.silot.tracker import corner_boxes
+from smot.tracks import Predictor, Tracks
+
+
+@pytest.fixture
+def tracker(model: Silot) -> SilotTracker:
+    return SilotTracker(model=model, n_slots=6)
+
+
+def same(first: Tracks, second: Tracks) -> bool:
+    return (
+        np.array_equal(first.ids, second.ids)
+        and np.array_equal(first.boxes, second.boxes)
+        and np.array_equal(first.confidence, second.confidence)
+    )
+
+
+def close(first: Tracks, second: Tracks) -> bool:
+    return np.array_equal(first.ids, second.ids) and np.allclose(
+        first.boxes, second.boxes, atol=1e-3
+    )
+
+
+def test_it_is_a_predictor(model: Silot) -> None:
+    assert isinstance(FAMILY.tracker(model, "mine"), Predictor)
+    assert FAMILY.tracker(model, "mine").name == "mine"
+
+
+def test_tracking_is_deterministic(tracker: SilotTracker, videos: UInt8Array) -> None:
+    tracks = tracker.track(videos)
+    assert tracks.present.any()
+    assert same(tracks, tracker.track(videos))
+
+
+def test_tracking_is_causal(tracker: SilotTracker, videos: UInt8Array) -> None:
+    changed = videos.copy()
+    changed[:, 3:] = np.random.default_rng(0).integers(0, 256, changed[:, 3:].shape)
+    assert close(tracker.track(videos)[:, :3], tracker.track(changed)[:, :3])
+
+
+def test_prediction_starts_from_tracking_and_never_sees_the_future(
+    tracker: SilotTracker, videos: UInt8Array
+) -> None:
+    changed = videos.copy()
+    changed[:, 3:] = np.random.default_rng(0).integers(0, 256, changed[:, 3:].shape)
+    predicted = tracker.predict(videos[:, :3], 4)
+    assert predicted.shape == (4, 4, 6)
+    assert same(predicted, tracker.predict(changed[:, :3], 4))
+    last = tracker.track(videos[:, :3]).ids[:, -1]
+    assert set(predicted.ids[predicted.present]) <= set(last[last >= 0])
+
+
+def test_a_video_does_not_depend_on_its_neighbours(
+    tracker: SilotTracker, videos: UInt8Array
+) -> None:
+    assert close(tracker.track(videos)[1:3], tracker.track(videos[1:3]))
+
+
+def test_no_videos_give_no_tracks(tracker: SilotTracker, videos: UInt8Array) -> None:
+    assert tracker.track(videos[:0]).shape == (0, 5, 6)
+
+
+def test_identities_follow_slots_until_they_are_refilled(tracker: SilotTracker) -> None:
+    pres = torch.tensor([[0.9, 0.3, 0.8], [0.8, 0.3, 0.4], [0.7, 0.9, 0.3], [0.6, 0.8, 0.6]])
+    is_new = np.array([[1, 1, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]], bool)
+    zeros = torch.zeros(4, 1, 3, 2)
+    objects = Objects(
+        place=zeros, size=zeros + 0.1, what=zeros, depth=zeros[..., :1],
+        pres=pres[:, None, :, None], hidden=zeros, centre=zeros + 0.5, size_logit=zeros,
+        depth_logit=zeros[..., :1],
+    )  # fmt: skip
+    tracks, _ = tracker.tracks(objects, is_new[:, None], None)
+    assert tracks.ids[0].tolist() == [[0, -1, 1], [0, -1, -1], [0, 2, -1], [0, 2, 3]]
+
+
+def test_boxes_are_corners_in_pixels() -> None:
+    box = corner_boxes(torch.tensor([0.5, 0.25]), torch.tensor([0.25, 0.5]), 48.0)
+    assert box.tolist() == [0.0, 18.0, 24.0, 30.0]
+
+
+def test_a_trace_shows_what_the_tracker_saw(tracker: SilotTracker, videos: UInt8Array) -> None:
+    trace = tracker.trace(videos)
+    assert close(trace.tracks, tracker.track(videos))
+    assert trace.appearances.shape == (4, 5, 6, 4, 6, 6)
+    assert trace.reconstruction.shape == (4, 5, 24, 24, 3)
+    assert trace.is_new[:, 0].sum() == trace.tracks.present[:, 0].sum()
+
+
+def test_no_slots_are_refused() -> None:
+    with pytest.raises(UsageError, match="n_slots is 0"):
+        load_tracker(n_slots=0)

@@ -1,0 +1,101 @@
+import pytest
+import torch
+from torch import Tensor
+
+from smot.models.sprites import Paint, activated, glimpse, paint
+from smot.models.sprites.painting import paint_reference
+
+STYLE = Paint()
+FRAME = (20, 26)
+
+
+def scene(n_channels: int) -> tuple[list[Tensor], Tensor]:
+    """Sprites in boxes inside, across the edge, outside, tiny, empty and huge; a background."""
+    generator = torch.Generator().manual_seed(n_channels)
+    sprites = 3 * torch.randn(3, 6, n_channels + 1, 7, 7, generator=generator)
+    boxes = torch.rand(3, 6, 4, generator=generator) * torch.tensor([1.2, 1.5, 0.7, 0.7])
+    boxes[0, 0] = torch.tensor([0.0, 0.0, 0.4, 0.4])
+    boxes[0, 1] = torch.tensor([3.0, -2.0, 0.3, 0.3])
+    boxes[0, 2, 2:] = 1e-6
+    boxes[0, 3, 2:] = 0.0
+    boxes[0, 4] = torch.tensor([0.5, 0.5, 3.0, 3.0])
+    presence = torch.rand(3, 6, generator=generator)
+    presence[1, 0] = 0
+    depth = torch.rand(3, 6, generator=generator)
+    return [sprites, boxes, presence, depth], torch.rand(n_channels, generator=generator)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_kernel_and_reference_agree_in_values_and_gradients(n_channels: int) -> None:
+    parts, background = scene(n_channels)
+    results = []
+    for function in (paint, paint_reference):
+        leaves = [part.clone().requires_grad_() for part in parts]
+        images = function(*leaves, background, unit=20.0, frame_size=FRAME, style=STYLE)
+        weights = torch.linspace(-1, 1, images.numel()).view(images.shape)
+        (images * weights).sum().backward()
+        results.append([images.detach(), *(leaf.grad for leaf in leaves)])
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-3, atol=1e-4 * float(plain.abs().max()))
+
+
+def test_an_absent_object_renders_nothing() -> None:
+    (sprites, boxes, _, depth), background = scene(3)
+    images = paint(
+        sprites, boxes, torch.zeros(3, 6), depth, background,
+        unit=20.0, frame_size=FRAME, style=STYLE,
+    )  # fmt: skip
+    expected = background[:, None, None].expand(images.shape)
+    torch.testing.assert_close(images, expected, rtol=0, atol=1e-6)
+
+
+def test_a_glimpse_of_what_was_painted_returns_the_sprite() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sprites = torch.randn(1, 1, 2, 7, 7, generator=generator)
+    # rows 5..11, columns 9..15
+    box = torch.tensor([[[0.85, 1.25, 0.7, 0.7]]])
+    one = torch.ones(1, 1)
+    image = paint(sprites, box, one, one, torch.zeros(1), unit=10.0, frame_size=FRAME, style=STYLE)
+    seen = glimpse(image, box, unit=10.0, size=7)
+    colour, alpha = activated(sprites, STYLE)[0, 0]
+    torch.testing.assert_close(seen[0, 0, 0], colour * alpha, rtol=1e-5, atol=1e-5)
+
+
+def test_the_nearer_of_two_objects_covers_the_other() -> None:
+    sprites = torch.full((1, 2, 2, 7, 7), 10.0)
+    sprites[0, 1, 0] = -10.0
+    box = torch.tensor([0.85, 1.25, 0.7, 0.7]).expand(1, 2, 4)
+    depth = torch.tensor([[0.9, 0.01]])
+    image = paint(
+        sprites, box, torch.ones(1, 2), depth, torch.zeros(1),
+        unit=10.0, frame_size=FRAME, style=STYLE,
+    )  # fmt: skip
+    assert image[0, 0, 8, 12] > 0.97
+
+
+def test_importance_of_one_pixel_by_hand() -> None:
+    # Two one-pixel sprites on one pixel: (m1 a1 c1 + m2 a2 c2) / (m1 + m2), m = a * depth / 0.25.
+    style = Paint(colour_scale=1.0, alpha_scale=1.0, alpha_bias=0.0)
+    sprites = torch.tensor([[[1.0, 2.0], [-1.0, 0.5]]])[..., None, None]
+    box = torch.tensor([0.5, 0.5, 1.0, 1.0]).expand(1, 2, 4)
+    presence, depth = torch.tensor([[0.9, 0.8]]), torch.tensor([[0.6, 0.3]])
+    image = paint(
+        sprites, box, presence, depth, torch.zeros(1), unit=1.0, frame_size=(1, 1), style=style
+    )
+    colour, alpha = torch.sigmoid(sprites[0, :, 0, 0, 0]), torch.sigmoid(sprites[0, :, 1, 0, 0])
+    alpha = alpha * presence[0]
+    importance = alpha * depth[0] / 0.25
+    expected = (importance * alpha * colour).sum() / importance.sum()
+    torch.testing.assert_close(image[0, 0, 0, 0], expected)
+
+
+def test_threads_change_nothing() -> None:
+    parts, background = scene(1)
+    alone = paint(*parts, background, unit=20.0, frame_size=FRAME, style=STYLE)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together = paint(*parts, background, unit=20.0, frame_size=FRAME, style=STYLE)
+    finally:
+        torch.set_num_threads(n_threads)
+    assert torch.equal(alone, together)
