@@ -38,7 +38,7 @@ def gaussian_divergences(
         pres: [T, B, N, 1].
     """
     divergence = gaussian_kl(latent.mean, latent.scale, prior_mean, prior_scale)
-    sums = torch.matmul(pres.flatten()[None], divergence.flatten(0, -2))[0] / pres.shape[1]
+    sums = (pres * divergence).flatten(0, -2).sum(0) / pres.shape[1]
     parts = sums.split([2, 2, sums.shape[-1] - 5, 1])
     return {name: part.sum() for name, part in zip(PARTS, parts, strict=True)}
 
