@@ -125,9 +125,11 @@ def swatch_figure(style: int) -> str:
 def _canvas(inches: tuple[float, float]) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=inches, layout="constrained")
+    figure = Figure(figsize=inches)
     figure.patch.set_alpha(0)
-    axes = figure.add_subplot()
+    width, height = inches
+    left, right, bottom, top = 0.38 / width, 0.06 / width, 0.48 / height, 0.08 / height
+    axes = figure.add_axes((left, bottom, 1 - left - right, 1 - bottom - top))
     axes.patch.set_alpha(0)
     axes.grid(axis="y", color=_HAIRLINE, linewidth=0.7, zorder=0)
     axes.tick_params(length=0, labelcolor=_MUTED, labelsize=9.5, pad=5)

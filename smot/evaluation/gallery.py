@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from smot.evaluation.events import KINDS
 from smot.evaluation.handover import track_videos
 from smot.evaluation.harness import Outcome
 from smot.evaluation.legend import METRICS
 from smot.evaluation.prediction import future_truth, predict_videos
-from smot.evaluation.records import EvaluationSettings
 from smot.evaluation.results import Results
 from smot.evaluation.scores import Events, VideoCounts, events
 from smot.evaluation.scoring import SPAN
 from smot.evaluation.testsets import VideoSource
 from smot.filmstrips import Mark, filmstrip
-from smot.tracks import Tracks
+from smot.tracks import ABSENT, Tracks
 from smot.videos import Videos
 
 N_COUNTS = 3
@@ -85,61 +85,78 @@ def worst_and_typical(counts: VideoCounts) -> tuple[int, int]:
 
 
 def _tracking(outcome: Outcome, source: VideoSource, count: int, kind: str, video: int) -> Picture:
-    tracker, group = outcome.tracker[count], outcome.results.dataset.videos[count].group
-    batch, place = _batch(outcome.results, source, count, video)
-    tracks = track_videos(tracker, batch, f"{group}, video {video}")[place : place + 1]
-    one = batch[place : place + 1]
-    title = f"{count} {outcome.results.dataset.things}, {kind}: {group}, video {video}"
-    return _drawn(title, one.frames[0], one.truth, tracks, outcome.results.settings)
+    tracker, results = outcome.tracker[count], outcome.results
+    batch, place, where = _batch(results, source, count, video)
+    one = slice(place, place + 1)
+    tracks = track_videos(tracker, batch, where)[one]
+    found = events(batch[one].truth, tracks, results.settings.match)
+    title = f"{count} {results.dataset.things}, {kind}"
+    return _drawn(title, where, batch[one], tracks.above(results.settings.confidence), found, 0)
 
 
 def _prediction(outcome: Outcome, source: VideoSource, count: int, video: int) -> Picture:
-    settings = outcome.results.settings
-    observe, horizon = settings.observe, settings.horizon
-    tracker, group = outcome.tracker[count], outcome.results.dataset.videos[count].group
-    batch, place = _batch(outcome.results, source, count, video)
-    tracks = predict_videos(tracker, batch, observe, horizon, f"{group}, video {video}")
-    one = batch[place : place + 1]
+    """All frames of a video; those that the tracker saw without boxes of its own."""
+    tracker, results = outcome.tracker[count], outcome.results
+    observe, horizon = results.settings.observe, results.settings.horizon
+    batch, place, where = _batch(results, source, count, video)
+    one = slice(place, place + 1)
+    tracks = predict_videos(tracker, batch, observe, horizon, where)[one]
+    found = events(future_truth(batch[one], observe, horizon), tracks, results.settings.match)
+    shown = tracks.above(results.settings.confidence)
     title = (
-        f"{count} {outcome.results.dataset.things}, frames {observe + 1} to "
-        f"{observe + horizon} predicted: {group}, video {video}"
+        f"{count} {results.dataset.things}, frames {observe + 1} to {observe + horizon} predicted"
     )
-    return _drawn(
-        title, one.frames[0, observe : observe + horizon], future_truth(one, observe, horizon),
-        tracks[place : place + 1], settings,
-    )  # fmt: skip
+    return _drawn(title, where, batch[one], shown, found, observe)
 
 
-def _batch(results: Results, source: VideoSource, count: int, video: int) -> tuple[Videos, int]:
-    """The videos with which one was evaluated, and its place among them."""
+def _batch(
+    results: Results, source: VideoSource, count: int, video: int
+) -> tuple[Videos, int, str]:
+    """The videos with which one was evaluated, its place among them, and what it is called."""
     evaluated = results.dataset.videos[count]
     start = video - video % SPAN
     stop = min(start + SPAN, evaluated.n_videos)
-    return source.read(evaluated.group, start, stop), video - start
+    videos = source.read(evaluated.group, start, stop)
+    return videos, video - start, f"{evaluated.group}, video {video}"
 
 
 def _drawn(
-    title: str, frames: np.ndarray, truth: Tracks, tracks: Tracks, settings: EvaluationSettings
+    title: str, where: str, video: Videos, tracks: Tracks, found: Events, first: int
 ) -> Picture:
-    found = events(truth, tracks, settings.match)
+    """A strip of one video; ``tracks`` and what was found in them begin at frame ``first``."""
+    n_frames, n_shown = video.frames.shape[1], tracks.shape[1]
+    around = ((0, 0), (first, n_frames - first - n_shown), (0, 0))
+    whole = Tracks(
+        boxes=np.pad(tracks.boxes, (*around, (0, 0))),
+        ids=np.pad(tracks.ids, around, constant_values=ABSENT),
+        confidence=np.pad(tracks.confidence, around),
+    )
+    scale = 3 if video.frames.shape[3] <= _LARGE else 2
     strip = filmstrip(
-        frames, truth=truth, predicted=tracks.above(settings.confidence), marks=_marks(found),
-        scale=3 if frames.shape[2] <= _LARGE else 2,
-    )  # fmt: skip
+        video.frames[0],
+        truth=video.truth,
+        predicted=whole,
+        marks=_marks(found, first),
+        scale=scale,
+    )
+    n_truth = int(video.present[0, first : first + n_shown].sum())
     written = io.BytesIO()
-    strip.save(written, format="PNG", optimize=True)
+    # Twice as many pixels, so that thin lines survive whatever size the page gives the picture.
+    strip.resize((2 * strip.width, 2 * strip.height), Image.Resampling.NEAREST).quantize(256).save(
+        written, format="PNG", optimize=True
+    )
     return Picture(
-        title=title,
-        caption=_caption(found, int(truth.present.sum())),
+        title=f"{title}: {where}",
+        caption=_caption(found, n_truth),
         data=base64.b64encode(written.getvalue()).decode("ascii"),
         width=strip.width,
         height=strip.height,
     )
 
 
-def _marks(found: Events) -> list[Mark]:
+def _marks(found: Events, first: int) -> list[Mark]:
     return [
-        Mark(frame=int(frame), box=box, kind=str(kind))  # type: ignore[arg-type]
+        Mark(frame=int(frame) + first, box=box, kind=str(kind))  # type: ignore[arg-type]
         for frame, box, kind in zip(found.frame, found.box, found.kind, strict=True)
     ]
 

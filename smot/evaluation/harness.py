@@ -13,10 +13,10 @@ import numpy as np
 from smot.errors import UsageError
 from smot.evaluation.prediction import why_not
 from smot.evaluation.records import EvaluationSettings, TrackerRecord, VideosRecord
-from smot.evaluation.results import CountScores, Results, Timing
+from smot.evaluation.results import Results, Timing
 from smot.evaluation.scores import Events, VideoCounts
 from smot.evaluation.scoring import BuildScorer, Recipe, Scorer, ScoreSpan, SpanScores, spans
-from smot.evaluation.summaries import count_scores, occlusion_ranges
+from smot.evaluation.summaries import CountScores, count_scores, library_scores, occlusion_ranges
 from smot.evaluation.testsets import VideoSource, dataset_record, test_groups
 from smot.evaluation.tuning import SPLIT, Choice, choose, tuning_scope
 from smot.evaluation.workers import Workers
@@ -24,7 +24,7 @@ from smot.tracks import Oracle, Tracker, Tunable
 
 VERSIONS = ("smot", "numpy", "scipy", "numba", "torch")
 Progress = Callable[[str, int, int], None]
-"""Told what is done ("tuning", "tracking", "intervals"), how much of it, and of how much."""
+"""Told what is done ("videos tracked"), how much of it, and of how much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,12 @@ def _tuned(job: Job, local: Scorer, team: Workers[Scorer], progress: Progress) -
     assert isinstance(local.tracker, Tunable)
     counts = list(job.plan.groups)
     return choose(
-        local.tracker, team, scope, n_val, counts, lambda done: progress("tuning", done, n_val)
+        local.tracker,
+        team,
+        scope,
+        n_val,
+        counts,
+        lambda done: progress("videos tuned on", done, n_val),
     )
 
 
@@ -241,7 +246,7 @@ def _found(
     for (count, task), scores in zip(tasks, team.map([task for _, task in tasks]), strict=True):
         parts[count].append(scores)
         done += task.stop - task.start
-        progress("tracking", done, plan.n_total)
+        progress("videos tracked", done, plan.n_total)
     return {count: SpanScores.stack(some) for count, some in parts.items()}
 
 
@@ -249,15 +254,20 @@ def _scores(
     found: Mapping[int, SpanScores], settings: EvaluationSettings, progress: Progress
 ) -> tuple[dict[int, CountScores], dict[int, CountScores]]:
     """Metrics and intervals of both protocols for each count."""
-    tracking, prediction = {}, {}
+    scores: dict[str, dict[int, CountScores]] = {"tracking": {}, "prediction": {}}
     for done, (count, each) in enumerate(found.items()):
-        progress("intervals", done, len(found))
-        draws = [np.random.default_rng([settings.seed, count, which]) for which in range(2)]
-        tracking[count] = count_scores(each.tracking, settings, draws[0])
-        if each.prediction is not None:
-            prediction[count] = count_scores(each.prediction, settings, draws[1])
-    progress("intervals", len(found), len(found))
-    return tracking, prediction
+        progress("counts summed up", done, len(found))
+        for which, counts in enumerate((each.tracking, each.prediction)):
+            protocol = list(scores)[which]
+            if counts is None:
+                continue
+            if settings.backend == "motmetrics":
+                scores[protocol][count] = library_scores(*each.tracks[protocol], settings)
+            else:
+                draws = np.random.default_rng([settings.seed, count, which])
+                scores[protocol][count] = count_scores(counts, settings, draws)
+    progress("counts summed up", len(found), len(found))
+    return scores["tracking"], scores["prediction"]
 
 
 def _tracker_record(job: Job, local: Scorer, choice: Choice | None) -> TrackerRecord:

@@ -158,6 +158,10 @@ class EvaluationSettings(Record):
         _ = self.match
         if self.backend not in BACKENDS:
             raise UsageError(f"backend={self.backend!r} must be {' or '.join(BACKENDS)}")
+        if self.backend == "motmetrics" and self.convention != "py-motmetrics":
+            raise UsageError(
+                f"backend='motmetrics' has no convention={self.convention!r}, only py-motmetrics"
+            )
         for name in ("observe", "horizon"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)} must be at least 1")

@@ -9,7 +9,8 @@ from smot.evaluation.figures import Curve, bar_figure, curve_figure
 from smot.evaluation.gallery import Picture
 from smot.evaluation.legend import HEADLINE, METRICS, Metric, shares, tallies
 from smot.evaluation.pages import LegendEntry, Panel, fill
-from smot.evaluation.results import CountScores, Occlusion, Results, mean_over_counts
+from smot.evaluation.results import Results
+from smot.evaluation.summaries import CountScores, Occlusion, mean_over_counts
 from smot.evaluation.tables import scores_table
 
 _FIRST = ("mota", "ap", "count_error")
@@ -61,8 +62,8 @@ _TRACKING_LEAD = (
 )
 _PICTURES_LEAD = (
     "For some counts the video with the worst MOTA and the one in the middle. The upper row of a "
-    "strip has the true boxes, the lower row the predicted ones; a colour is an identity. Errors "
-    "are marked in the frame in which they happen."
+    "strip has the true boxes, the lower row the tracker's; a colour is an identity. Errors are "
+    "marked in red in the frame in which they happen."
 )
 
 
@@ -171,6 +172,8 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
         return found
     panels = []
     for key in _FIRST:
+        if not any(key in each.metrics for each in results.prediction.values()):
+            continue
         curves = [
             curve_of(results.prediction, METRICS[key], label="prediction", style=1),
             curve_of(results.tracking, METRICS[key], label="tracking", style=0),
@@ -196,7 +199,7 @@ def _occlusion(results: Results) -> dict[str, Any] | None:
     if not results.occlusion:
         return None
     ranges = [_pooled(parts) for parts in zip(*results.occlusion.values(), strict=True)]
-    labels = [_visibility(each).replace("%", "").replace("all", "100") for each in ranges]
+    labels = [_visibility(each).replace("%", "") for each in ranges]
     panels = [
         Panel(
             label=title,
@@ -247,5 +250,5 @@ def _pooled(parts: Sequence[Occlusion]) -> Occlusion:
 
 
 def _visibility(each: Occlusion) -> str:
-    low, high = (f"{100 * end:.0f}" for end in each.visibility)
-    return "all" if low == high else f"{low}–{high}%"
+    low, high = each.visibility
+    return "100%" if low == high else f"{100 * low:.0f}–{99 if high == 1 else 100 * high:.0f}%"

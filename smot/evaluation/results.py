@@ -3,12 +3,11 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.legend import METRICS
 from smot.evaluation.records import (
     DatasetRecord,
     EvaluationSettings,
@@ -16,85 +15,12 @@ from smot.evaluation.records import (
     TrackerRecord,
     by_count,
     check_keys,
-    finite,
 )
+from smot.evaluation.summaries import CountScores, Occlusion
 
 FORMAT = "smot-results"
 FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class CountScores:
-    """The metrics of one protocol at one number of objects.
-
-    Attributes:
-        metrics: by the names of `smot.evaluation.legend`; None where there is no value.
-        intervals: 95% bootstrap interval over videos of those that have one.
-        reasons: why a metric is None, for each that is.
-        counts: what was summed, so that anything can be pooled again.
-    """
-
-    metrics: Mapping[str, float | None]
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, metric: str) -> float | None:
-        return self.metrics[metric]
-
-    def to_json(self) -> dict[str, Any]:
-        """The metrics by name, and beside them ``intervals``, ``reasons`` and ``counts``."""
-        return {
-            **self.metrics,
-            "intervals": {key: list(ends) for key, ends in self.intervals.items()},
-            "reasons": dict(self.reasons),
-            "counts": dict(self.counts),
-        }
-
-    @classmethod
-    def from_json(cls, values: object, where: str) -> Self:
-        """Read the metrics of one count.
-
-        Raises:
-            DataError: what `to_json` would not have written.
-        """
-        extras = ["intervals", "reasons", "counts"]
-        names = [key for key in METRICS if isinstance(values, Mapping) and key in values]
-        given = check_keys(values, [*names, *extras], where)
-        for extra in extras:
-            if not isinstance(given[extra], Mapping):
-                raise DataError(f"{where}.{extra} must be an object")
-        reasons = given["reasons"]
-        metrics = {key: _metric(key, given[key], reasons, where) for key in names}
-        intervals = {
-            key: _interval(ends, f"{where}.intervals.{key}")
-            for key, ends in given["intervals"].items()
-        }
-        return cls(
-            metrics=metrics, intervals=intervals, reasons=dict(reasons),
-            counts=dict(given["counts"]),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Occlusion(Record):
-    """What happened to true boxes in one range of visibility.
-
-    Attributes:
-        visibility: from and to, in [0, 1]; the share of the object that nothing covers.
-        n_truth: true boxes in that range.
-        matches: those that were matched.
-        switches: those matched to another identity than the last.
-        recall: matches / n_truth; None without true boxes.
-        switch_rate: switches / matches; None without matches.
-    """
-
-    visibility: tuple[float, float]
-    n_truth: int
-    matches: int
-    switches: int
-    recall: float | None
-    switch_rate: float | None
+_INDENTED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,21 +127,24 @@ class Results:
         return results
 
 
-def mean_over_counts(scores: Mapping[int, CountScores], metric: str) -> float | None:
-    """The plain mean of a metric's values at the counts; None if a count has no value.
-
-    This is a mean of ratios, each pooled over its own videos, and is to be labelled as such.
-
-    Source: issue and papers quote "mean MOTA over counts"; everything else here is pooled.
-    """
-    values = [each.metrics.get(metric) for each in scores.values()]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
 def write_results(results: Results, path: str | Path) -> None:
     """Write results.json whole or not at all; the folder is made if it is missing."""
-    write_whole(json.dumps(results.to_json(), indent=1, allow_nan=False) + "\n", path)
+    write_whole(dumped(results), path)
+
+
+def dumped(results: Results) -> str:
+    """The text of results.json: indented down to the metrics, the lists below them on a line."""
+    return _dumped(results.to_json(), 0) + "\n"
+
+
+def _dumped(value: object, depth: int) -> str:
+    if not isinstance(value, dict) or depth == _INDENTED or not value:
+        return json.dumps(value, allow_nan=False)
+    margin = " " * (depth + 1)
+    lines = [
+        f"{margin}{json.dumps(key)}: {_dumped(each, depth + 1)}" for key, each in value.items()
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}"
 
 
 def write_whole(text: str, path: str | Path) -> None:
@@ -300,24 +229,3 @@ def _occlusion(values: object, where: str) -> dict[int, tuple[Occlusion, ...]]:
         )
         for count, ranges in by_count(values, where).items()
     }
-
-
-def _metric(key: str, value: object, reasons: Mapping[str, str], where: str) -> float | None:
-    if value is None:
-        if not reasons.get(key):
-            raise DataError(f"{where}.{key} is null, and reasons does not say why")
-        return None
-    number = finite(value, f"{where}.{key}")
-    low, high = METRICS[key].low, METRICS[key].high
-    if (low is not None and number < low) or (high is not None and number > high + 1e-9):
-        raise DataError(f"{where}.{key}={number} is outside {low}..{high}")
-    return number
-
-
-def _interval(ends: object, where: str) -> tuple[float, float]:
-    if not isinstance(ends, list | tuple) or len(ends) != 2:
-        raise DataError(f"{where} must be two numbers, not {ends!r}")
-    low, high = finite(ends[0], where), finite(ends[1], where)
-    if low > high:
-        raise DataError(f"{where}: {low} is above {high}")
-    return low, high

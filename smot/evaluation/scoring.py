@@ -22,7 +22,6 @@ from smot.evaluation.scores import (
 from smot.evaluation.testsets import VideoSource
 from smot.trackers import build_tracker
 from smot.tracks import DataDescription, Oracle, Tracker, Tracks, Tunable
-from smot.videos import Videos
 from smot.videos.fingerprints import digests
 
 SPAN = 64
@@ -104,6 +103,7 @@ class SpanScores:
         errors: each single one, videos numbered within the group; None if not asked for.
         digests: hash of each video, [n, 32].
         tracker_seconds: spent in the tracker.
+        tracks: truth and tracks by protocol, for a backend that wants them; else empty.
     """
 
     tracking: VideoCounts
@@ -111,6 +111,7 @@ class SpanScores:
     errors: Events | None
     digests: UInt8Array
     tracker_seconds: float
+    tracks: Mapping[str, tuple[Tracks, Tracks]] = field(default_factory=dict)
 
     @classmethod
     def stack(cls, parts: Sequence["SpanScores"]) -> Self:
@@ -123,6 +124,13 @@ class SpanScores:
             errors=_joined(errors) if errors else None,
             digests=np.concatenate([part.digests for part in parts]),
             tracker_seconds=sum(part.tracker_seconds for part in parts),
+            tracks={
+                protocol: (
+                    Tracks.stack([part.tracks[protocol][0] for part in parts]),
+                    Tracks.stack([part.tracks[protocol][1] for part in parts]),
+                )
+                for protocol in parts[0].tracks
+            },
         )
 
 
@@ -154,37 +162,27 @@ class ScoreSpan:
     def __call__(self, scorer: Scorer) -> SpanScores:
         """Track and count."""
         videos = scorer.source.read(self.group, self.start, self.stop)
-        hashes, match = digests(videos), scorer.settings.match
-        tracker = scorer.chosen(self.candidate)
+        hashes, settings = digests(videos), scorer.settings
+        tracker, match = scorer.chosen(self.candidate), settings.match
         began = time.perf_counter()
-        tracks = track_videos(tracker, videos, self.where)
-        seconds = time.perf_counter() - began
-        prediction = None
+        pairs = {"tracking": (videos.truth, track_videos(tracker, videos, self.where))}
         if self.with_prediction:
-            prediction, added = self._predict(tracker, videos, scorer.settings)
-            seconds += added
+            ahead = (settings.observe, settings.horizon)
+            predicted = predict_videos(tracker, videos, *ahead, self.where)
+            pairs["prediction"] = (future_truth(videos, *ahead), predicted)
+        seconds = time.perf_counter() - began
         return SpanScores(
-            tracking=count_errors(videos.truth, tracks, match, visibility=videos.visibility),
-            prediction=prediction,
-            errors=self._errors(videos.truth, tracks, match) if self.with_events else None,
+            tracking=count_errors(*pairs["tracking"], match, visibility=videos.visibility),
+            prediction=count_errors(*pairs["prediction"], match) if self.with_prediction else None,
+            errors=self._errors(*pairs["tracking"], match) if self.with_events else None,
             digests=hashes,
             tracker_seconds=seconds,
+            tracks=pairs if settings.backend == "motmetrics" else {},
         )
 
     def _errors(self, truth: Tracks, predicted: Tracks, match: MatchSettings) -> Events:
         found = events(truth, predicted, match)
         return replace(found, video=found.video + self.start)
-
-    def _predict(
-        self, tracker: Tracker | Oracle, videos: Videos, settings: EvaluationSettings
-    ) -> tuple[VideoCounts, float]:
-        observe, horizon = settings.observe, settings.horizon
-        began = time.perf_counter()
-        tracks = predict_videos(tracker, videos, observe, horizon, self.where)
-        seconds = time.perf_counter() - began
-        return count_errors(
-            future_truth(videos, observe, horizon), tracks, settings.match
-        ), seconds
 
 
 def _joined(parts: Sequence[Events]) -> Events:

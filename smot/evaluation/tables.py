@@ -2,11 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from smot.evaluation.events import Events
 from smot.evaluation.legend import HEADLINE, METRICS, Metric, shares, tallies
-from smot.evaluation.results import CountScores, Results, mean_over_counts
+from smot.evaluation.results import Results
+from smot.evaluation.summaries import CountScores, mean_over_counts
 
 MEAN = "mean of counts"
 """What the row of `mean_over_counts` is called wherever it is shown."""
@@ -57,24 +59,41 @@ def scores_table(scores: Mapping[int, CountScores], metrics: Sequence[Metric]) -
 
 
 def terminal_table(results: Results) -> str:
-    """What the command line prints: the main metrics of both protocols at each count."""
-    metrics = shares(_keys(results.tracking))
-    shown = [metric for metric in metrics if metric.key in (*HEADLINE, "recall", "precision")]
-    heads = [results.dataset.things, *(metric.label for metric in shown), "Switches"]
-    columns = [*shown, METRICS["switches"]]
+    """The main metrics of both protocols at each count, under two lines that say of what."""
+    keys = _keys(results.tracking)
+    shown = [METRICS[key] for key in (*HEADLINE, "switches") if key in keys]
+    heads = [results.dataset.things, *(metric.label for metric in shown)]
     body = [
         [row.label, *(cell.text for cell in row.cells)]
-        for row in scores_table(results.tracking, columns)
+        for row in scores_table(results.tracking, shown)
     ]
     if results.prediction is not None:
-        keys = [key for key in ("mota", "ap", "count_error") if key in _keys(results.prediction)]
-        predicted = scores_table(results.prediction, [METRICS[key] for key in keys])
-        heads += [f"pred. {METRICS[key].label}" for key in keys]
-        body = [
-            line + [cell.text for cell in row.cells]
-            for line, row in zip(body, predicted, strict=True)
-        ]
-    return _aligned(heads, body, rule_before=len(results.tracking))
+        predicted = scores_table(results.prediction, [METRICS["mota"]])
+        heads.append("Prediction MOTA")
+        for line, row in zip(body, predicted, strict=True):
+            line.append(row.cells[0].text)
+    return "\n".join(
+        [*_about(results), "", aligned(heads, body, rule_before=len(results.tracking))]
+    )
+
+
+def _about(results: Results) -> list[str]:
+    dataset, tuning = results.dataset, results.tracker.tuning
+    n_videos = sum(videos.n_videos for videos in dataset.videos.values())
+    digits = f" ({dataset.digit_source})" if dataset.digit_source else ""
+    lines = [
+        f"{results.tracker.name} on {dataset.name}{digits}: {n_videos:,} videos, "
+        f"CLEAR-MOT as in {results.settings.convention}"
+    ]
+    if tuning is not None:
+        choices = list(dict.fromkeys(tuning.chosen.values()))
+        chosen = choices[0] if len(choices) == 1 else f"{len(choices)} different settings"
+        lines.append(
+            f"tuned {tuning.scope} on {tuning.n_videos:,} videos of {tuning.split}: {chosen}"
+        )
+    if results.prediction is None:
+        lines.append(f"no prediction: {results.prediction_reason}")
+    return lines
 
 
 def to_csv(results: Results) -> str:
@@ -93,7 +112,24 @@ def to_csv(results: Results) -> str:
     return written.getvalue()
 
 
-def _keys(scores: Mapping[int, CountScores]) -> Iterable[str]:
+def events_csv(errors: Mapping[int, Events]) -> str:
+    """One line for each error in tracking: count, video and frame (from 0), kind, who, where.
+
+    Args:
+        errors: for each number of objects; videos numbered within the test group.
+    """
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    names = ["video", "frame", "kind", "truth_id", "predicted_id"]
+    writer.writerow(["count", *names, "x0", "y0", "x1", "y1"])
+    for count, found in sorted(errors.items()):
+        columns = [getattr(found, name).tolist() for name in names]
+        sides = found.box.T.tolist()
+        writer.writerows(zip([count] * len(found), *columns, *sides, strict=True))
+    return written.getvalue()
+
+
+def _keys(scores: Mapping[int, CountScores]) -> set[str]:
     return {key for each in scores.values() for key in each.metrics}
 
 
@@ -122,7 +158,7 @@ def _ends(scores: CountScores, key: str) -> tuple[float | str, float | str, floa
     return ("" if value is None else value, low, high)
 
 
-def _aligned(heads: Sequence[str], body: Sequence[Sequence[str]], *, rule_before: int) -> str:
+def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], *, rule_before: int) -> str:
     """Columns as wide as they need, first to the left, the rest to the right."""
     lines = [heads, *body]
     widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]

@@ -1,0 +1,312 @@
+"""``smot eval``, ``smot baseline`` and ``smot compare``: score trackers, compare results."""
+
+import re
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from smot.cli.parameters import read_counts
+from smot.cli.progress import Bar, progress_bar
+
+if TYPE_CHECKING:
+    from smot.evaluation.harness import Job, Outcome, Plan
+    from smot.evaluation.results import Results
+    from smot.evaluation.testsets import VideoSource
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+BASELINES = ("conncomp", "oracle", "oracle-jitter", "oracle-motion")
+_VIDEOS_PER_WORKER = 1000  # a process more takes seconds to start; fewer videos are not worth it
+_MOST_WORKERS = 8  # that are started without being asked for
+
+_OPTIONS = (
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Option of the tracker."
+    ),
+    click.option("--data", type=click.Path(path_type=Path), help="File of videos."),
+    click.option(
+        "--dataset",
+        default="mnist-12",
+        show_default=True,
+        metavar="NAME",
+        help="Without --data: mnist-12, mnist-6, shapes-48 or shapes-96, from data/ or made now.",
+    ),
+    click.option(
+        "--digits",
+        type=click.Choice(["auto", "mnist", "mnist-5k"]),
+        default="auto",
+        show_default=True,
+        help="What the videos must show.",
+    ),
+    click.option(
+        "--mnist-root",
+        type=click.Path(path_type=Path),
+        help="Folder of MNIST [SMOT_MNIST_ROOT, else the user's cache].",
+    ),
+    click.option(
+        "--counts", callback=read_counts, metavar="1-6,12", help="Numbers of objects [all]."
+    ),
+    click.option("--n-videos", type=int, help="The first so many of each count [all]."),
+    click.option(
+        "--tune",
+        type=click.Choice(["global", "per-count", "off"]),
+        help="On the validation videos [per-count, where there is something to tune].",
+    ),
+    click.option("--observe", type=int, default=3, show_default=True, help="Frames seen ..."),
+    click.option(
+        "--horizon", type=int, default=5, show_default=True, help="... and then predicted."
+    ),
+    click.option(
+        "--convention",
+        type=click.Choice(["py-motmetrics", "trackeval"]),
+        default="py-motmetrics",
+        show_default=True,
+        help="Whose CLEAR-MOT.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(["smot", "motmetrics"]),
+        default="smot",
+        show_default=True,
+        help="motmetrics: the library itself; slow, and without HOTA and AP.",
+    ),
+    click.option("--workers", type=int, help="Processes [one for each core and 1000 videos]."),
+    click.option("--out", type=click.Path(path_type=Path), help="Folder [results/NAME-on-DATA]."),
+    click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
+    click.option("--events", "with_events", is_flag=True, help="Write every error: events.csv."),
+    click.option("--no-report", is_flag=True, help="Do not write report.html."),
+    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was typed, by the names of the options."""
+
+    name: str
+    ckpt: Path | None = None
+    assignments: tuple[str, ...]
+    data: Path | None
+    dataset: str
+    digits: str
+    mnist_root: Path | None
+    counts: tuple[int, ...] | None
+    n_videos: int | None
+    tune: str | None
+    observe: int
+    horizon: int
+    convention: str
+    backend: str
+    workers: int | None
+    out: Path | None
+    as_json: bool
+    with_events: bool
+    no_report: bool
+    quiet: bool
+
+
+def _with_options(command: Command) -> Command:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command("eval")
+@click.argument("name")
+@click.option("--ckpt", type=click.Path(path_type=Path), help="Weights of a learned tracker.")
+@_with_options
+def evaluate(**typed: Any) -> None:
+    r"""Evaluate the tracker NAME: a name that `smot trackers` lists, or module:Class.
+
+    Writes results.json, results.csv and report.html, and prints a table.
+
+    \b
+    smot eval silot --ckpt runs/a
+    smot eval conncomp --data data/demo.h5 --counts 1-6 --set threshold=0.5
+    smot eval my_package.trackers:MyTracker --n-videos 100 --workers 2
+    """
+    _evaluate(Request(**typed))
+
+
+@click.command()
+@click.argument("name", type=click.Choice(BASELINES))
+@_with_options
+def baseline(**typed: Any) -> None:
+    r"""Evaluate a tracker that does not learn; otherwise the same as `smot eval`.
+
+    The oracles are shown the ground truth: marks to read the curves of others against.
+
+    \b
+    smot baseline conncomp --out results/conncomp
+    smot baseline oracle-motion
+    """
+    _evaluate(Request(**typed))
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--report", type=click.Path(path_type=Path), help="HTML file with the curves.")
+@click.option(
+    "--allow-different-data",
+    is_flag=True,
+    help="Compare results of different videos; the report says so on each curve.",
+)
+def compare(results: tuple[Path, ...], report: Path | None, allow_different_data: bool) -> None:
+    r"""Put several RESULTS (files results.json, or their folders) on one set of curves.
+
+    \b
+    smot compare results/conncomp results/silot --report comparison.html
+    """
+    from smot.evaluation.compare import comparison_table, line_up
+    from smot.evaluation.comparison_page import render_comparison
+    from smot.evaluation.results import read_results, write_whole
+
+    paths = [path / "results.json" if path.is_dir() else path for path in results]
+    found = {path: read_results(path) for path in paths}
+    if len(found) < len(paths):
+        raise click.UsageError("the same results are named twice")
+    entries = line_up(found, allow_different_data=allow_different_data)
+    for each in entries:
+        if each.difference:
+            click.echo(f"smot: {each.label}: {each.difference}", err=True)
+    click.echo(comparison_table(entries))
+    if report is not None:
+        write_whole(render_comparison(entries), report)
+        click.echo(f"smot: {report} written", err=True)
+
+
+def _evaluate(request: Request) -> None:
+    from smot.evaluation.harness import Job, make_plan, run
+    from smot.evaluation.records import EvaluationSettings
+    from smot.evaluation.scoring import Recipe
+
+    settings = EvaluationSettings(
+        convention=request.convention,  # type: ignore[arg-type]
+        backend=request.backend,
+        observe=request.observe,
+        horizon=request.horizon,
+    )
+    options = _options(request)
+    source = _source(request)
+    plan = make_plan(source, request.counts, request.n_videos)
+    job = Job(
+        tracker=Recipe(target=request.name, options=options, data=source.description),
+        data=source,
+        plan=plan,
+        settings=settings,
+        tune=request.tune,
+        workers=_workers(request, plan),
+        with_events=request.with_events,
+    )
+    folder = request.out or Path("results") / _slug(f"{request.name}-on-{source.metadata.name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(_Stages(request.quiet)) as progress:
+        outcome = run(job, progress)
+    _write(request, job, outcome, folder)
+    _print(request, outcome.results)
+
+
+def _options(request: Request) -> dict[str, str]:
+    """The tracker's options; --ckpt is one of them."""
+    options = {} if request.ckpt is None else {"checkpoint": str(request.ckpt)}
+    for assignment in request.assignments:
+        key, equals, value = assignment.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{assignment!r} is not key=value", param_hint="'--set'")
+        if key in options:
+            raise click.BadParameter(f"{key} is set twice", param_hint="'--set'")
+        options[key] = value
+    return options
+
+
+def _source(request: Request) -> "VideoSource":
+    """The videos; says which they are."""
+    from smot.evaluation.testsets import canonical_videos, check_digits
+    from smot.videos import open_videos
+
+    source: VideoSource
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        if request.data is not None:
+            source, said = open_videos(request.data), f"test videos from {request.data}"
+            check_digits(source, request.digits)
+        else:
+            source, said = canonical_videos(
+                request.dataset, digits=request.digits, mnist_root=request.mnist_root,
+                counts=request.counts, n_videos=request.n_videos,
+            )  # fmt: skip
+    for notice in notices:
+        click.echo(f"smot: {notice.message}", err=True)
+    digits = source.metadata.digit_source
+    if not request.quiet:
+        click.echo(f"smot: {said}{f', digits {digits}' if digits else ''}", err=True)
+    return source
+
+
+def _workers(request: Request, plan: "Plan") -> int:
+    from smot.evaluation.workers import available_cores
+
+    if request.workers is not None:
+        return request.workers
+    most = min(available_cores(), _MOST_WORKERS)
+    return max(1, min(most, plan.n_total // _VIDEOS_PER_WORKER))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text)
+
+
+class _Stages:
+    """A bar for each stage of an evaluation, one after the other."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._stage, self._done = "", 0
+        self._open = ExitStack()
+        self._bar: Bar | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what != self._stage:
+            self.close()
+            self._stage, self._done = what, 0
+            self._bar = self._open.enter_context(progress_bar(total, f" {what}", self._quiet))
+        assert self._bar is not None
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def close(self) -> None:
+        """Take the last bar away."""
+        self._open.close()
+
+
+def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> None:
+    from smot.evaluation.results import write_results, write_whole
+    from smot.evaluation.tables import events_csv, to_csv
+
+    write_results(outcome.results, folder / "results.json")
+    write_whole(to_csv(outcome.results), folder / "results.csv")
+    names = ["results.json", "results.csv"]
+    if request.with_events:
+        write_whole(events_csv(outcome.errors), folder / "events.csv")
+        names.append("events.csv")
+    if not request.no_report:
+        from smot.evaluation.gallery import gallery
+        from smot.evaluation.report import render_report
+
+        page = render_report(outcome.results, gallery(outcome, job.data))
+        write_whole(page, folder / "report.html")
+        names.append("report.html")
+    if not request.quiet:
+        click.echo(f"smot: {folder}: {', '.join(names)} written", err=True)
+
+
+def _print(request: Request, results: "Results") -> None:
+    from smot.evaluation.results import dumped
+    from smot.evaluation.tables import terminal_table
+
+    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))

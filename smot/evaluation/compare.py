@@ -1,0 +1,161 @@
+"""Several results on one set of curves, after a check that they are of the same videos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smot.errors import UsageError
+from smot.evaluation.figures import N_STYLES
+from smot.evaluation.legend import METRICS, Metric
+from smot.evaluation.results import Results
+from smot.evaluation.summaries import CountScores
+from smot.evaluation.tables import MEAN, Cell, Row, aligned, scores_table
+
+TABLES = ("mota", "ap", "count_error", "idf1", "hota")
+"""The metrics that comparisons print; of prediction the first alone."""
+
+_SCORING = ("convention", "iou_threshold", "confidence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One of the results that are compared.
+
+    Attributes:
+        label: what its curve is called; no two are alike.
+        results: what was found.
+        difference: how its videos differ from those of the first; "" if they do not.
+    """
+
+    label: str
+    results: Results
+    difference: str = ""
+
+
+def line_up(results: Mapping[Path, Results], *, allow_different_data: bool = False) -> list[Entry]:
+    """Check that results may stand on one set of curves, and name each.
+
+    Args:
+        results: by the file that each was read from, in the order in which they are drawn.
+        allow_different_data: whether different videos are only noted, not refused.
+
+    Raises:
+        UsageError: fewer than two or too many; scored in different ways; of different videos.
+    """
+    if not 2 <= len(results) <= N_STYLES:
+        raise UsageError(f"compare takes 2 to {N_STYLES} results, not {len(results)}")
+    first_path, first = next(iter(results.items()))
+    entries = []
+    for (path, each), label in zip(results.items(), _labels(results), strict=True):
+        unlike = _scored_unlike(first, each)
+        if unlike:
+            raise UsageError(f"{path} cannot be compared with {first_path}: {unlike}")
+        difference = data_difference(first, each)
+        if difference and not allow_different_data:
+            raise UsageError(
+                f"{path} is not of the same videos as {first_path}: {difference} "
+                "(--allow-different-data draws them all the same, and says so)"
+            )
+        entries.append(Entry(label=label, results=each, difference=difference))
+    return entries
+
+
+def data_difference(first: Results, other: Results) -> str:
+    """How the videos of two results differ; "" if those of every count that both have agree."""
+    ours, theirs = first.dataset, other.dataset
+    for name in ("kind", "digit_source", "frame_size"):
+        one, another = getattr(ours, name), getattr(theirs, name)
+        if one != another:
+            return f"{name.replace('_', ' ')} {_written(another)} instead of {_written(one)}"
+    shared = [count for count in ours.videos if count in theirs.videos]
+    if not shared and ours.settings_fingerprint != theirs.settings_fingerprint:
+        return f"{theirs.name} instead of {ours.name}"
+    for count in shared:
+        mine, yours = ours.videos[count], theirs.videos[count]
+        if mine.n_videos != yours.n_videos:
+            return f"{yours.n_videos} videos of {yours.group} instead of {mine.n_videos}"
+        if mine.fingerprint != yours.fingerprint:
+            return f"other content in {yours.group} ({theirs.name} instead of {ours.name})"
+    return ""
+
+
+def comparison_table(entries: Sequence[Entry]) -> str:
+    """What the command line prints: the main metrics of each result at each count."""
+    texts = []
+    for protocol, keys in (("tracking", TABLES), ("prediction", TABLES[:1])):
+        chosen = [each for each in entries if scores_of(each, protocol)]
+        for key in keys:
+            if chosen:
+                heads = [chosen[0].results.dataset.things, *(each.label for each in chosen)]
+                rows = comparison_rows(chosen, protocol, METRICS[key])
+                body = [[row.label, *(cell.text for cell in row.cells)] for row in rows]
+                n_counts = sum(not row.is_mean for row in rows)
+                title = f"{METRICS[key].label}, {protocol}"
+                texts.append(f"{title}\n{aligned(heads, body, rule_before=n_counts)}")
+    return "\n\n".join(texts)
+
+
+def _labels(results: Mapping[Path, Results]) -> list[str]:
+    """Trackers' names; where they repeat, with the folder or file behind them."""
+    names = [each.tracker.name for each in results.values()]
+    labels = [
+        name if names.count(name) == 1 else f"{name} ({_place(path)})"
+        for name, path in zip(names, results, strict=True)
+    ]
+    return [
+        label if labels.count(label) == 1 else f"{label} [{place + 1}]"
+        for place, label in enumerate(labels)
+    ]
+
+
+def _place(path: Path) -> str:
+    return path.parent.name or path.stem if path.name == "results.json" else path.stem
+
+
+def _scored_unlike(first: Results, other: Results) -> str:
+    for name in _SCORING:
+        mine, yours = getattr(first.settings, name), getattr(other.settings, name)
+        if mine != yours:
+            return f"{name} {yours} instead of {mine}"
+    if first.prediction is None or other.prediction is None:
+        return ""
+    mine = first.settings.observe, first.settings.horizon
+    yours = other.settings.observe, other.settings.horizon
+    if mine != yours:
+        return (
+            f"prediction of {yours[1]} frames from {yours[0]} instead of {mine[1]} from {mine[0]}"
+        )
+    return ""
+
+
+def _written(value: object) -> str:
+    return " x ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+
+
+def comparison_rows(entries: Sequence[Entry], protocol: str, metric: Metric) -> list[Row]:
+    """One metric of one protocol: a row for each count, with a cell for each result.
+
+    The row of means ends it where all results have the same counts.
+    """
+    columns = [
+        {row.label: row.cells[0] for row in scores_table(scores_of(each, protocol), [metric])}
+        for each in entries
+    ]
+    counts = sorted({int(label) for column in columns for label in column if label != MEAN})
+    shared = all(set(column) == set(columns[0]) for column in columns)
+    labels = [*map(str, counts), *([MEAN] if shared and MEAN in columns[0] else [])]
+    nothing = Cell(metric=metric.key, value=None, text="–", interval="", reason="not evaluated")
+    return [
+        Row(
+            label=label,
+            cells=[column.get(label, nothing) for column in columns],
+            is_mean=label == MEAN,
+        )
+        for label in labels
+    ]
+
+
+def scores_of(entry: Entry, protocol: str) -> Mapping[int, CountScores]:
+    """A result's scores by count in one protocol, "tracking" or "prediction"; empty without."""
+    scores: Mapping[int, CountScores] | None = getattr(entry.results, protocol)
+    return scores or {}
