@@ -1,5 +1,4 @@
-"""SQAIR ported line by line, without any of the package's rearrangements: what it is timed and
-tested against.
+"""SQAIR ported line by line: what the package's rearrangements are timed and tested against.
 
 Every step concatenates all of its inputs, the frame is encoded again in every discovery step, all
 slots are always computed, sampling goes through `grid_sample`, every slot paints a canvas of its
@@ -123,7 +122,8 @@ class Port:
             log_q_where = squares - factor.diagonal(dim1=1, dim2=2).log().sum(1)
             log_q = (log_q_where + looks.log_prob(what).sum(1)) * present
             log_p = sum(
-                dist.log_prob(value).sum(1) for dist, value in zip(expected, (where, what))
+                dist.log_prob(value).sum(1)
+                for dist, value in zip(expected, (where, what), strict=True)
             )
             score = was * Bernoulli(logits=logit).log_prob(present)
             stay = was * Bernoulli(logits=stay_logit).log_prob(present)
@@ -172,7 +172,9 @@ class Port:
             logit = present * logit + (present - 1) * 88
             now = (noise.presence[t, 1, k] < logit.sigmoid()).float() * present
             score = present * Bernoulli(logits=logit).log_prob(now)
-            hidden = torch.tanh(linear(prior.from_where, place) + linear(prior.from_context, context))
+            hidden = torch.tanh(
+                linear(prior.from_where, place) + linear(prior.from_context, context)
+            )
             out = linear(prior.output, hidden)
             expected = Normal(out[:, :4], F.softplus(out[:, 4:]) + 0.01)
             log_q = places.log_prob(where).sum(1) + looks.log_prob(what).sum(1)
@@ -244,7 +246,9 @@ def crop(frames: Tensor, where: Tensor, size: int) -> Tensor:
     zero = torch.zeros_like(sx)
     theta = torch.stack([sx, zero, tx, zero, sy, ty], dim=1).view(-1, 2, 3)
     shape = [len(frames), frames.shape[1], size, size]
-    return F.grid_sample(frames, F.affine_grid(theta, shape, align_corners=True), align_corners=True)
+    return F.grid_sample(
+        frames, F.affine_grid(theta, shape, align_corners=True), align_corners=True
+    )
 
 
 def place_patch(patch: Tensor, where: Tensor, H: int, W: int) -> Tensor:

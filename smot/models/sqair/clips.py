@@ -68,6 +68,8 @@ class Clip:
         logit: of the same, [T, L, S].
         ids: of the same, [T, L, S], int64; -1 where absent.
         n_most: most discoveries in a frame.
+        n_seen: frames of the video before the clip.
+        told: whether the number of objects was given, not inferred.
     """
 
     propagated: Chosen
@@ -81,10 +83,14 @@ class Clip:
     logit: Tensor
     ids: Tensor
     n_most: int
+    n_seen: int
+    told: bool
 
     @classmethod
-    def of(cls, frames: Sequence[FrameSample], n_most: int) -> "Clip":
-        """Stack the frames of a clip, at least one; ``n_most`` discoveries were allowed."""
+    def of(
+        cls, frames: Sequence[FrameSample], *, n_most: int, n_seen: int = 0, told: bool = False
+    ) -> "Clip":
+        """Stack the frames of a clip, at least one; for the rest see the attributes."""
         n_kept = max(max(frame.slots.n_slots for frame in frames), 1)
         packed = {
             name: torch.stack([_grown(getattr(frame.slots, name), n_kept) for frame in frames])
@@ -100,6 +106,8 @@ class Clip:
             staying=torch.stack([frame.staying for frame in frames]),
             ids=ids,
             n_most=n_most,
+            n_seen=n_seen,
+            told=told,
             **packed,
         )
 

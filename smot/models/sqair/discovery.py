@@ -93,7 +93,7 @@ class Discovery(nn.Module):
         Returns:
             [..., h], biases included.
         """
-        return nn.functional.linear(features, weights.frame, self.recurrent.bias)
+        return self.recurrent.plus(features, weights.frame)
 
     def forward(
         self,

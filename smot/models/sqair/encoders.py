@@ -81,6 +81,7 @@ def _convolution(n_in: int, kernel: int, stride: int, generator: torch.Generator
         nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
         assert layer.bias is not None
         layer.bias.zero_()
+    assert isinstance(layer, nn.Module)
     return layer
 
 

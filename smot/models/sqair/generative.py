@@ -36,7 +36,7 @@ class Evidence:
 
     @property
     def log_weights(self) -> Tensor:
-        """Log importance weight of every frame, [T, S]; their sum over frames is the particle's."""
+        """Log importance weight of every frame, [T, S]; a particle's is their sum over frames."""
         prior = self.kept_prior + self.found_prior
         return self.likelihood + prior - self.kept_posterior - self.found_posterior
 
@@ -67,8 +67,7 @@ class Generative(nn.Module):
             step_success: ratio of the geometric count prior; None for that of the settings.
         """
         kept, found, expected = clip.propagated, clip.discovered, clip.expected
-        counts = self.count_prior(clip.n_most, clip.staying, step_success)
-        n_found = self.count_prior.of(found.present, counts)
+        n_found = self._number(clip, step_success)
         places = self.where_prior(found.where, clip.condition, clip.staying)
         looks = -0.5 * (found.what.square() + LOG_2PI).sum(-1)
         stays = log_bernoulli(kept.present, kept.logit).sum(1)
@@ -77,13 +76,28 @@ class Generative(nn.Module):
         painted = self.paint(clip)
         return Evidence(
             likelihood=self._likelihood(pixels, painted),
-            kept_prior=kept_density + expected.log_presence(kept.present).sum(1),
+            kept_prior=kept_density + self._staying(clip),
             kept_posterior=kept.log_density().sum(1) + stays,
             found_prior=((places + looks) * found.present).sum(1) + n_found,
             found_posterior=found.log_density().sum(1) + stops,
             score=stays + stops,
             expected=painted,
         )
+
+    def _number(self, clip: Clip, step_success: float | None) -> Tensor:
+        """Log p of the numbers of discoveries, [T, S]; nothing where they were given."""
+        if clip.told:
+            return torch.zeros_like(clip.staying)
+        counts = self.count_prior(
+            clip.n_most, clip.staying, first=clip.n_seen, step_success=step_success
+        )
+        return self.count_prior.of(clip.discovered.present, counts)
+
+    def _staying(self, clip: Clip) -> Tensor:
+        """Log p of who stays, [T, S]; nothing where that was given."""
+        if clip.told:
+            return torch.zeros_like(clip.staying)
+        return clip.expected.log_presence(clip.propagated.present).sum(1)
 
     def paint(self, clip: Clip) -> Tensor:
         """The frames that a clip's objects paint, [T, S, C, H, W]."""
@@ -93,7 +107,7 @@ class Generative(nn.Module):
         return frames.view(T, S, *frames.shape[1:])
 
     def _likelihood(self, pixels: Tensor, painted: Tensor) -> Tensor:
-        """log p(frame | objects), [T, S]."""
+        """Log p(frame | objects), [T, S]."""
         T, S = painted.shape[:2]
         frames = pixels.transpose(0, 1).flatten(0, 1)
         return self.decoder.log_likelihood(frames, painted.flatten(0, 1)).view(T, S)

@@ -12,7 +12,7 @@ from smot.models.sqair.discovery import Discovery
 from smot.models.sqair.encoders import FrameEncoder, GlimpseEncoder
 from smot.models.sqair.layers import Mlp
 from smot.models.sqair.noise import FrameNoise
-from smot.models.sqair.priors import Expected, PropagationPrior
+from smot.models.sqair.priors import PropagationPrior
 from smot.models.sqair.propagation import Propagation
 from smot.models.sqair.samples import Chosen
 from smot.models.sqair.slots import Slots, Usage, number, pack
@@ -163,7 +163,7 @@ class Inference(nn.Module):
         n, n_rows = propagated.present.shape
         if n == 0:
             return propagated.what.new_zeros(n_rows, self.n_hidden)
-        each = self.condition(torch.cat([propagated.what, propagated.where], dim=-1))
+        each: Tensor = self.condition(torch.cat([propagated.what, propagated.where], dim=-1))
         return (each * propagated.present[..., None]).sum(0)
 
     def _new_slots(

@@ -35,6 +35,10 @@ class Linear(nn.Module):
         """The map of [..., n_in] to [..., n_out]."""
         return nn.functional.linear(inputs, self.weight, self.bias)
 
+    def plus(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """The biases plus the product with some columns of the weight, cut out by the caller."""
+        return nn.functional.linear(inputs, weight, self.bias)
+
     def taped(self) -> Taped:
         """The layer for use in a loop."""
         return Taped(self.weight, self.bias)

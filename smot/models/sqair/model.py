@@ -118,7 +118,8 @@ class Sqair(nn.Module):
                 prepared, counts=counts, early_exit=early_exit,
             )  # fmt: skip
             samples.append(sample)
-        return Clip.of(samples, noise.n_slots)
+        told = counts is not None or self.config.presence == "fixed"
+        return Clip.of(samples, n_most=noise.n_slots, told=told)
 
     def evidence(self, pixels: Tensor, clip: Clip, step_success: float | None = None) -> Evidence:
         """Log densities of a clip; see `smot.models.sqair.generative.Generative.evidence`."""

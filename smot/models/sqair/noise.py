@@ -82,7 +82,9 @@ class Noise:
         return cls(where=both[..., :4], what=both[..., 4:], presence=torch.stack(uniform))
 
     @classmethod
-    def none(cls, n_frames: int, n_slots: int, n_rows: int, n_what: int, device: str) -> "Noise":
+    def none(
+        cls, n_frames: int, n_slots: int, n_rows: int, n_what: int, device: torch.device
+    ) -> "Noise":
         """Noise that makes every sample its mean, and presence the likelier of the two."""
         shape = (n_frames, 2, n_slots, n_rows)
         return cls(
@@ -98,4 +100,12 @@ class Noise:
             where=torch.cat([part.where for part in parts], dim=3),
             what=torch.cat([part.what for part in parts], dim=3),
             presence=torch.cat([part.presence for part in parts], dim=3),
+        )
+
+    def to(self, device: torch.device) -> "Noise":
+        """The same numbers on a device."""
+        return Noise(
+            where=self.where.to(device),
+            what=self.what.to(device),
+            presence=self.presence.to(device),
         )

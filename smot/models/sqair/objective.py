@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def importance_bound(log_weights: Tensor) -> Tensor:
-    """log of the mean weight of the particles of each video: at most log p(video).
+    """Log of the mean weight of the particles of each video: at most log p(video).
 
     Args:
         log_weights: [B, K], nats.

@@ -14,7 +14,7 @@ def _footprint(centre: float, step: float, n_texels: int, n_pixels: int) -> tupl
     reach = step * (n_texels + 1) / 2
     low = min(max(centre - reach, -1.0), n_pixels + 0.0)
     high = min(max(centre + reach, -1.0), n_pixels + 0.0)
-    return max(int(math.ceil(low)), 0), min(int(math.floor(high)) + 1, n_pixels)
+    return max(math.ceil(low), 0), min(math.floor(high) + 1, n_pixels)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -29,7 +29,7 @@ def _axis(
     start, stop = _footprint(centre, step, n_texels, n_pixels)
     for pixel in range(start, stop):
         place = (n_texels - 1) / 2 + (pixel - centre) / step
-        below = min(max(int(math.floor(place)), -1), n_texels - 1)
+        below = min(max(math.floor(place), -1), n_texels - 1)
         part = min(max(place - below, 0.0), 1.0)
         texels[pixel] = below + 1
         shares[0, pixel], shares[1, pixel] = 1 - part, part

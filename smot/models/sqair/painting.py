@@ -43,7 +43,7 @@ def paint(
         )
     places = sample_places(where, frame_size, patches.shape[-1])
     firsts = torch.searchsorted(canvas, torch.arange(n_canvases + 1))
-    painted: tuple[Tensor, Tensor] = _Painted.apply(  # type: ignore[no-untyped-call]
+    painted: tuple[Tensor, Tensor] = _Painted.apply(
         patches.float(), places.float(), firsts, frame_size
     )
     return painted
@@ -113,7 +113,7 @@ class _Painted(torch.autograd.Function):
         return canvases, covers
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, canvas_slopes: Tensor, cover_slopes: Tensor
     ) -> tuple[Tensor | None, ...]:

@@ -74,10 +74,9 @@ class CountPrior(nn.Module):
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.fixed = config.presence == "fixed"
         self.step_success = config.step_success
         self.learned: Mlp | None = None
-        if config.count_prior == "cat" and not self.fixed:
+        if config.count_prior == "cat":
             n_counts = config.n_slots + 1
             self.learned = Mlp((1, 10, n_counts), generator)
             self.offset = nn.Parameter(torch.zeros(n_counts))
@@ -85,12 +84,20 @@ class CountPrior(nn.Module):
             later[0] = NONE_LATER
             self.later_offset = nn.Parameter(later)
 
-    def forward(self, n_slots: int, staying: Tensor, step_success: float | None = None) -> Tensor:
+    def forward(
+        self,
+        n_slots: int,
+        staying: Tensor,
+        *,
+        first: int = 0,
+        step_success: float | None = None,
+    ) -> Tensor:
         """Log probability of every count.
 
         Args:
             n_slots: N, most discoveries.
-            staying: share of the slots expected to stay, less a half, [T, S]; frame 0 first.
+            staying: share of the slots expected to stay, less a half, [T, S].
+            first: place in the video of the first of these frames.
             step_success: ratio of the geometric; None for that of the settings.
 
         Returns:
@@ -102,20 +109,18 @@ class CountPrior(nn.Module):
             steps = torch.arange(n_slots + 1, device=staying.device, dtype=torch.float32)
             logits = steps * torch.tensor(ratio, device=staying.device).log()
             return logits.log_softmax(-1).expand(T, S, -1)
-        later = (torch.arange(T, device=staying.device) > 0).float()[:, None, None]
+        later = (torch.arange(first, first + T, device=staying.device) > 0).float()[:, None, None]
         logits = self.offset + later * self.later_offset + self.learned(staying[..., None])
         return elu(logits).log_softmax(-1)
 
-    def of(self, present: Tensor, log_probabilities: Tensor) -> Tensor:
+    def of(self, found: Tensor, log_probabilities: Tensor) -> Tensor:
         """Log probability of the number of discoveries made, [T, S].
 
         Args:
-            present: [T, N, S], 1 or 0.
+            found: the discoveries, [T, N, S], 1 or 0.
             log_probabilities: from `forward`, [T, S, N + 1].
         """
-        if self.fixed:
-            return torch.zeros_like(present[:, 0])
-        n_found = present.sum(1).long()
+        n_found = found.sum(1).long()
         return log_probabilities.gather(-1, n_found[..., None])[..., 0]
 
 
@@ -183,6 +188,8 @@ class PropagationPrior(nn.Module):
         self, what: Tensor, where: Tensor, present: Tensor, logit: Tensor, state: Tensor
     ) -> tuple[Expected, Tensor]:
         """What is expected of every object in the next frame.
+
+        With fixed presence every object stays, so that its choice costs nothing.
 
         Args:
             what: appearances, [N, S, A].

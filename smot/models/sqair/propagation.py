@@ -1,6 +1,7 @@
 """Propagation: every object of the last frame moves, changes its looks, and may leave."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ class _Entries:
 
     def between(self, start: int, stop: int) -> "_Entries":
         """The entries of one slot."""
-        parts = {
+        parts: dict[str, Any] = {
             name: None if part is None else part[start:stop] for name, part in vars(self).items()
         }
         return _Entries(**parts)
@@ -223,10 +224,8 @@ class Propagation(nn.Module):
         expected = where + PROPOSAL_SCALE * self.proposal(tau)
         codes = encoder(usage.frames_of_entries(frames), expected, mask, weights.encoder)
         known = torch.cat([codes[:, : self.n_what], what, where, present[:, None], tau], dim=1)
-        where_given = torch.addmm(
-            self.where.first.bias, torch.cat([where, tau], dim=1), weights.where_given.T
-        )
-        presence_given = torch.addmm(self.presence.first.bias, tau, weights.presence_given.T)
+        where_given = self.where.first.plus(torch.cat([where, tau], dim=1), weights.where_given)
+        presence_given = self.presence.first.plus(tau, weights.presence_given)
         return _Entries(
             what=what,
             where=where,
@@ -236,7 +235,7 @@ class Propagation(nn.Module):
             what_noise=usage.gather(noise[1]),
             chance=usage.gather(noise[2]),
             mask=mask,
-            relation=torch.addmm(self.relation.bias, known, weights.relation_given.T),
+            relation=self.relation.plus(known, weights.relation_given),
             from_relation=torch.cat([where_given, presence_given], dim=1),
             from_temporal=self.temporal.from_state(tau),
         )

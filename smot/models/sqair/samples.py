@@ -61,7 +61,7 @@ class Chosen:
         return Chosen(logit=grown(self.logit, ABSENT_LOGIT), **parts)
 
     def log_density(self) -> Tensor:
-        """log q(what, where) where present, else 0, [...].
+        """Log q(what, where) where present, else 0, [...].
 
         A sample is its mean plus a factor times noise, so its log density is that of the noise
         less the log of the factor's determinant.
@@ -101,7 +101,7 @@ def log_normal(value: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def log_discoveries(present: Tensor, logit: Tensor) -> Tensor:
-    """log q(n) of the number of discoveries: the Bernoulli terms up to and with the first stop.
+    """Log q(n) of the number of discoveries: the Bernoulli terms up to and with the first stop.
 
     Args:
         present: 1 for the first n slots, then 0, [T, N, S].

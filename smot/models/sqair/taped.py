@@ -29,7 +29,7 @@ class Taped:
         self.store: Store = []
         # The only edge of the graph that leads to the weight: autograd follows it when every use
         # has been visited. It must not refer back to this object, or neither would be freed.
-        self.token: Tensor = _Gradient.apply(weight, bias, self.store)  # type: ignore[no-untyped-call]
+        self.token: Tensor = _Gradient.apply(weight, bias, self.store)
 
 
 def chain(
@@ -54,7 +54,7 @@ def chain(
     """
     tokens = [layer.token for layer in layers]
     flags = (elu_first, elu_last)
-    outputs: Tensor = _Chain.apply(inputs, base, layers, flags, *tokens)  # type: ignore[no-untyped-call]
+    outputs: Tensor = _Chain.apply(inputs, base, layers, flags, *tokens)
     return outputs
 
 
@@ -68,7 +68,7 @@ class _Gradient(torch.autograd.Function):
         return weight.new_zeros(())
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
         if not ctx.store:
             return None, None, None
@@ -85,7 +85,7 @@ class _Chain(torch.autograd.Function):
         base: Tensor | None,
         layers: Sequence[Taped],
         flags: tuple[bool, bool],
-        *tokens: Tensor,
+        *tokens: Tensor,  # noqa: ARG004
     ) -> Tensor:
         hidden = elu_(inputs.clone()) if flags[0] else inputs
         kept = [hidden]
@@ -99,7 +99,7 @@ class _Chain(torch.autograd.Function):
         return hidden
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         kept, (elu_first, elu_last) = ctx.saved_tensors, ctx.flags
         for number in reversed(range(len(ctx.layers))):
