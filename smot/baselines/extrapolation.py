@@ -5,6 +5,9 @@ import numpy as np
 from smot.arrays import BoolArray, FloatArray
 from smot.tracks import Tracks
 
+N_VELOCITIES = 41
+"""Velocities tried between plus and minus the largest step seen; odd, so that 0 is one."""
+
 
 def reflect(position: FloatArray, limit: FloatArray) -> FloatArray:
     """Fold free positions back into [0, limit] as elastic bounces would.
@@ -25,9 +28,9 @@ def reflect(position: FloatArray, limit: FloatArray) -> FloatArray:
 def extrapolate(seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:
     """Move what is present in the last frame on at constant velocity, reflected at the edges.
 
-    The velocity is the mean over the frames in which the identity was seen without a gap; where
-    its direction along an axis turned in that time, it bounced, and the last step counts alone.
-    An object seen once stands still. The size is that of the last box.
+    The velocity is the one whose reflected path, ending in the last corner, fits the corners of
+    the frames before best, over the frames in which the identity was seen without a gap. An
+    object seen once stands still. The size is that of the last box.
 
     Args:
         seen: tracks, [B, T, K].
@@ -43,10 +46,9 @@ def extrapolate(seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Trac
     last = seen.boxes[:, -1].astype(np.float64)
     size = last[..., 2:] - last[..., :2]
     limit = np.array([frame_size[1], frame_size[0]]) - size
-    velocity = _velocities(corners, known)
+    velocity = _velocities(corners, known, limit)
     ahead = np.arange(1, horizon + 1)[None, :, None, None]
-    free = corners[:, -1, None] + velocity[:, None] * ahead
-    corner = reflect(free, np.broadcast_to(limit[:, None], free.shape))
+    corner = reflect(corners[:, -1:] + velocity[:, None] * ahead, limit[:, None])
     boxes = np.concatenate([corner, corner + size[:, None]], axis=-1)
     shape = (seen.shape[0], horizon, seen.shape[2])
     return Tracks(
@@ -62,16 +64,40 @@ def _histories(seen: Tracks) -> tuple[FloatArray, BoolArray]:
     same = (seen.ids[:, :, None, :] == last[:, None, :, None]) & (last >= 0)[:, None, :, None]
     known = same.any(-1)
     known = np.flip(np.cumprod(np.flip(known, 1), axis=1), 1).astype(bool)
+    if not seen.shape[2]:
+        return seen.boxes[..., :2].astype(np.float64), known
     corners = np.take_along_axis(seen.boxes[..., :2], same.argmax(-1)[..., None], axis=2)
     return corners.astype(np.float64), known
 
 
-def _velocities(corners: FloatArray, known: BoolArray) -> FloatArray:
-    """Velocities, [B, K, 2], pixels per frame."""
+def _velocities(corners: FloatArray, known: BoolArray, limit: FloatArray) -> FloatArray:
+    """Velocities of the best reflected paths, [B, K, 2], pixels per frame.
+
+    Args:
+        corners: [B, T, K, 2], pixels.
+        known: which of them are of the object, [B, T, K]; the last ones.
+        limit: largest legal corner, [B, K, 2], pixels.
+    """
     both = (known[:, 1:] & known[:, :-1])[..., None]
     steps = np.where(both, np.diff(corners, axis=1), 0)
     if steps.shape[1] == 0:
-        return np.zeros_like(corners[:, 0])
-    mean = steps.sum(1) / np.maximum(both.sum(1), 1)
-    turned = (np.sign(steps).max(1) > 0) & (np.sign(steps).min(1) < 0)
-    return np.where(turned, steps[:, -1], mean)
+        return np.zeros_like(limit)
+    fastest = np.abs(steps).max(1)
+    velocity: FloatArray = steps.sum(1) / np.maximum(both.sum(1), 1)
+    fit = _misfit(velocity, corners, known, limit)
+    for share in np.linspace(-1, 1, N_VELOCITIES):
+        other = share * fastest
+        other_fit = _misfit(other, corners, known, limit)
+        better = other_fit < fit - 1e-9
+        velocity, fit = np.where(better, other, velocity), np.where(better, other_fit, fit)
+    return velocity
+
+
+def _misfit(
+    velocity: FloatArray, corners: FloatArray, known: BoolArray, limit: FloatArray
+) -> FloatArray:
+    """Squared distances of a path that ends in the last corner to those before, [B, K, 2]."""
+    ago = np.arange(corners.shape[1])[::-1].reshape(1, -1, 1, 1)
+    path = reflect(corners[:, -1:] - velocity[:, None] * ago, limit[:, None])
+    misfit: FloatArray = (np.where(known[..., None], path - corners, 0) ** 2).sum(1)
+    return misfit
