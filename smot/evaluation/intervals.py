@@ -72,13 +72,13 @@ def _average_precision(counts: VideoCounts, blocks: list[FloatArray]) -> FloatAr
     for start in range(0, len(counts), _MOST_VIDEOS):
         part = counts.select(slice(start, start + _MOST_VIDEOS))
         rows = np.arange(len(part))
-        first, last = part.detection_first, part.detection_last
-        each = detection_histogram(
-            part.detection_level, first, last, rows, len(part), place, n_places
-        )
+        kinds = part.detection_level, part.detection_first, part.detection_last
+        each = detection_histogram(*kinds, part.n_detections, rows, len(part), place, n_places)
         for block, total in zip(blocks, totals, strict=True):
             weights = block[:, start : start + len(part)].astype(np.float32)
-            total += (weights @ each.reshape(len(part), -1)).reshape(total.shape)
+            total += (weights @ each.reshape(len(part), -1).astype(np.float32)).reshape(
+                total.shape
+            )
     n_truth = counts.n_truth.astype(np.float64)
     scores = [
         mean_average_precision(total.astype(np.float64), block @ n_truth)

@@ -76,6 +76,7 @@ def detection_histogram(
     level: IntArray,
     first: IntArray,
     last: IntArray,
+    n: IntArray,
     row: IntArray,
     n_rows: int,
     place: IntArray,
@@ -87,21 +88,22 @@ def detection_histogram(
         level: confidence levels, [V, P]; 0 where unused.
         first: first threshold at which the detection is right, [V, P].
         last: end of those thresholds, [V, P].
+        n: how many such detections, [V, P].
         row: where to count a video, [V].
         n_rows: R.
         place: where to count a level, one for each level there can be.
         n_places: Q.
 
     Returns:
-        Counts, [R, Q, 10], float32: all, then right at each of the 9 thresholds.
+        Counts, [R, Q, 10], float64: all, then right at each of the 9 thresholds.
     """
-    counts = np.zeros((n_rows, n_places, 1 + len(THRESHOLDS)), np.float32)
+    counts = np.zeros((n_rows, n_places, 1 + len(THRESHOLDS)))
     V, P = level.shape
     for v in range(V):
         for p in range(P):
             if level[v, p] != UNUSED:
                 cell = counts[row[v], place[level[v, p]]]
-                cell[0] += 1
+                cell[0] += n[v, p]
                 for k in range(first[v, p], last[v, p]):
-                    cell[1 + k] += 1
+                    cell[1 + k] += n[v, p]
     return counts

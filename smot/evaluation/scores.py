@@ -172,6 +172,7 @@ def _count(
         detection_level=level,
         detection_first=first,
         detection_last=last,
+        n_detections=(level > 0).astype(np.int64),
     )
 
 
@@ -183,7 +184,6 @@ def _average_precision(pool: VideoCounts) -> FloatArray:
     descending = np.zeros(N_LEVELS + 1, np.int64)
     descending[occurring] = n_places - 1 - np.arange(n_places)
     row = np.zeros(1, np.int64)
-    counts = detection_histogram(
-        level, pool.detection_first, pool.detection_last, row, 1, descending, max(n_places, 1)
-    ).astype(np.float64)
+    kinds = level, pool.detection_first, pool.detection_last
+    counts = detection_histogram(*kinds, pool.n_detections, row, 1, descending, max(n_places, 1))
     return np.asarray(mean_average_precision(counts, pool.n_truth.astype(np.float64)))

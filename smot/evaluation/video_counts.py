@@ -12,12 +12,14 @@ from typing import Any, Self
 import numpy as np
 
 from smot.arrays import FloatArray, IntArray
-from smot.errors import DataError
-from smot.evaluation.average_precision import UNUSED
+from smot.errors import DataError, UsageError
+from smot.evaluation.average_precision import N_LEVELS, THRESHOLDS, UNUSED
+from smot.evaluation.hota import ALPHAS
 from smot.evaluation.matching import MatchSettings
+from smot.evaluation.occlusion import BINS
 
 UNIT = 2.0**-32
-DETECTIONS = ("detection_level", "detection_first", "detection_last")
+DETECTIONS = ("detection_level", "detection_first", "detection_last", "n_detections")
 
 
 def to_units(values: FloatArray) -> IntArray:
@@ -53,9 +55,11 @@ class VideoCounts:
         visible_truth: true boxes by visibility, [V, 5]; 0 where visibility was not given.
         visible_matches: matches by visibility, [V, 5].
         visible_switches: switches by visibility, [V, 5].
-        detection_level: confidence levels of all predictions, [V, P], uint16; 0 where unused.
-        detection_first: first AP threshold at which it is right, [V, P], uint8.
-        detection_last: end of the thresholds at which it is right, [V, P], uint8.
+        detection_level: confidence levels of predictions of any confidence above 0, [V, P],
+            uint16; 0 where unused.
+        detection_first: first AP threshold at which they are right, [V, P], uint8.
+        detection_last: end of the thresholds at which they are right, [V, P], uint8.
+        n_detections: how many such predictions, [V, P], int64.
     """
 
     settings: MatchSettings
@@ -84,6 +88,7 @@ class VideoCounts:
     detection_level: IntArray
     detection_first: IntArray
     detection_last: IntArray
+    n_detections: IntArray
 
     def __len__(self) -> int:
         """V, the number of rows."""
@@ -119,9 +124,15 @@ class VideoCounts:
     def pooled(self) -> Self:
         """All rows added up into one."""
         sums = {name: getattr(self, name).sum(0, keepdims=True) for name in SUMMED}
-        used = self.detection_level != UNUSED
-        kept = {name: getattr(self, name)[used][None] for name in DETECTIONS}
-        return type(self)(settings=self.settings, **sums, **kept)
+        level, first, last, n_each = (getattr(self, name).ravel() for name in DETECTIONS)
+        key = (level.astype(np.int64) << 16) | (first.astype(np.int64) << 8) | last
+        different, place = np.unique(key, return_inverse=True)
+        total = np.zeros(len(different), np.int64)
+        np.add.at(total, place, n_each)
+        used = different >> 16 != UNUSED
+        columns = (different >> 16, different >> 8 & 0xFF, different & 0xFF, total)
+        kinds = _detections([column[used] for column in columns])
+        return type(self)(settings=self.settings, **sums, **kinds)
 
     def to_json(self) -> dict[str, Any]:
         """The pooled counts as plain values.
@@ -133,9 +144,9 @@ class VideoCounts:
         pool = self.pooled()
         plain: dict[str, Any] = {"settings": asdict(self.settings)}
         plain |= {name: getattr(pool, name)[0].tolist() for name in SUMMED}
-        rows = np.stack([getattr(pool, name)[0] for name in DETECTIONS], -1).astype(np.int64)
-        different, n_each = np.unique(rows, axis=0, return_counts=True)
-        plain["detections"] = np.column_stack([different, n_each]).tolist()
+        plain["detections"] = np.stack(
+            [getattr(pool, name)[0] for name in DETECTIONS], -1
+        ).tolist()
         return plain
 
     @classmethod
@@ -143,28 +154,57 @@ class VideoCounts:
         """Read what ``to_json`` made: one row that scores like the videos it stands for.
 
         Raises:
-            DataError: a key is missing or unknown.
+            DataError: a key is missing or unknown, or a value cannot be.
         """
         expected = {"settings", "detections", *SUMMED}
         if plain.keys() != expected:
             odd = sorted(plain.keys() ^ expected)
             raise DataError(f"counts with missing or unknown keys: {', '.join(odd)}")
-        counts = {name: np.asarray(plain[name], np.int64)[None] for name in SUMMED}
-        rows = np.asarray(plain["detections"], np.int64).reshape(-1, 4)
-        each = np.repeat(rows[:, :3], rows[:, 3], axis=0)
-        level, first, last = each.T[:, None]
-        return cls(
-            settings=MatchSettings(**plain["settings"]),
-            detection_level=level.astype(np.uint16),
-            detection_first=first.astype(np.uint8),
-            detection_last=last.astype(np.uint8),
-            **counts,
-        )
+        try:
+            counts = {name: _integers(plain[name])[None] for name in SUMMED}
+            rows = _integers(plain["detections"]).reshape(-1, len(DETECTIONS))
+            settings = MatchSettings(**plain["settings"])
+        except (TypeError, ValueError, OverflowError, UsageError) as error:
+            raise DataError(f"counts that cannot be read: {error}") from None
+        _check(counts, rows)
+        return cls(settings=settings, **counts, **_detections(list(rows.T)))
 
 
 SUMMED = tuple(
     field.name for field in fields(VideoCounts) if field.name not in ("settings", *DETECTIONS)
 )
+_WIDTHS = {
+    **dict.fromkeys(("hota_matches", "hota_association", "hota_overlap"), len(ALPHAS)),
+    **dict.fromkeys(("visible_truth", "visible_matches", "visible_switches"), len(BINS)),
+}
+
+
+def _detections(columns: Sequence[IntArray]) -> dict[str, IntArray]:
+    """Level, first, last and number of detections as fields of a single row."""
+    kinds = (np.uint16, np.uint8, np.uint8, np.int64)
+    return {
+        name: column.astype(kind)[None]
+        for name, column, kind in zip(DETECTIONS, columns, kinds, strict=True)
+    }
+
+
+def _integers(values: Any) -> IntArray:
+    """Integers as given, int64; refuses what would have to be rounded."""
+    array = np.asarray(values)
+    if array.size and array.dtype.kind != "i":
+        raise ValueError(f"{array.ravel()[0]!r} is not a whole number of 64 bits")
+    return array.astype(np.int64)
+
+
+def _check(counts: Mapping[str, IntArray], rows: IntArray) -> None:
+    """Refuse counts of other shapes, negative ones, and detections that cannot be."""
+    for name, values in counts.items():
+        expected = (1, _WIDTHS[name]) if name in _WIDTHS else (1,)
+        if values.shape != expected or values.min() < 0:
+            raise DataError(f"counts with an impossible {name}")
+    least, most = np.array([1, 0, 0, 1]), np.array([N_LEVELS, len(THRESHOLDS), len(THRESHOLDS)])
+    if (rows < least).any() or (rows[:, :3] > most).any():
+        raise DataError("counts with impossible detections")
 
 
 def _widened(values: IntArray, width: int) -> IntArray:

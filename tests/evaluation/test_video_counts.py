@@ -56,8 +56,33 @@ def test_json_with_other_keys_is_refused(
         VideoCounts.from_json(plain)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"misses": -1},
+        {"misses": 1.5},
+        {"misses": "many"},
+        {"misses": 2**70},
+        {"hota_matches": [1, 2]},
+        {"settings": {"iou": 1}},
+        {"settings": {"iou_threshold": 7}},
+        {"detections": [[1, 0, 10, 1]]},
+        {"detections": [[0, 0, 1, 1]]},
+        {"detections": [[1, 2]]},
+    ],
+    ids=str,
+)
+def test_json_with_impossible_values_is_refused(
+    counts: VideoCounts, change: dict[str, object]
+) -> None:
+    with pytest.raises(DataError, match="counts"):
+        VideoCounts.from_json(counts.to_json() | change)
+
+
 def test_json_counts_are_plain_and_small(counts: VideoCounts) -> None:
     plain = counts.to_json()
     assert plain["n_videos"] == 40
     assert plain["misses"] == int(counts.misses.sum())
-    assert sum(row[3] for row in plain["detections"]) == int((counts.detection_level > 0).sum())
+    n_each = [row[3] for row in plain["detections"]]
+    assert sum(n_each) == int(counts.n_detections.sum())
+    assert len(n_each) < sum(n_each) / 10
