@@ -7,6 +7,7 @@ import torch
 
 from smot.errors import DataError, UsageError
 from smot.experiments.data import DATASETS, DataConfig, dataset_of, open_source, training_batches
+from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import preset_plan, stored_plan
 from smot.experiments.presets import ValidationConfig, find_preset, preset_table
 from smot.experiments.requests import Request, resolve
@@ -48,7 +49,7 @@ def run(out: Path, *, resume: bool = False, **changes: object) -> None:
     carry_out(plan, RunOptions(out=str(out), resume=resume, quiet=True), Group())
 
 
-@pytest.mark.parametrize("family", ["silot"])
+@pytest.mark.parametrize("family", ["silot", "sqair"])
 def test_every_preset_builds_a_model_for_its_data_set(family: str) -> None:
     for name, by_dataset in preset_table(family).items():
         for dataset, preset in by_dataset.items():
@@ -93,6 +94,13 @@ def test_processes_divide_each_batch_and_nothing_else() -> None:
 def test_shorter_clips_are_the_beginning_of_longer_ones() -> None:
     batches = training_batches(open_source(TOY_DATA, 0), TRAIN, Group())
     assert torch.equal(batches(0, 2), batches(0, 6)[:, :2])
+
+
+def test_another_seed_trains_on_other_videos_and_validates_on_the_same() -> None:
+    first, second = (open_source(TOY_DATA, seed) for seed in (0, 1))
+    places = np.arange(4)
+    assert not np.array_equal(first.frames(places, 2), second.frames(places, 2))
+    assert np.array_equal(first.validation(0, 3).frames, second.validation(0, 3).frames)
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
@@ -285,3 +293,36 @@ def test_digits_are_made_from_the_source_that_was_asked_for(tmp_path: Path) -> N
     assert isinstance(DATASETS["mnist-original"], MnistSettings)
     with pytest.raises(DataError):
         open_source(DataConfig(dataset="mnist-6", file=str(tmp_path / "none.h5")), 0)
+
+
+def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    plan = preset_plan("toy", "small", TOY_DATA)
+    carry_out(plan, RunOptions(out=str(tmp_path), quiet=True, tensorboard=True), Group())
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert {"loss", "fit", "validation/mota"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["video 0", "video 1", "video 2"]
+
+
+def test_a_reconstruction_is_drawn_below_the_tracks() -> None:
+    source = open_source(DataConfig(dataset="shapes-48"), 0)
+    module = SILOT.build(TINY, 0).eval()
+    drawn = validation_pictures(SILOT, source)(module)
+    without = validation_pictures(FAMILY, source)(Toy(ToyConfig(), 0).eval())
+    assert drawn["video 0"].shape[0] > without["video 0"].shape[0]
+    assert 0 <= float(drawn["video 0"].min()) < float(drawn["video 0"].max()) <= 1
+
+
+def test_a_model_with_a_bound_is_scored_by_it() -> None:
+    class Bounded(Toy):
+        def objective(self, frames, *, step, generator):
+            made = super().objective(frames, step=step, generator=generator)
+            return replace(made, terms={"bound": torch.tensor(-3.0)})
+
+    score = replace(VALIDATION, score="objective")
+    value = ValidationScore(FAMILY, open_source(TOY_DATA, 0), score, Group())
+    with torch.no_grad():
+        assert value(Bounded(ToyConfig(), 0).eval())["score"] == -3.0

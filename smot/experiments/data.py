@@ -25,7 +25,7 @@ DATASETS: dict[str, Settings] = {
     "shapes-48": CANONICAL["scattered-shapes-48"],
     "shapes-96-crops": CANONICAL["scattered-shapes-96"],
     "mnist-original": MnistSettings(
-        frame_size=(50, 50), n_frames=10, min_objects=0, max_objects=2, object_size=28
+        frame_size=(50, 50), n_frames=10, min_objects=0, max_objects=2, object_size=28, overlap=0.0
     ),
 }
 """What can be trained on by name. "mnist-original" is the task of the SQAIR paper."""
@@ -40,7 +40,8 @@ class DataConfig:
         file: videos to read; "" makes them as they are needed, without end.
         digits: "auto", "mnist" or "mnist-5k"; for videos that are made.
         mnist_root: folder of the full MNIST; "" is the default one.
-        seed: of the videos that are made.
+        seed: of the validation videos that are made; the same whatever the run's seed, so that
+            scores of runs can be compared.
         n_cached: videos whose latents are kept, for objectives that work on latents.
     """
 
@@ -80,7 +81,7 @@ def open_source(config: DataConfig, seed: int) -> Source:
 
     Args:
         config: which.
-        seed: of the order in which a file's videos are taken.
+        seed: of the training videos that are made, or the order in which a file's are taken.
 
     Raises:
         UsageError: no such data set, or a file without training videos.
@@ -90,7 +91,7 @@ def open_source(config: DataConfig, seed: int) -> Source:
         return _file_source(config.file, seed)
     if config.dataset not in DATASETS:
         raise UsageError(f"no data set {config.dataset!r}: there are {', '.join(DATASETS)}")
-    return _endless_source(config)
+    return _endless_source(config, seed)
 
 
 def dataset_of(path: str) -> str:
@@ -185,7 +186,7 @@ class _Epochs:
         return dict(list(self._orders.items())[:1])
 
 
-def _endless_source(config: DataConfig) -> Source:
+def _endless_source(config: DataConfig, seed: int) -> Source:
     from smot.generators import load_digits, render
     from smot.generators.stream import FIRST_VIDEO
     from smot.generators.synthesis import origin
@@ -196,14 +197,19 @@ def _endless_source(config: DataConfig) -> Source:
     if isinstance(settings, MnistSettings):
         digits = load_digits(config.digits, config.mnist_root or None)
 
-    def videos(split: str, places: IntArray, n_frames: int) -> "Videos":
+    def training(places: IntArray, n_frames: int) -> UInt8Array:
         clips = replace(settings, n_frames=n_frames)
-        return render(clips, digits, seed=config.seed, split=split, indices=places)
+        places = FIRST_VIDEO + places
+        return render(clips, digits, seed=seed, split="train", indices=places).frames
+
+    def validation(start: int, stop: int) -> "Videos":
+        places = np.arange(start, stop)
+        return render(settings, digits, seed=config.seed, split="val", indices=places)
 
     made_from = origin(settings, digits, config.seed)
     return Source(
-        frames=lambda places, n_frames: videos("train", FIRST_VIDEO + places, n_frames).frames,
-        validation=lambda start, stop: videos("val", np.arange(start, stop), settings.n_frames),
+        frames=training,
+        validation=validation,
         n_validation=2**31,
         description=made_from.description,
         fingerprint=settings_fingerprint(made_from),

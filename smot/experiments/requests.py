@@ -115,7 +115,6 @@ def _changed(plan: Plan, request: Request) -> Plan:
         "file": request.data,
         "digits": request.digits,
         "mnist_root": request.mnist_root,
-        "seed": request.seed,
     }
     data = replace(plan.data, **{name: each for name, each in videos.items() if each is not None})
     return replace(plan, train=train, data=data).with_settings(request.assignments)

@@ -8,6 +8,7 @@ import torch
 
 from smot.errors import UsageError
 from smot.experiments.data import Source, open_source, training_batches
+from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import Plan, stored_plan
 from smot.experiments.stages import Latents, cached_batches, check_stage, find_stage
 from smot.experiments.validation import ValidationScore
@@ -129,6 +130,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         group=group,
         progress=progress,
         board=Board(folder.path if options.tensorboard and group.leads else None),
+        pictures=validation_pictures(family, source) if options.tensorboard else None,
     )
     progress.notice(_opening(plan, state, group))
     try:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from smot.videos import Videos
 
 N_SEEN = 3
+BOUND = "bound"
+"""The term under which a model whose total is only good for gradients reports its bound."""
 FINAL_STEP = 10**9
 """A step at which every schedule of a model has reached its end."""
 
@@ -69,14 +71,15 @@ class ValidationScore:
         return VideoCounts.stack([part for own in self._group.gathered(parts) for part in own])
 
     def _objective(self, module: nn.Module) -> dict[str, float]:
-        """The objective per video at its schedules' end, its sign turned."""
+        """The model's bound at its schedules' end; without one, its objective's negative."""
         device = next(module.parameters()).device
         noise = torch.Generator(device=device).manual_seed(0)
         totals: dict[str, float] = {}
         for videos in self._shares():
             frames = torch.from_numpy(videos.frames).to(device)
             objective: Any = module.objective(frames, step=FINAL_STEP, generator=noise)  # type: ignore[operator]
-            for name, value in {"score": -objective.total, **objective.terms}.items():
+            value_of = objective.terms.get(BOUND, -objective.total)
+            for name, value in {"score": value_of, **objective.terms}.items():
                 totals[name] = totals.get(name, 0.0) + float(value) * len(videos)
         gathered = self._group.gathered(totals)
         names = gathered[0]

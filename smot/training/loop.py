@@ -27,6 +27,9 @@ Score: TypeAlias = Callable[[nn.Module], Mapping[str, float]]
 It is called in every process at the same step and must return the same in all of them.
 """
 
+Pictures: TypeAlias = Callable[[nn.Module], Mapping[str, Tensor]]
+"""Pictures of a model by name, [H, W, 3], float in [0, 1]."""
+
 LIVE_SECONDS = 1.0
 
 
@@ -69,6 +72,7 @@ class TrainingLoop:
         group: the processes that share the work.
         progress: what process 0 says.
         board: TensorBoard's log.
+        pictures: draws a model at work for TensorBoard, at each evaluation; None draws nothing.
         objective: what is minimised: (batch, step=, generator=) -> Objective; None for the
             model's method that the settings name.
 
@@ -87,6 +91,7 @@ class TrainingLoop:
         group: Group,
         progress: Progress,
         board: Board,
+        pictures: Pictures | None = None,
         objective: Callable[..., Objective] | None = None,
     ) -> None:
         self._state = state
@@ -98,6 +103,7 @@ class TrainingLoop:
         self._group = group
         self._progress = progress
         self._board = board
+        self._pictures = pictures
         self._objective = objective or named_objective(state.model, state.config.objective)
         self._device = next(state.model.parameters()).device
         self._noise = torch.Generator(device=self._device)
@@ -250,6 +256,8 @@ class TrainingLoop:
         with state.averages.in_use(), torch.no_grad():
             assert self._score is not None
             values = self._group.told(dict(self._score(state.model)))
+            if self._pictures is not None and self._board.is_open:
+                self._board.images(self._pictures(state.model), state.step)
         state.model.train()
         self._last_score = values["score"]
         state.stopping, verdict = state.stopping.judge(self._config, state.step, values["score"])

@@ -55,6 +55,11 @@ class Board:
             return  # the extra is not installed, and metrics.jsonl has the same numbers
         self._writer = SummaryWriter(folder)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is written."""
+        return self._writer is not None
+
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add numbers by name."""
         if self._writer is not None:
