@@ -11,3 +11,12 @@ class UsageError(SmotError):
 
 class DataError(SmotError):
     """A file or array that cannot be used: names it and what is wrong with it (exit 1)."""
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: one that meets a compiled kernel arrives wrapped."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__
+    return False

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from smot.errors import SmotError, UsageError
+from smot.errors import SmotError, UsageError, was_interrupted
 
 COMMANDS = {
     "generate": ("smot.cli.generate:generate", "Make a data set of videos."),
@@ -63,6 +63,10 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+    except SystemError as error:
+        if not was_interrupted(error):
+            raise
         _fail("interrupted", 130)
     except SmotError as error:
         _fail(str(error), 2 if isinstance(error, UsageError) else 1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from smot.errors import DataError
+from smot.errors import DataError, was_interrupted
 from smot.tracks import Oracle, Tracker, Tracks
 from smot.videos import Videos
 
@@ -51,6 +51,8 @@ def checked(
     try:
         given = attempt(slice(None))
     except Exception as error:  # whatever a tracker raises becomes one line
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
         video = _first_failing(attempt, n_videos)
         place = f"{where}, video {video} of the batch" if video is not None else where
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

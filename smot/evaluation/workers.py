@@ -66,7 +66,8 @@ class Workers(Generic[Worker]):
             initargs=(self._build,),
         )
         with _inherited(self._n_processes):
-            self._pool.submit(int)  # the first task starts all processes
+            for _ in range(self._n_processes):  # a process is started where none is idle
+                self._pool.submit(int)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -108,9 +109,11 @@ _worker: Any = None  # of this process, once `_start` has run in it
 
 @contextmanager
 def _inherited(n_processes: int) -> Iterator[None]:
-    """What new processes take over: deaf to Ctrl-C (the parent ends them), a few threads each."""
-    in_charge = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_charge else None
+    """What new processes take over: deaf to Ctrl-C (the parent ends them), a few threads each.
+
+    An interruption that falls into this time reaches the parent at the end of it.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threads = os.environ.get("OMP_NUM_THREADS")
     if threads is None:
         os.environ["OMP_NUM_THREADS"] = str(max(1, available_cores() // n_processes))
@@ -119,13 +122,11 @@ def _inherited(n_processes: int) -> Iterator[None]:
     finally:
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _start(build: Callable[[], Any]) -> None:
     """Make the worker of a new process, which dies with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     global _worker
     try:
