@@ -1,6 +1,7 @@
 """Every hand-worked case of docs/definitions.md, and what the two libraries make of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,6 +220,12 @@ def test_trackeval_gives_the_same_values_where_they_are_defined(case: Case) -> N
     for name, value in (case.both | case.trackeval).items():
         if name in names and value is not None:
             assert np.mean(found[names[name]]) == pytest.approx(value, abs=1e-9), name
+
+
+def test_the_definitions_page_tells_every_case() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "definitions.md").read_text(encoding="utf-8")
+    missing = [name for name in (*CASES, "three in a row") if f"**{name}**" not in page]
+    assert missing == []
 
 
 def test_py_motmetrics_prefers_more_matches_and_trackeval_more_overlap() -> None:
