@@ -286,7 +286,8 @@ class TrainingLoop:
             **values,
         }
         self._log(record, {f"validation/{name}": value for name, value in values.items()})
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        rest = {name: value for name, value in values.items() if name != "score"}
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in (rest or values).items())
         best = "  (best)" if verdict is Verdict.BEST else ""
         self._progress.notice(
             f"step {state.step}  T={self._frames()}  {state.hours:.2f} h  {shown}{best}"
