@@ -5,6 +5,9 @@ rest on it. Where several assignments are best, which of them is found decides i
 so this kernel visits rows, columns and equal costs in the same order as scipy does: its answer
 is scipy's, not merely an equally good one.
 
+A kernel that calls this one keeps a compiled copy of it in numba's cache, which does not notice
+changes here: delete ``__pycache__`` after editing.
+
 Source: D. F. Crouse, "On implementing 2D rectangular assignment algorithms", IEEE Transactions
 on Aerospace and Electronic Systems 52(4), 2016, the shortest augmenting path algorithm.
 """

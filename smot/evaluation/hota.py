@@ -64,11 +64,9 @@ def _hota_sums(
     matches = np.zeros((B, A), np.int64)
     association, overlap = np.zeros((B, A)), np.zeros((B, A))
     for b in range(B):
-        n_ids, m_ids = n_truth_identities[b], n_predicted_identities[b]
-        if n_ids == 0 or m_ids == 0:
-            continue
-        truth_frames, predicted_frames = np.zeros(n_ids), np.zeros(m_ids)
-        fit = np.zeros((n_ids, m_ids))
+        truth_frames = np.zeros(n_truth_identities[b])
+        predicted_frames = np.zeros(n_predicted_identities[b])
+        fit = np.zeros((len(truth_frames), len(predicted_frames)))
         for t in range(T):
             n, m = n_truth[b, t], n_predicted[b, t]
             objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
@@ -77,18 +75,24 @@ def _hota_sums(
             for j in range(m):
                 predicted_frames[others[j]] += 1
             _add_fit(objects, others, iou[b, t, :n, :m], fit)
-        for i in range(n_ids):
-            for j in range(m_ids):
-                fit[i, j] /= truth_frames[i] + predicted_frames[j] - fit[i, j]
-        together = np.zeros((n_ids, m_ids, A), np.int64)
+        together = np.zeros((*fit.shape, A), np.int32)
+        _normalise(fit, truth_frames, predicted_frames)
         for t in range(T):
             n, m = n_truth[b, t], n_predicted[b, t]
             objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
-            _match_frame(
-                objects, others, iou[b, t, :n, :m], fit, alphas, together, matches[b], overlap[b]
-            )
+            overlaps = iou[b, t, :n, :m]
+            _match_frame(objects, others, overlaps, fit, alphas, together, matches[b], overlap[b])
         _add_association(together, truth_frames, predicted_frames, association[b])
     return matches, association, overlap
+
+
+@njit(cache=True, nogil=True)
+def _normalise(fit: FloatArray, truth_frames: FloatArray, predicted_frames: FloatArray) -> None:
+    """Turn sums of shares into the Jaccard index of two identities over the video."""
+    n_ids, m_ids = fit.shape
+    for i in range(n_ids):
+        for j in range(m_ids):
+            fit[i, j] /= truth_frames[i] + predicted_frames[j] - fit[i, j]
 
 
 @njit(cache=True, nogil=True)

@@ -9,16 +9,16 @@ The metrics and their conventions are in docs/definitions.md, one module here fo
 
 import numpy as np
 
-from smot.arrays import FloatArray
+from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
 from smot.evaluation.average_precision import N_LEVELS, detections, mean_average_precision
-from smot.evaluation.clear import correspond, lifetimes, matched_overlap
+from smot.evaluation.clear import NOBODY, correspond, lifetimes, matched_overlap
 from smot.evaluation.counting import count_differences
 from smot.evaluation.events import Events, events
 from smot.evaluation.hota import hota_sums
 from smot.evaluation.identity import identity_matches
 from smot.evaluation.intervals import intervals
-from smot.evaluation.matching import MatchSettings, check_alike, pair_up
+from smot.evaluation.matching import MatchSettings, Pairing, check_alike, pair_up
 from smot.evaluation.occlusion import BINS, by_visibility
 from smot.evaluation.ratios import RATIOS, detection_histogram, ratios
 from smot.evaluation.video_counts import SUMMED, VideoCounts, to_units
@@ -35,8 +35,8 @@ __all__ = [
     "summarise",
 ]
 
-# How many IoU values are held at once (64 MiB).
-_MOST_PAIRS = 2**23
+# How many IoU values are held at once, twice (64 MiB in all).
+_MOST_PAIRS = 2**22
 
 
 def count_errors(
@@ -134,46 +134,55 @@ def _count(
 ) -> VideoCounts:
     B, T, _ = truth.shape
     pairing = pair_up(truth, predicted, settings.confidence)
-    found = correspond(pairing, settings)
-    matches = (found.partner >= 0).sum((1, 2))
-    n_truth, n_predicted = (side.n_entries.sum(-1) for side in (pairing.truth, pairing.predicted))
-    mostly_tracked, partly_tracked, mostly_lost, fragmentations = lifetimes(
-        pairing, found, settings
-    )
     hota_matches, hota_association, hota_overlap = hota_sums(pairing)
-    no_bins = np.zeros((3, B, len(BINS)), np.int64)
-    visible = no_bins if visibility is None else by_visibility(pairing, found, visibility)
     everything = pair_up(truth, predicted, 0.0)
     level, first, last = detections(everything, predicted.confidence)
     return VideoCounts(
         settings=settings,
         n_videos=np.ones(B, np.int64),
         n_frames=np.full(B, T, np.int64),
-        n_truth=n_truth,
-        n_predicted=n_predicted,
         n_truth_tracks=pairing.truth.n_identities,
-        matches=matches,
-        misses=n_truth - matches,
-        false_positives=n_predicted - matches,
-        switches=found.switched.sum((1, 2)),
-        overlap=to_units(matched_overlap(pairing, found).sum((1, 2))),
-        mostly_tracked=mostly_tracked,
-        partly_tracked=partly_tracked,
-        mostly_lost=mostly_lost,
-        fragmentations=fragmentations,
+        **_clear(pairing, settings, visibility),
         id_matches=identity_matches(pairing, settings.iou_threshold),
         count_difference=count_differences(pairing),
         hota_matches=hota_matches,
         hota_association=to_units(hota_association),
         hota_overlap=to_units(hota_overlap),
-        visible_truth=visible[0],
-        visible_matches=visible[1],
-        visible_switches=visible[2],
         detection_level=level,
         detection_first=first,
         detection_last=last,
         n_detections=(level > 0).astype(np.int64),
     )
+
+
+def _clear(
+    pairing: Pairing, settings: MatchSettings, visibility: FloatArray | None
+) -> dict[str, IntArray]:
+    """What comes from CLEAR-MOT matches, by the names of ``VideoCounts``."""
+    found = correspond(pairing, settings)
+    n_truth, n_predicted = (side.n_entries.sum(-1) for side in (pairing.truth, pairing.predicted))
+    matches = (found.partner != NOBODY).sum((1, 2))
+    mostly_tracked, partly_tracked, mostly_lost, fragmentations = lifetimes(
+        pairing, found, settings
+    )
+    no_bins = np.zeros((3, len(n_truth), len(BINS)), np.int64)
+    visible = no_bins if visibility is None else by_visibility(pairing, found, visibility)
+    return {
+        "n_truth": n_truth,
+        "n_predicted": n_predicted,
+        "matches": matches,
+        "misses": n_truth - matches,
+        "false_positives": n_predicted - matches,
+        "switches": found.switched.sum((1, 2)),
+        "overlap": to_units(matched_overlap(pairing, found).sum((1, 2))),
+        "mostly_tracked": mostly_tracked,
+        "partly_tracked": partly_tracked,
+        "mostly_lost": mostly_lost,
+        "fragmentations": fragmentations,
+        "visible_truth": visible[0],
+        "visible_matches": visible[1],
+        "visible_switches": visible[2],
+    }
 
 
 def _average_precision(pool: VideoCounts) -> FloatArray:
