@@ -115,7 +115,8 @@ def _in_words(value: object) -> str:
         return ", ".join(f"{name} {_in_words(each)}" for name, each in value.items())
     if isinstance(value, list):
         return ",".join(str(each) for each in value)
-    return "none" if value is None else str(value)
+    text = "none" if value is None else str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _cells(group: str, found: "GroupStatistics") -> tuple[str, ...]:

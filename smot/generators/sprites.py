@@ -40,7 +40,8 @@ def resize(images: UInt8Array, height: int, width: int) -> UInt8Array:
         width: new width, pixels.
 
     Returns:
-        [n, height, width]; the same as Pillow's ``Image.resize(..., BILINEAR)``.
+        [n, height, width]; what Pillow's ``Image.resize(..., BILINEAR)`` gives where both sides
+        shrink or both grow.
     """
     _, H, W = images.shape
     return _filtered(np.ascontiguousarray(images), _weights(W, width), _weights(H, height))

@@ -224,8 +224,8 @@ def _text(file: h5py.File, name: str) -> str:
     if h5py.check_string_dtype(_attribute(file, name).dtype) is None:
         raise DataError(f"attribute {name!r} must be text")
     value = file.attrs[name]
-    if not isinstance(value, str) or len(value) > LARGEST_TEXT:
-        raise DataError(f"attribute {name!r} must be short text")
+    if not isinstance(value, str) or len(value) > LARGEST_TEXT or not value.isprintable():
+        raise DataError(f"attribute {name!r} must be short, printable text")
     return value
 
 

@@ -12,15 +12,15 @@ import numpy as np
 from smot.errors import DataError, UsageError
 from smot.tracks import DataDescription
 from smot.videos.content import Videos
-from smot.videos.guards import check_content, check_file
+from smot.videos.guards import Checked, check_content, check_file
 from smot.videos.schema import FIELDS, Metadata
 
 
 class VideoFile:
     """A file of videos, open for reading.
 
-    The HDF5 handle is opened when it is first needed in a process and is never shared between
-    processes: an instance can be pickled, and can be used after a fork.
+    The HDF5 handle is never shared between processes: one that came by a fork or a pickle is
+    opened anew when it is first needed, and must still be the same data.
 
     Attributes:
         path: the file.
@@ -37,13 +37,15 @@ class VideoFile:
     groups: Mapping[str, int]
     description: DataDescription
     metadata: Metadata
+    _handle: h5py.File | None
+    _owner: int
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._handle: h5py.File | None = None
-        self._owner = 0
-        with opened(self.path) as file:
-            self.metadata, self.description, self.groups = check_file(file, self.path)
+        self._handle, checked = _open(self.path)
+        self._arrays: dict[str, h5py.Dataset] = {}
+        self._owner = os.getpid()
+        self.metadata, self.description, self.groups = checked
 
     def read(self, group: str, start: int, stop: int) -> Videos:
         """Videos [start, stop) of a group; the content is checked.
@@ -72,7 +74,7 @@ class VideoFile:
         """
         self.check_range(group, start, stop)
         try:
-            array: np.ndarray = self._file[f"{group}/{name}"][start:stop]
+            array: np.ndarray = self._array(f"{group}/{name}")[start:stop]
         except OSError as error:
             damaged = self._first_damaged(group, name, start, stop)
             raise DataError(
@@ -101,21 +103,26 @@ class VideoFile:
         """Close this process's handle; the next read opens it again."""
         if self._handle is not None and self._owner == os.getpid():
             self._handle.close()
-        self._handle = None
+        self._handle, self._arrays = None, {}
 
-    @property
-    def _file(self) -> h5py.File:
+    def _array(self, name: str) -> h5py.Dataset:
+        """A stored array; looking it up takes longer than reading a video, hence kept."""
         if self._handle is None or self._owner != os.getpid():
-            handle = opened(self.path)
-            found, _, _ = check_file(handle, self.path)
-            if found.content_fingerprint != self.metadata.content_fingerprint:
-                handle.close()
-                raise DataError(f"{self.path} is not the file that it was when it was opened")
-            self._handle, self._owner = handle, os.getpid()
-        return self._handle
+            self._reopen()
+        assert self._handle is not None
+        if name not in self._arrays:
+            self._arrays[name] = self._handle[name]
+        return self._arrays[name]
+
+    def _reopen(self) -> None:
+        self._handle, (found, _, _) = _open(self.path)
+        self._arrays, self._owner = {}, os.getpid()
+        if found.content_fingerprint != self.metadata.content_fingerprint:
+            self.close()
+            raise DataError(f"{self.path} is not the file that it was when it was opened")
 
     def _first_damaged(self, group: str, name: str, start: int, stop: int) -> int:
-        stored = self._file[f"{group}/{name}"]
+        stored = self._array(f"{group}/{name}")
         for index in range(start, stop):
             try:
                 stored[index]
@@ -135,7 +142,7 @@ class VideoFile:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handle": None, "_owner": 0}
+        return {**self.__dict__, "_handle": None, "_arrays": {}, "_owner": 0}
 
 
 def open_videos(path: Path | str) -> VideoFile:
@@ -143,21 +150,17 @@ def open_videos(path: Path | str) -> VideoFile:
     return VideoFile(path)
 
 
-def opened(path: Path) -> h5py.File:
-    """The HDF5 file behind a path, for reading and without locks (the file is finished).
-
-    Raises:
-        DataError: there is no such file, or it is not HDF5, or it is cut off.
-    """
+def _open(path: Path) -> tuple[h5py.File, Checked]:
+    """The HDF5 file behind a path, checked; without locks, for the file is finished."""
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        return h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise DataError(f"{path} is not a whole HDF5 file: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    if error.errno:
-        return os.strerror(error.errno)
-    return str(error).splitlines()[0]
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        raise DataError(f"{path} is not a whole HDF5 file: {reason}") from error
+    try:
+        return file, check_file(file, path)
+    except DataError:
+        file.close()
+        raise

@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smot.errors import UsageError
+from smot.filmstrips import (
+    IDENTITY_COLOURS,
+    Mark,
+    Row,
+    animation,
+    filmstrip,
+    rows_of,
+    save_gif,
+    strip,
+)
+from smot.tracks import Tracks
+
+FRAMES = np.zeros((3, 20, 24, 3), np.uint8)
+RED = (255, 59, 48)
+
+
+def _tracks(ids: list[list[int]], left: float = 4.0) -> Tracks:
+    """Boxes of 6 x 5 pixels, the second 10 pixels to the right of the first."""
+    boxes = np.array([[left, 3, left + 6, 8], [left + 10, 3, left + 16, 8]], np.float32)
+    return Tracks(
+        boxes=np.tile(boxes, (1, len(ids), 1, 1)),
+        ids=np.array([ids]),
+        confidence=np.ones((1, len(ids), 2), np.float32),
+    )
+
+
+TRUTH = _tracks([[0, 1]] * 3)
+
+
+def _counts(picture: Image.Image) -> dict[tuple[int, ...], int]:
+    pixels, counts = np.unique(np.asarray(picture).reshape(-1, 3), axis=0, return_counts=True)
+    return {
+        tuple(int(value) for value in pixel): int(count)
+        for pixel, count in zip(pixels, counts, strict=True)
+    }
+
+
+def test_boxes_are_thin_lines_around_the_objects() -> None:
+    row = Row(label="", frames=FRAMES[:1], tracks=_tracks([[0, 1]]))
+    (picture,) = animation([row], scale=4)
+    width, height = 6 * 4 + 2, 5 * 4 + 2
+    counts = _counts(picture)
+    for identity in (0, 1):
+        assert counts[IDENTITY_COLOURS[identity]] == 2 * (width + height) - 4
+    pixels = np.asarray(picture)
+    assert tuple(pixels[4 + 3 * 4 - 1, 4 + 4 * 4 - 1]) == IDENTITY_COLOURS[0]
+    assert tuple(pixels[4 + 3 * 4, 4 + 4 * 4]) == (0, 0, 0)
+
+
+def test_truth_and_prediction_stand_in_rows_of_their_own() -> None:
+    plain = filmstrip(FRAMES, scale=3)
+    one = filmstrip(FRAMES, truth=TRUTH, scale=3)
+    both = filmstrip(FRAMES, truth=TRUTH, predicted=TRUTH, scale=3)
+    assert one.height == plain.height
+    assert both.height == one.height + 20 * 3 + 12
+    assert both.width > plain.width  # labels
+
+
+def test_prediction_takes_the_colour_of_the_truth_it_is_on() -> None:
+    predicted = _tracks([[7, 3]] * 3)
+    rows = rows_of(FRAMES, truth=TRUTH, predicted=predicted)
+    assert rows[1].colours == {7: IDENTITY_COLOURS[0], 3: IDENTITY_COLOURS[1]}
+
+
+def test_switch_shows_as_a_change_of_colour() -> None:
+    predicted = _tracks([[0, 1], [0, 1], [1, 0]])
+    rows = rows_of(FRAMES, truth=TRUTH, predicted=predicted)
+    pictures = animation(rows[1:], scale=3)
+    first, last = np.asarray(pictures[0]), np.asarray(pictures[2])
+    assert not np.array_equal(first, last)
+    assert _counts(pictures[0]) == _counts(pictures[2])
+
+
+def test_prediction_on_nothing_has_a_colour_of_its_own() -> None:
+    predicted = _tracks([[0, 9]] * 3, left=-9.0)  # the second lies on the first truth
+    rows = rows_of(FRAMES, truth=TRUTH, predicted=predicted)
+    assert rows[1].colours[9] == IDENTITY_COLOURS[0]
+    assert rows[1].colours[0] not in IDENTITY_COLOURS[:2]
+
+
+@pytest.mark.parametrize("kind", ["miss", "false positive", "switch"])
+def test_marks_show_in_their_frame_alone(kind: str) -> None:
+    mark = Mark(frame=1, box=(2, 2, 8, 9), kind=kind)  # type: ignore[arg-type]
+    rows = rows_of(FRAMES, truth=TRUTH, marks=[mark])
+    red = [_counts(picture).get(RED, 0) for picture in animation(rows, scale=3)]
+    assert red[0] == red[2] == 0
+    assert red[1] > 60
+    assert filmstrip(FRAMES, truth=TRUTH, marks=[mark]).height > filmstrip(FRAMES).height
+
+
+def test_dashed_boxes_have_gaps() -> None:
+    tracks = _tracks([[0, 1]] * 3)
+    dashed = np.zeros((3, 2), bool)
+    dashed[0, 0] = True
+    row = Row(label="", frames=FRAMES, tracks=tracks, dashed=dashed)
+    first, second, _ = (_counts(picture) for picture in animation([row], scale=4))
+    assert 0.4 < first[IDENTITY_COLOURS[0]] / second[IDENTITY_COLOURS[0]] < 0.7
+    assert first[IDENTITY_COLOURS[1]] == second[IDENTITY_COLOURS[1]]
+
+
+def test_boxes_that_stick_out_of_the_frame_can_be_drawn() -> None:
+    filmstrip(FRAMES, predicted=_tracks([[0, 1]] * 3, left=-30.0), scale=2)
+
+
+def test_empty_tracks_can_be_drawn() -> None:
+    nothing = _tracks([[-1, -1]] * 3)
+    assert rows_of(FRAMES, truth=nothing, predicted=nothing)[1].colours == {}
+    filmstrip(FRAMES, truth=nothing, predicted=nothing)
+
+
+def test_gif_runs_for_ever_through_all_frames(tmp_path: Path) -> None:
+    frames = FRAMES.copy()
+    frames[1], frames[2] = 90, 180
+    path = tmp_path / "video.gif"
+    save_gif(path, animation(rows_of(frames, truth=TRUTH), scale=2), seconds=0.2)
+    with Image.open(path) as picture:
+        assert picture.n_frames == 3  # type: ignore[attr-defined]
+        assert picture.info["loop"] == 0
+        assert picture.info["duration"] == 200
+
+
+def test_tracks_of_another_length_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"row 'truth': frames .* do not fit"):
+        filmstrip(FRAMES, truth=TRUTH[:, :2])
+
+
+def test_rows_of_different_sizes_are_refused() -> None:
+    rows = [Row(label="a", frames=FRAMES), Row(label="b", frames=FRAMES[:, :10])]
+    with pytest.raises(UsageError, match="row 'b'"):
+        strip(rows, scale=2)
+
+
+def test_scale_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="scale must be at least 1, not 0"):
+        filmstrip(FRAMES, scale=0)
+
+
+def test_unknown_kind_of_mark_is_refused() -> None:
+    with pytest.raises(UsageError, match="must be one of miss, false positive, switch, not 'x'"):
+        Mark(frame=0, box=(0, 0, 1, 1), kind="x")  # type: ignore[arg-type]
