@@ -86,43 +86,42 @@ def worst_and_typical(counts: VideoCounts) -> tuple[int, int]:
 
 def _tracking(outcome: Outcome, source: VideoSource, count: int, kind: str, video: int) -> Picture:
     tracker, results = outcome.tracker[count], outcome.results
-    batch, place, where = _batch(results, source, count, video)
-    one = slice(place, place + 1)
-    tracks = track_videos(tracker, batch, where)[one]
+    batch, group, start = _batch(results, source, count, video)
+    one = slice(video - start, video - start + 1)
+    tracks = track_videos(tracker, batch, group, start)[one]
     found = events(batch[one].truth, tracks, results.settings.match)
-    title = f"{count} {results.dataset.things}, {kind}"
-    return _drawn(title, where, batch[one], tracks.above(results.settings.confidence), found, 0)
+    title = f"{count} {results.dataset.things}, {kind}: {group}, video {video}"
+    return _drawn(title, batch[one], tracks.above(results.settings.confidence), found, 0)
 
 
 def _prediction(outcome: Outcome, source: VideoSource, count: int, video: int) -> Picture:
     """All frames of a video; those that the tracker saw without boxes of its own."""
     tracker, results = outcome.tracker[count], outcome.results
     observe, horizon = results.settings.observe, results.settings.horizon
-    batch, place, where = _batch(results, source, count, video)
-    one = slice(place, place + 1)
-    tracks = predict_videos(tracker, batch, observe, horizon, where)[one]
+    batch, group, start = _batch(results, source, count, video)
+    one = slice(video - start, video - start + 1)
+    tracks = predict_videos(tracker, batch, observe, horizon, group, start)[one]
     found = events(future_truth(batch[one], observe, horizon), tracks, results.settings.match)
     shown = tracks.above(results.settings.confidence)
     title = (
-        f"{count} {results.dataset.things}, frames {observe + 1} to {observe + horizon} predicted"
+        f"{count} {results.dataset.things}, frames {observe + 1} to {observe + horizon} "
+        f"predicted: {group}, video {video}"
     )
-    return _drawn(title, where, batch[one], shown, found, observe)
+    return _drawn(title, batch[one], shown, found, observe)
 
 
 def _batch(
     results: Results, source: VideoSource, count: int, video: int
-) -> tuple[Videos, int, str]:
-    """The videos with which one was evaluated, its place among them, and what it is called."""
+) -> tuple[Videos, str, int]:
+    """The videos with which one was evaluated, their group, and the first of them."""
     evaluated = results.dataset.videos[count]
     start = video - video % SPAN
     stop = min(start + SPAN, evaluated.n_videos)
     videos = source.read(evaluated.group, start, stop)
-    return videos, video - start, f"{evaluated.group}, video {video}"
+    return videos, evaluated.group, start
 
 
-def _drawn(
-    title: str, where: str, video: Videos, tracks: Tracks, found: Events, first: int
-) -> Picture:
+def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int) -> Picture:
     """A strip of one video; ``tracks`` and what was found in them begin at frame ``first``."""
     n_frames, n_shown = video.frames.shape[1], tracks.shape[1]
     around = ((0, 0), (first, n_frames - first - n_shown), (0, 0))
@@ -146,7 +145,7 @@ def _drawn(
         written, format="PNG", optimize=True
     )
     return Picture(
-        title=f"{title}: {where}",
+        title=title,
         caption=_caption(found, n_truth),
         data=base64.b64encode(written.getvalue()).decode("ascii"),
         width=strip.width,

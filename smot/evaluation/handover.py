@@ -1,6 +1,7 @@
 """Hand videos to a tracker, and check what it gives back."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from smot.errors import DataError, was_interrupted
@@ -8,13 +9,14 @@ from smot.tracks import Oracle, Tracker, Tracks
 from smot.videos import Videos
 
 
-def track_videos(tracker: Tracker | Oracle, videos: Videos, where: str) -> Tracks:
+def track_videos(tracker: Tracker | Oracle, videos: Videos, group: str, start: int) -> Tracks:
     """Let a tracker track videos; an oracle is shown their truth, a tracker their frames alone.
 
     Args:
         tracker: whose turn it is.
         videos: N videos of T frames.
-        where: which videos these are, "test/03 from video 64", for the message.
+        group: where they are, "test/03", for the message.
+        start: number of the first of them there.
 
     Returns:
         Tracks, [N, T, K].
@@ -30,20 +32,38 @@ def track_videos(tracker: Tracker | Oracle, videos: Videos, where: str) -> Track
             return tracker.track_truth(part.truth, (H, W))
         return tracker.track(part.frames)
 
-    return checked(tracker.name, attempt, len(videos), videos.frames.shape[1], where)
+    batch = Batch(group=group, start=start, n_videos=len(videos))
+    return checked(tracker.name, attempt, batch, videos.frames.shape[1])
 
 
-def checked(
-    name: str, attempt: Callable[[slice], Any], n_videos: int, n_frames: int, where: str
-) -> Tracks:
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Which videos were handed over.
+
+    Attributes:
+        group: "test/03".
+        start: the first of them.
+        n_videos: how many.
+    """
+
+    group: str
+    start: int
+    n_videos: int
+
+    def __str__(self) -> str:
+        if self.n_videos == 1:
+            return f"video {self.start} of {self.group}"
+        return f"videos {self.start} to {self.start + self.n_videos - 1} of {self.group}"
+
+
+def checked(name: str, attempt: Callable[[slice], Any], batch: Batch, n_frames: int) -> Tracks:
     """Take what a tracker gives for a batch, or say which video it fails on.
 
     Args:
         name: the tracker's.
         attempt: lets the tracker do some videos of the batch.
-        n_videos: in the batch.
+        batch: which videos these are.
         n_frames: that each video's tracks must have.
-        where: which batch it is.
 
     Raises:
         DataError: the tracker raised, or its answer has the wrong type or shape.
@@ -53,26 +73,25 @@ def checked(
     except Exception as error:  # whatever a tracker raises becomes one line
         if was_interrupted(error):
             raise KeyboardInterrupt from error
-        video = _first_failing(attempt, n_videos)
-        place = f"{where}, video {video} of the batch" if video is not None else where
+        failing = _first_failing(attempt, batch)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"tracker {name!r} failed at {place}: {reason}") from error
+        raise DataError(f"tracker {name!r} failed on {failing}: {reason}") from error
     if not isinstance(given, Tracks):
-        raise DataError(f"tracker {name!r} gave {type(given).__name__} at {where}, not Tracks")
-    if given.shape[:2] != (n_videos, n_frames):
+        raise DataError(f"tracker {name!r} gave {type(given).__name__} on {batch}, not Tracks")
+    if given.shape[:2] != (batch.n_videos, n_frames):
         B, T, _ = given.shape
         raise DataError(
-            f"tracker {name!r} gave tracks of {B} videos of {T} frames at {where}, "
-            f"not of {n_videos} videos of {n_frames}"
+            f"tracker {name!r} gave tracks of {B} videos of {T} frames on {batch}, "
+            f"not of {batch.n_videos} videos of {n_frames}"
         )
     return given
 
 
-def _first_failing(attempt: Callable[[slice], Any], n_videos: int) -> int | None:
-    """The first video that fails on its own; None if it takes several together."""
-    for video in range(n_videos):
+def _first_failing(attempt: Callable[[slice], Any], batch: Batch) -> Batch:
+    """The first video that fails on its own; the batch if it takes several together."""
+    for place in range(batch.n_videos):
         try:
-            attempt(slice(video, video + 1))
+            attempt(slice(place, place + 1))
         except Exception:  # the search is for this; the error itself is reported above
-            return video
-    return None
+            return Batch(group=batch.group, start=batch.start + place, n_videos=1)
+    return batch

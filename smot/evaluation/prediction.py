@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smot.evaluation.handover import checked
+from smot.evaluation.handover import Batch, checked
 from smot.trackers import can_predict
 from smot.tracks import Oracle, Predictor, Tracker, Tracks
 from smot.videos import Videos
@@ -30,7 +30,12 @@ def why_not(tracker: Tracker | Oracle, n_frames: int, observe: int, horizon: int
 
 
 def predict_videos(
-    tracker: Tracker | Oracle, videos: Videos, observe: int, horizon: int, where: str
+    tracker: Tracker | Oracle,
+    videos: Videos,
+    observe: int,
+    horizon: int,
+    group: str,
+    start: int,
 ) -> Tracks:
     """Let a tracker predict; an oracle is shown the truth of the frames seen.
 
@@ -39,7 +44,8 @@ def predict_videos(
         videos: N videos.
         observe: frames handed over.
         horizon: frames to predict.
-        where: which videos these are, for the message.
+        group: where these videos are, "test/03", for the message.
+        start: number of the first of them there.
 
     Returns:
         Tracks of frames ``observe`` to ``observe + horizon``, [N, horizon, K].
@@ -57,7 +63,8 @@ def predict_videos(
         # A view would hold on to the frames that are to be predicted.
         return tracker.predict(np.array(part.frames[:, :observe]), horizon)
 
-    return checked(tracker.name, attempt, len(videos), horizon, where)
+    batch = Batch(group=group, start=start, n_videos=len(videos))
+    return checked(tracker.name, attempt, batch, horizon)
 
 
 def future_truth(videos: Videos, observe: int, horizon: int) -> Tracks:

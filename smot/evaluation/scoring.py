@@ -154,21 +154,17 @@ class ScoreSpan:
     with_prediction: bool = False
     with_events: bool = False
 
-    @property
-    def where(self) -> str:
-        """Which videos, for messages."""
-        return f"{self.group} from video {self.start}"
-
     def __call__(self, scorer: Scorer) -> SpanScores:
         """Track and count."""
         videos = scorer.source.read(self.group, self.start, self.stop)
         hashes, settings = digests(videos), scorer.settings
         tracker, match = scorer.chosen(self.candidate), settings.match
+        place = (self.group, self.start)
         began = time.perf_counter()
-        pairs = {"tracking": (videos.truth, track_videos(tracker, videos, self.where))}
+        pairs = {"tracking": (videos.truth, track_videos(tracker, videos, *place))}
         if self.with_prediction:
             ahead = (settings.observe, settings.horizon)
-            predicted = predict_videos(tracker, videos, *ahead, self.where)
+            predicted = predict_videos(tracker, videos, *ahead, *place)
             pairs["prediction"] = (future_truth(videos, *ahead), predicted)
         seconds = time.perf_counter() - began
         return SpanScores(

@@ -51,10 +51,9 @@ class TryCandidates:
     def __call__(self, scorer: Scorer) -> CandidateErrors:
         """Count each candidate's errors."""
         videos = scorer.source.read(SPLIT, self.start, self.stop)
-        where = f"{SPLIT} from video {self.start}"
-        truth = videos.truth
+        truth, match = videos.truth, scorer.settings.match
         errors = [
-            _errors(truth, track_videos(candidate, videos, where), scorer.settings.match)
+            _errors(truth, track_videos(candidate, videos, SPLIT, self.start), match)
             for candidate in scorer.candidates
         ]
         return CandidateErrors(

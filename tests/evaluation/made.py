@@ -1,0 +1,48 @@
+"""Videos and results made by hand, for tests of what is done with them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from smot.evaluation.harness import Job, Outcome, make_plan, run
+from smot.evaluation.records import EvaluationSettings, TrackerRecord
+from smot.evaluation.results import Results
+from smot.evaluation.scoring import Recipe
+from smot.evaluation.testsets import RenderedVideos
+from smot.generators import ShapesSettings
+from smot.tracks import Tracks
+
+SETTINGS = EvaluationSettings(n_resamples=50)
+
+
+def made_videos(
+    *, seed: int = 0, n_val: int = 0, n_test: int = 6, counts: Sequence[int] = (1, 2, 3)
+) -> RenderedVideos:
+    groups = {f"test/{count:02d}": n_test for count in counts}
+    if n_val:
+        groups["val"] = n_val
+    return RenderedVideos(
+        settings=ShapesSettings(max_objects=4), digits=None, groups=groups, seed=seed
+    )
+
+
+def made_outcome(
+    data: RenderedVideos, target: str = "oracle-jitter", settings: EvaluationSettings = SETTINGS
+) -> Outcome:
+    recipe = Recipe(target=target, data=data.description)
+    return run(Job(tracker=recipe, data=data, plan=make_plan(data, None, None), settings=settings))
+
+
+def made_results(*, name: str = "oracle-jitter", seed: int = 0, target: str = "oracle-jitter",
+                 settings: EvaluationSettings = SETTINGS) -> Results:  # fmt: skip
+    results = made_outcome(made_videos(seed=seed), target, settings).results
+    record = results.tracker
+    return replace(results, tracker=TrackerRecord(name=name, target=record.target))
+
+
+def one_box(n_videos: int, n_frames: int) -> Tracks:
+    """The same box in every frame."""
+    shape = (n_videos, n_frames, 1)
+    boxes = np.broadcast_to(np.array([4, 4, 18, 18], np.float32), (*shape, 4))
+    return Tracks(boxes=boxes, ids=np.zeros(shape, np.int32), confidence=np.ones(shape))
