@@ -65,8 +65,12 @@ class Slots:
         return Slots(**parts)
 
     def rows(self, rows: Tensor) -> "Slots":
-        """The slots of some rows, by index [S'], in that order; rows may repeat."""
-        return Slots(**{name: part[:, rows] for name, part in vars(self).items()})
+        """The slots of some rows, by index [S'], in that order; rows may repeat.
+
+        Slots that none of them uses are dropped.
+        """
+        n_used = int(self.present[:, rows].sum(0).max()) if len(rows) and self.n_slots else 0
+        return Slots(**{name: part[:n_used, rows] for name, part in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,6 +128,8 @@ class SqairTracker:
         return self.config.n_particles or self.model.config.n_particles
 
     def _track(self, videos: UInt8Array, counts: IntArray | None) -> Tracks:
+        if len(videos) == 0:
+            return _nothing(videos.shape[1])
         parts = []
         with torch.inference_mode():
             for some in _batches(len(videos)):
@@ -136,6 +138,8 @@ class SqairTracker:
         return Tracks.stack(parts)
 
     def _predict(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Tracks:
+        if len(videos) == 0:
+            return _nothing(horizon)
         parts = []
         with torch.inference_mode():
             for some in _batches(len(videos)):
@@ -316,7 +320,7 @@ class CountOracle:
 
 
 def _batches(n_videos: int) -> list[slice]:
-    starts = range(0, max(n_videos, 1), VIDEOS_AT_ONCE)
+    starts = range(0, n_videos, VIDEOS_AT_ONCE)
     return [slice(start, start + VIDEOS_AT_ONCE) for start in starts]
 
 
@@ -334,6 +338,12 @@ def _stacked(parts: list[Tensor], value: float = 0.0) -> Tensor:
     for t, part in enumerate(parts):
         whole[t, : len(part)] = part
     return whole
+
+
+def _nothing(n_frames: int) -> Tracks:
+    """Tracks of no videos."""
+    empty = torch.zeros(n_frames, 1, 0)
+    return _tracks(empty[..., None].expand(-1, -1, -1, 4), empty.long(), empty)
 
 
 def _tracks(boxes: Tensor, ids: Tensor, confidence: Tensor) -> Tracks:

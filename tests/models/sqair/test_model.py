@@ -1,0 +1,237 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.sqair_port import Port
+from smot.errors import DataError, UsageError
+from smot.models.learned import LearnedModel
+from smot.models.sqair import Sqair, SqairConfig, build
+from smot.models.sqair.noise import Noise
+
+from .conftest import SMALL, shaken
+
+
+def log_weights(model: Sqair, frames: Tensor, noise: Noise, **options: object) -> Tensor:
+    pixels = model.pixels(frames)
+    clip = model.infer(pixels, noise, **options)  # type: ignore[arg-type]
+    return model.evidence(pixels, clip).log_weights.sum(0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_log_weights_are_those_of_the_straightforward_port(
+    frames: Tensor, noise: Noise, channels: int
+) -> None:
+    model = shaken(build(replace(SMALL, channels=channels), 0))
+    pixels = model.pixels(frames)
+    clip = model.infer(pixels, noise)
+    evidence = model.evidence(pixels, clip)
+    port = Port(model)(pixels, noise)
+    torch.testing.assert_close(evidence.log_weights.sum(0), port.log_weight, atol=0.01, rtol=1e-5)
+    torch.testing.assert_close(evidence.score.sum(0), port.score, atol=1e-4, rtol=1e-4)
+    counts = torch.stack([present.sum(0) for present in port.present])
+    torch.testing.assert_close(clip.present.sum(1), counts)
+    assert 0.3 < clip.present.sum() / clip.present.numel() < 1  # slots differ in use
+
+
+def test_gradients_are_those_of_the_straightforward_port(
+    small: Sqair, frames: Tensor, noise: Noise
+) -> None:
+    pixels = small.pixels(frames)
+    gradients = []
+    for port in (False, True):
+        small.zero_grad()
+        if port:
+            outcome = Port(small)(pixels, noise)
+            weight, score = outcome.log_weight, outcome.score
+        else:
+            evidence = small.evidence(pixels, small.infer(pixels, noise))
+            weight, score = evidence.log_weights.sum(0), evidence.score.sum(0)
+        (1e-2 * weight.sum() + score.sum()).backward()
+        gradients.append({name: each.grad for name, each in small.named_parameters()})
+    for name, expected in gradients[1].items():
+        assert expected is not None, name
+        found = gradients[0][name]
+        assert found is not None, name
+        assert (found - expected).norm() <= 0.02 * expected.norm() + 1e-3, name
+
+
+def test_leaving_unused_slots_out_changes_nothing(
+    small: Sqair, frames: Tensor, noise: Noise
+) -> None:
+    whole = log_weights(small, frames, noise, early_exit=False)
+    assert torch.equal(log_weights(small, frames, noise), whole)
+
+
+def test_particles_of_a_video_do_not_depend_on_the_other_videos(
+    small: Sqair, frames: Tensor, noise: Noise
+) -> None:
+    together = log_weights(small, frames, noise)
+    alone = Noise(
+        where=noise.where[..., 2:4, :], what=noise.what[..., 2:4, :],
+        presence=noise.presence[..., 2:4],
+    )  # fmt: skip
+    torch.testing.assert_close(
+        log_weights(small, frames[1:2], alone), together[2:4], atol=0.01, rtol=1e-5
+    )
+
+
+def test_presence_never_returns_and_identities_are_unique(
+    small: Sqair, frames: Tensor, noise: Noise
+) -> None:
+    clip = small.infer(small.pixels(frames), noise)
+    present = clip.present > 0
+    assert torch.equal(present, clip.ids >= 0)
+    assert (present[:, 1:] <= present[:, :-1]).all()  # packed to the front
+    assert (clip.propagated.present <= 1).all()
+    for row in range(8):
+        seen: dict[int, int] = {}
+        for t in range(4):
+            ids = clip.ids[t, present[t, :, row], row].tolist()
+            assert len(set(ids)) == len(ids)
+            for each in ids:
+                assert t - seen.get(each, t) <= 1, "an identity came back"
+                assert each in seen or all(each > other for other in seen if other not in ids)
+                seen[each] = t
+
+
+def test_every_parameter_gets_a_gradient(small: Sqair, frames: Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    small.objective(frames, step=0, generator=generator).total.backward()
+    for name, parameter in small.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": "conv"},
+        {"count_prior": "cat"},
+        {"propagation_prior": "rw"},
+        {"propagation_prior": "guided"},
+        {"masked_glimpse": False},
+        {"estimator": "vimco", "signal_clip": 5.0, "score_ramp_steps": 10},
+        {"n_particles": 5, "channels": 3},
+    ],
+    ids=str,
+)
+def test_every_variant_trains(frames: Tensor, change: dict[str, object]) -> None:
+    model = shaken(build(replace(SMALL, **change), 0))  # type: ignore[arg-type]
+    assert isinstance(model, LearnedModel)
+    generator = torch.Generator().manual_seed(0)
+    objective = model.objective(frames, step=5, generator=generator)
+    objective.total.backward()
+    unused = {
+        name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()
+    }
+    assert not unused
+    assert all(
+        torch.isfinite(term) and not term.requires_grad for term in objective.terms.values()
+    )
+
+
+def test_the_bound_lies_between_the_mean_weight_and_the_ceiling(
+    small: Sqair, frames: Tensor
+) -> None:
+    terms = small.objective(frames, step=0, generator=torch.Generator().manual_seed(0)).terms
+    assert terms["bound"] >= terms["elbo"]
+    assert terms["bound"] < 0.28503 * 24 * 20
+
+
+def test_fixed_presence_gives_all_slots_in_every_frame(frames: Tensor, noise: Noise) -> None:
+    model = shaken(build(replace(SMALL, presence="fixed"), 0))
+    clip = model.infer(model.pixels(frames), noise)
+    assert (clip.present == 1).all()
+    assert (clip.ids == torch.arange(3)[:, None]).all()
+    assert not clip.discovered.present[1:].any()
+    evidence = model.evidence(model.pixels(frames), clip)
+    torch.testing.assert_close(evidence.score, torch.zeros_like(evidence.score))
+
+
+def test_told_counts_are_kept(small: Sqair, frames: Tensor, noise: Noise) -> None:
+    counts = torch.tensor([0.0, 1, 2, 3, 3, 2, 1, 0])
+    clip = small.infer(small.pixels(frames), noise, counts=counts)
+    torch.testing.assert_close(clip.present.sum(1), counts.expand(4, 8))
+
+
+def test_slots_may_be_more_than_in_training(small: Sqair, frames: Tensor) -> None:
+    noise = Noise.draw(4, 7, 8, 6, torch.Generator().manual_seed(0))
+    clip = small.infer(small.pixels(frames), noise, counts=torch.full((8,), 7.0))
+    assert clip.present.shape == (4, 7, 8)
+    assert torch.isfinite(log_weights(small, frames, noise)).all()
+
+
+def test_the_same_seed_gives_the_same_model_and_objective(frames: Tensor) -> None:
+    totals = [
+        build(SMALL, 3).objective(frames, step=0, generator=torch.Generator().manual_seed(4)).total
+        for _ in range(2)
+    ]
+    assert torch.equal(totals[0], totals[1])
+    state = torch.get_rng_state()
+    build(SMALL, 3)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_video_can_be_learned_by_heart() -> None:
+    config = SqairConfig(
+        frame_size=(16, 16), channels=1, n_slots=2, glimpse_size=8, n_what=8, n_hidden=32,
+        output_std=0.173, estimator="vimco", score_ramp_steps=200,
+    )  # fmt: skip
+    frames = torch.zeros(8, 2, 16, 16, 3, dtype=torch.uint8)
+    for video in range(8):
+        for t in range(2):
+            top, left = video + t, 7 - video
+            frames[video, t, top : top + 6, left : left + 6] = 255
+    model = build(config, 0)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(200):
+        objective = model.objective(frames, step=step, generator=generator)
+        optimiser.zero_grad()
+        objective.total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+    terms = objective.terms
+    assert terms["squared_error"] < 0.3 * terms["squared_error_empty"]
+
+
+def test_frames_of_another_size_are_refused(small: Sqair) -> None:
+    with pytest.raises(DataError, match=r"\[B, T, 24, 20, 3\], not \[1, 2, 48, 48, 3\]"):
+        small.pixels(torch.zeros(1, 2, 48, 48, 3, dtype=torch.uint8))
+
+
+def test_one_channel_is_the_mean_of_the_colours(small: Sqair) -> None:
+    frames = torch.zeros(1, 1, 24, 20, 3, dtype=torch.uint8)
+    frames[..., 0] = 255
+    pixels = small.pixels(frames)
+    assert pixels.shape == (1, 1, 1, 24, 20)
+    torch.testing.assert_close(pixels, torch.full_like(pixels, 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": "vit"}, "encoder must be one of mlp, conv, not 'vit'"),
+        ({"n_particles": 1}, "n_particles must be at least 2, not 1"),
+        ({"channels": 2}, "channels must be 1 or 3, not 2"),
+        ({"n_hidden": 7}, "n_hidden must be even, not 7"),
+        ({"output_std": 0.0}, "output_std must be above 0, not 0.0"),
+        ({"step_success": 1.5}, r"step_success must be in \(0, 1\], not 1.5"),
+        ({"signal_clip": -1.0}, "signal_clip must not be negative, not -1.0"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        SqairConfig(**change)  # type: ignore[arg-type]
+
+
+def test_schedules_are_functions_of_the_step() -> None:
+    config = SqairConfig(
+        score_ramp_steps=10, step_success=0.25, count_anneal_start=1.0, count_anneal_steps=10
+    )
+    assert [config.score_weight_at(step) for step in (0, 5, 10, 99)] == [0, 0.5, 1, 1]
+    assert [config.step_success_at(step) for step in (0, 5, 10, 99)] == [1, 0.5, 0.25, 0.25]
+    assert SqairConfig().score_weight_at(0) == 1

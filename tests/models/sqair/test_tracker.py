@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smot.arrays import UInt8Array
+from smot.errors import UsageError
+from smot.models.sqair import FAMILY, CountOracle, Sqair, SqairTracker, TrackerConfig, build
+from smot.tracks import Predictor, Tracks
+
+from .conftest import SMALL, shaken
+
+
+@pytest.fixture
+def videos(frames: torch.Tensor) -> UInt8Array:
+    """uint8, [4, 4, 24, 20, 3]."""
+    return frames.numpy()
+
+
+def tracker(model: Sqair, **options: object) -> SqairTracker:
+    return SqairTracker(model=model, config=TrackerConfig(**options))  # type: ignore[arg-type]
+
+
+def assert_equal(first: Tracks, second: Tracks) -> None:
+    n_entries = max(first.shape[2], second.shape[2])
+    first, second = first.padded(n_entries), second.padded(n_entries)
+    assert np.array_equal(first.ids, second.ids)
+    np.testing.assert_allclose(first.boxes, second.boxes, atol=1e-3)
+    np.testing.assert_allclose(first.confidence, second.confidence, atol=1e-5)
+
+
+WAYS = [{}, {"choose": "video"}, {"latents": "mean", "rollout": "mean"}]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_tracking_twice_gives_the_same(
+    small: Sqair, videos: UInt8Array, options: dict[str, object]
+) -> None:
+    state = torch.get_rng_state()
+    first = tracker(small, **options).track(videos)
+    assert_equal(first, tracker(small, **options).track(videos))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.present.any()
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_a_video_is_tracked_alike_in_any_batch(
+    small: Sqair, videos: UInt8Array, options: dict[str, object]
+) -> None:
+    follower = tracker(small, **options)
+    alone = Tracks.stack([follower.track(videos[i : i + 1]) for i in range(4)])
+    assert_equal(follower.track(videos), alone)
+    predicted = Tracks.stack([follower.predict(videos[i : i + 1], 2) for i in range(4)])
+    assert_equal(follower.predict(videos, 2), predicted)
+
+
+@pytest.mark.parametrize("options", [WAYS[0], WAYS[2]], ids=str)
+def test_tracking_is_causal(small: Sqair, videos: UInt8Array, options: dict[str, object]) -> None:
+    changed = videos.copy()
+    changed[:, 2:] = 255 - changed[:, 2:]
+    follower = tracker(small, **options)
+    whole, other = follower.track(videos), follower.track(changed)
+    assert_equal(whole[:, :2], other[:, :2])
+    assert_equal(follower.track(videos[:, :2]), whole[:, :2])
+    assert not np.array_equal(whole.boxes[:, 2:], other.boxes[:, 2:])
+
+
+def test_the_published_choice_of_a_particle_looks_at_all_frames(
+    small: Sqair, videos: UInt8Array
+) -> None:
+    changed = videos.copy()
+    changed[:, 2:] = 255
+    follower = tracker(small, choose="video", n_particles=8)
+    whole, other = follower.track(videos), follower.track(changed)
+    assert not np.array_equal(whole.boxes[:, :2], other.boxes[:, :2])
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_prediction_goes_on_from_tracking(
+    small: Sqair, videos: UInt8Array, options: dict[str, object]
+) -> None:
+    follower = tracker(small, **options)
+    assert isinstance(follower, Predictor)
+    predicted = follower.predict(videos[:, :3], 5)
+    assert predicted.shape[:2] == (4, 5)
+    seen = follower.track(videos[:, :3])
+    for video in range(4):
+        before = set(seen.ids[video, 2][seen.present[video, 2]].tolist())
+        for t in range(5):
+            now = set(predicted.ids[video, t][predicted.present[video, t]].tolist())
+            assert now <= before
+            before = now
+
+
+def test_a_longer_prediction_begins_like_a_shorter_one(small: Sqair, videos: UInt8Array) -> None:
+    follower = tracker(small)
+    assert_equal(follower.predict(videos, 5)[:, :2], follower.predict(videos, 2))
+
+
+def test_confidence_is_a_probability_where_present(small: Sqair, videos: UInt8Array) -> None:
+    tracks = tracker(small).track(videos)
+    sure = tracks.confidence[tracks.present]
+    assert ((sure > 0) & (sure <= 1)).all()
+
+
+def test_the_likelier_of_present_and_absent_is_taken_without_noise(
+    small: Sqair, videos: UInt8Array
+) -> None:
+    tracks = tracker(small, latents="mean").track(videos)
+    assert (tracks.confidence[tracks.present] > 0.5).all()
+
+
+def test_seeds_differ(small: Sqair, videos: UInt8Array) -> None:
+    first, second = (tracker(small, seed=seed).track(videos) for seed in (0, 1))
+    assert first.boxes.shape != second.boxes.shape or not np.array_equal(first.boxes, second.boxes)
+
+
+def test_more_particles_and_slots_than_in_training(small: Sqair, videos: UInt8Array) -> None:
+    tracks = tracker(small, n_slots=9, n_particles=5).track(videos)
+    assert tracks.shape[:2] == (4, 4)
+
+
+def test_the_oracle_of_counts_finds_as_many_as_told(small: Sqair, videos: UInt8Array) -> None:
+    oracle = tracker(small).told(5)
+    assert oracle.name == "sqair (oracle count)"
+    assert isinstance(oracle, Predictor)
+    assert (oracle.track(videos).present.sum(-1) == 5).all()
+    assert (oracle.predict(videos, 2).present.sum(-1) == 5).all()
+    counts = np.array([0, 1, 2, 6])
+    assert (oracle.track_counted(videos, counts).present.sum(-1) == counts[:, None]).all()
+    predicted = oracle.predict_counted(videos, counts, 3)
+    assert (predicted.present.sum(-1) == counts[:, None]).all()
+
+
+def test_no_videos_give_no_tracks(small: Sqair, videos: UInt8Array) -> None:
+    assert tracker(small).track(videos[:0]).shape[:2] == (0, 4)
+
+
+def test_a_learned_count_prior_bounds_the_slots() -> None:
+    model = build(replace(SMALL, count_prior="cat"), 0)
+    with pytest.raises(UsageError, match=r"n_slots must be at most 3 .* not 4"):
+        tracker(model, n_slots=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"choose": "best"}, "choose must be frame or video, not 'best'"),
+        ({"latents": "mode"}, "latents must be sample or mean, not 'mode'"),
+        ({"n_particles": -1}, "n_particles must not be negative, not -1"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        TrackerConfig(**options)  # type: ignore[arg-type]
+
+
+def test_an_oracle_needs_a_count() -> None:
+    with pytest.raises(UsageError, match="count must not be negative, not -1"):
+        CountOracle(tracker=tracker(shaken(build(SMALL, 0))), count=-1)
+
+
+def test_the_family_makes_trackers_of_its_modules_only(small: Sqair) -> None:
+    assert FAMILY.tracker(small, "mine").name == "mine"
+    with pytest.raises(UsageError, match="not a SQAIR model: Linear"):
+        FAMILY.tracker(torch.nn.Linear(1, 1), "mine")
