@@ -1,5 +1,6 @@
 """``smot train``: train a learned tracker, and take weights out of a run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ def _run(
     from smot.experiments.runs import RunOptions
 
     plan, resuming, notices = resolve(Request(family=family, out=out, resume=resume, **choices))
-    for notice in notices if not quiet else ():
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun every process comes by here
+    for notice in notices if first and not quiet else ():
         click.echo(notice, err=True)
     options = RunOptions(
         out=out, resume=resuming, force=force, quiet=quiet, tensorboard=tensorboard

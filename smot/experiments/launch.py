@@ -44,6 +44,11 @@ def launch(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
             f"train.batch_size must be a multiple of the {n_processes} processes, "
             f"not {plan.train.batch_size}"
         )
+    return _lead(plan, options, n_processes)
+
+
+def _lead(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
+    """Start the other processes, be the first one, and see that all of them end."""
     shared = _rendezvous(n_processes)
     context = multiprocessing.get_context("spawn")
     faults = context.SimpleQueue()

@@ -91,47 +91,14 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         DataError: videos or checkpoints that cannot be used, or training that broke.
         KeyboardInterrupt: stopped on request, with the state saved.
     """
-    device = process_device(plan.train.device)
     folder = RunFolder(options.out)
     progress = Progress(quiet=options.quiet or not group.leads)
-    family = load_family(plan.family)
     source = open_source(plan.data, plan.train.seed)
-    model = family.build(plan.model, plan.train.seed).to(device)
-    if plan.train.init_from and not options.resume:
-        fresh = start_from(model, plan.train.init_from)
-        if fresh:
-            progress.notice(f"not in {plan.train.init_from}, so new: {', '.join(fresh)}")
-    state = TrainingState(model, plan.train)
-    if options.resume:
-        checkpoint, path = folder.latest(progress.notice)
-        state.restore(checkpoint, str(path))
-        progress.notice(f"resuming {path} at step {state.step}, {state.hours:.2f} h")
-    else:
-        folder.check_new(force=options.force)
+    state = _begun(plan, options, folder, progress)
     group.gathered(None)  # nobody writes before everybody has read
     if group.leads:
         folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
-    about = About(
-        family=plan.family,
-        score_name=plan.validation.score,
-        data=source.description,
-        data_fingerprint=source.fingerprint,
-        recipe=plan.preset,
-    )
-    extra = {name: plan.plain()[name] for name in ("preset", "validation", "data")}
-    batches, objective = _work(plan, state, source, group, progress)
-    loop = TrainingLoop(
-        state,
-        batches=batches,
-        objective=objective,
-        score=ValidationScore(family, source, plan.validation, group),
-        folder=folder,
-        identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
-        group=group,
-        progress=progress,
-        board=Board(folder.path if options.tensorboard and group.leads else None),
-        pictures=validation_pictures(family, source) if options.tensorboard else None,
-    )
+    loop = _loop(plan, options, state, source, folder, group, progress)
     progress.notice(_opening(plan, state, group))
     try:
         loop.run()
@@ -145,6 +112,60 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         score=state.stopping.best_score,
         best_step=state.stopping.best_step,
         leads=group.leads,
+    )
+
+
+def _begun(
+    plan: Plan, options: RunOptions, folder: RunFolder, progress: Progress
+) -> TrainingState:
+    """The model on its device, freshly made, with weights of another run, or resumed."""
+    device = process_device(plan.train.device)
+    model = load_family(plan.family).build(plan.model, plan.train.seed).to(device)
+    if plan.train.init_from and not options.resume:
+        fresh = start_from(model, plan.train.init_from)
+        if fresh:
+            progress.notice(f"not in {plan.train.init_from}, so new: {', '.join(fresh)}")
+    state = TrainingState(model, plan.train)
+    if options.resume:
+        checkpoint, path = folder.latest(progress.notice)
+        state.restore(checkpoint, str(path))
+        progress.notice(f"resuming {path} at step {state.step}, {state.hours:.2f} h")
+    else:
+        folder.check_new(force=options.force)
+    return state
+
+
+def _loop(
+    plan: Plan,
+    options: RunOptions,
+    state: TrainingState,
+    source: Source,
+    folder: RunFolder,
+    group: Group,
+    progress: Progress,
+) -> TrainingLoop:
+    """The training loop with everything it is handed."""
+    family = load_family(plan.family)
+    about = About(
+        family=plan.family,
+        score_name=plan.validation.score,
+        data=source.description,
+        data_fingerprint=source.fingerprint,
+        recipe=plan.preset,
+    )
+    extra = {name: plan.plain()[name] for name in ("preset", "validation", "data")}
+    batches, objective = _work(plan, state, source, group, progress)
+    return TrainingLoop(
+        state,
+        batches=batches,
+        objective=objective,
+        score=ValidationScore(family, source, plan.validation, group),
+        folder=folder,
+        identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
+        group=group,
+        progress=progress,
+        board=Board(folder.path if options.tensorboard and group.leads else None),
+        pictures=validation_pictures(family, source) if options.tensorboard else None,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from smot.arrays import IntArray
 from smot.errors import UsageError
 from smot.experiments.data import Source
 from smot.models.learned import Objective
@@ -94,22 +95,8 @@ def cached_batches(
         raise UsageError(
             f"data.n_cached must be at least train.batch_size {config.batch_size}, not {n_videos}"
         )
-    device = next(model.parameters()).device
-    generator = torch.Generator(device=device)
-    first = group.rank * n_kept
-    parts = []
-    for start in range(0, n_kept, CHUNK):
-        stop = min(start + CHUNK, n_kept)
-        frames = source.frames(np.arange(first + start, first + stop), config.n_frames)
-        generator.manual_seed(noise_seed(config, first + start, group.rank))
-        with (
-            torch.no_grad(),
-            torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"),
-        ):
-            made = stage.latents(model, torch.from_numpy(frames).to(device), generator)
-        parts.append({name: each.cpu() for name, each in made.items()})
-        progress.live(f"latents of {first + stop} videos")
-    kept = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    places = group.rank * n_kept + np.arange(n_kept)
+    kept = _latents(stage, model, source, config, places, progress)
 
     def batches(step: int, n_frames: int) -> Latents:  # noqa: ARG001
         chosen = np.random.default_rng((config.seed, step, group.rank)).choice(
@@ -118,3 +105,27 @@ def cached_batches(
         return {name: each[torch.from_numpy(chosen)] for name, each in kept.items()}
 
     return batches
+
+
+def _latents(
+    stage: CachedStage,
+    model: nn.Module,
+    source: Source,
+    config: TrainConfig,
+    places: IntArray,
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """The latents of training videos [N, ...] by name, on the CPU."""
+    device = next(model.parameters()).device
+    generator = torch.Generator(device=device)
+    parts = []
+    for start in range(0, len(places), CHUNK):
+        some = places[start : start + CHUNK]
+        frames = torch.from_numpy(source.frames(some, config.n_frames)).to(device)
+        generator.manual_seed(noise_seed(config, int(some[0]), 0))
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        with torch.no_grad(), autocast:
+            made = stage.latents(model, frames, generator)
+        parts.append({name: each.cpu() for name, each in made.items()})
+        progress.live(f"latents of {start + len(some)} of {len(places)} videos")
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -15,7 +14,8 @@ from smot.training.gradients import GradientBuffer, Signals
 from smot.training.interruption import Wish, stop_wishes
 from smot.training.prefetch import Batch, Batches, Prefetch
 from smot.training.processes import Group
-from smot.training.progress import Board, Progress, describe
+from smot.training.progress import Board, Progress
+from smot.training.reporting import Reporter
 from smot.training.runs import RunFolder
 from smot.training.schedules import clip_frames, learning_rate
 from smot.training.state import Identity, TrainingState, noise_seed
@@ -29,35 +29,6 @@ It is called in every process at the same step and must return the same in all o
 
 Pictures: TypeAlias = Callable[[nn.Module], Mapping[str, Tensor]]
 """Pictures of a model by name, [H, W, 3], float in [0, 1]."""
-
-LIVE_SECONDS = 1.0
-
-
-@dataclass(kw_only=True)
-class _Window:
-    """What has been measured since the last line of the log."""
-
-    began: float
-    n_updates: int = 0
-    n_videos: int = 0
-    loss: float = 0.0
-    norm: float = 0.0
-    terms: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, objective: Objective, signals: Signals, n_videos: int) -> None:
-        self.n_updates += 1
-        self.n_videos += n_videos
-        self.loss += signals.loss
-        self.norm += signals.norm
-        for name, value in objective.terms.items():
-            self.terms[name] = self.terms[name] + value if name in self.terms else value
-
-    def means(self) -> dict[str, float]:
-        names = list(self.terms)
-        if not names:
-            return {}
-        values = torch.stack([self.terms[name].float() for name in names]).tolist()
-        return {name: value / self.n_updates for name, value in zip(names, values, strict=True)}
 
 
 class TrainingLoop:
@@ -104,14 +75,15 @@ class TrainingLoop:
         self._progress = progress
         self._board = board
         self._pictures = pictures
+        self._reporter = Reporter(
+            state, folder=self._folder, progress=progress, board=board, group=group
+        )
         self._objective = objective or named_objective(state.model, state.config.objective)
         self._device = next(state.model.parameters()).device
         self._noise = torch.Generator(device=self._device)
         self._buffer = GradientBuffer(state.parameters, group)
         self._began = time.monotonic() - state.hours * 3600
-        self._saved_at = self._shown_at = time.monotonic()
-        self._window = _Window(began=time.monotonic())
-        self._last_score: float | None = state.stopping.best_score
+        self._saved_at = time.monotonic()
 
     def run(self) -> None:
         """Train until the budget is used up or early stopping ends the run.
@@ -122,26 +94,23 @@ class TrainingLoop:
                 left as they are.
         """
         self._state.model.train()
-        with stop_wishes() as wish:
-            prefetch = self._prefetch()
-            try:
-                while not self._finished():
-                    signals = self._update(prefetch.next(), wish)
-                    if signals.stop:
-                        self._save_last()
-                        raise KeyboardInterrupt
-                    if self._evaluation_due():
-                        stage = self._state.stopping.stage
-                        if not self._evaluate():
-                            break
-                        if self._state.stopping.stage != stage:
-                            prefetch.close()
-                            prefetch = self._prefetch()
-                    self._save_if_due()
-            finally:
-                prefetch.close()
-                self._progress.close()
-                self._board.close()
+        self._feed = self._prefetch()
+        try:
+            with stop_wishes() as wish:
+                self._run(wish)
+        finally:
+            self._feed.close()
+            self._reporter.close()
+
+    def _run(self, wish: Wish) -> None:
+        while not self._finished():
+            signals = self._update(self._feed.next(), wish)
+            if signals.stop:
+                self._save_last()
+                raise KeyboardInterrupt
+            if self._evaluation_due() and not self._evaluate():
+                break
+            self._save_if_due()
         self._save_last()
 
     def _prefetch(self) -> Prefetch:
@@ -173,8 +142,8 @@ class TrainingLoop:
         state.averages.update()
         state.step += 1
         state.hours = signals.hours
-        self._window.add(objective, signals, n_videos * self._group.size)
-        self._report(objective, rate)
+        n_videos *= self._group.size
+        self._reporter.after_update(objective, signals, n_videos=n_videos, rate=rate)
         return signals
 
     def _diagnosis(self, objective: Objective) -> str:
@@ -193,57 +162,6 @@ class TrainingLoop:
         kept = f"; the last good state is kept in {self._folder.path}" if self._folder else ""
         return f"training broke at step {self._state.step}: {what}{kept}"
 
-    def _report(self, objective: Objective, rate: float) -> None:
-        window, state = self._window, self._state
-        now = time.monotonic()
-        if state.step % self._config.log_steps == 0:
-            terms = _averaged(self._group.gathered(window.means()))
-            record = {
-                "kind": "train",
-                "step": state.step,
-                "hours": round(state.hours, 6),
-                "frames": self._frames(),
-                "lr": rate,
-                "videos_per_second": round(window.n_videos / max(now - window.began, 1e-9), 3),
-                "gradient_norm": window.norm / window.n_updates,
-                "loss": window.loss / window.n_updates,
-                "terms": terms,
-            }
-            self._log(record, {**terms, "loss": record["loss"], "lr": rate})
-            self._board.images(objective.images, state.step)
-            self._show(window, terms, now)
-            self._window = _Window(began=now)
-        elif now - self._shown_at >= LIVE_SECONDS:
-            self._show(window, window.means(), now)
-
-    def _log(self, record: Mapping[str, object], scalars: Mapping[str, object]) -> None:
-        if self._folder is not None:
-            self._folder.log(record)
-            values = {name: value for name, value in scalars.items() if isinstance(value, float)}
-            self._board.scalars(values, self._state.step)
-
-    def _show(self, window: _Window, terms: Mapping[str, float], now: float) -> None:
-        self._shown_at = now
-        rate = window.n_videos / max(now - window.began, 1e-9)
-        line = describe(
-            step=self._state.step,
-            n_frames=self._frames(),
-            rate=rate,
-            terms=terms,
-            score=self._last_score,
-            seconds_left=self._seconds_left(rate),
-        )
-        self._progress.live(line)
-
-    def _seconds_left(self, rate: float) -> float | None:
-        config, state = self._config, self._state
-        left = []
-        if config.max_hours:
-            left.append((config.max_hours - state.hours) * 3600)
-        if config.max_steps and rate:
-            left.append((config.max_steps - state.step) * config.batch_size / rate)
-        return max(0.0, min(left)) if left else None
-
     def _evaluation_due(self) -> bool:
         due = self._state.step % self._config.eval_steps == 0 or self._finished()
         return self._score is not None and due
@@ -259,39 +177,14 @@ class TrainingLoop:
             if self._pictures is not None and self._board.is_open:
                 self._board.images(self._pictures(state.model), state.step)
         state.model.train()
-        self._last_score = values["score"]
         state.stopping, verdict = state.stopping.judge(self._config, state.step, values["score"])
-        took = time.monotonic() - began
         state.hours = self._group.told(self._clock())
-        self._note_evaluation(values, verdict, took)
+        self._reporter.after_evaluation(values, verdict, time.monotonic() - began)
         if verdict is Verdict.BEST:
             self._save_best()
         if verdict is Verdict.NEXT_STAGE:
             self._next_stage()
-        self._window.began += time.monotonic() - began
         return verdict is not Verdict.STOP
-
-    def _note_evaluation(
-        self, values: Mapping[str, float], verdict: Verdict, seconds: float
-    ) -> None:
-        state = self._state
-        record = {
-            "kind": "eval",
-            "step": state.step,
-            "hours": round(state.hours, 6),
-            "frames": self._frames(),
-            "stage": state.stopping.stage,
-            "verdict": verdict.value,
-            "seconds": round(seconds, 3),
-            **values,
-        }
-        self._log(record, {f"validation/{name}": value for name, value in values.items()})
-        rest = {name: value for name, value in values.items() if name != "score"}
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in (rest or values).items())
-        best = "  (best)" if verdict is Verdict.BEST else ""
-        self._progress.notice(
-            f"step {state.step}  T={self._frames()}  {state.hours:.2f} h  {shown}{best}"
-        )
 
     def _next_stage(self) -> None:
         """Restart from the best weights, which process 0 has written."""
@@ -299,6 +192,8 @@ class TrainingLoop:
         if folder is None:
             raise UsageError("early stopping in stages needs a folder to restart from")
         self._state.restart(load_checkpoint(folder), folder)
+        self._feed.close()
+        self._feed = self._prefetch()
         self._progress.notice(
             f"step {self._state.step}: no better score in {self._config.patience_steps} steps; "
             f"restarting from step {self._state.stopping.best_step} at a third of the rate"
@@ -326,9 +221,6 @@ class TrainingLoop:
         steps_over = bool(config.max_steps) and state.step >= config.max_steps
         return steps_over or (bool(config.max_hours) and state.hours >= config.max_hours)
 
-    def _frames(self) -> int:
-        return clip_frames(self._config, self._state.step, self._state.stopping.stage)
-
     def _clock(self) -> float:
         return (time.monotonic() - self._began) / 3600
 
@@ -354,8 +246,3 @@ def _on_device(batch: Batch, device: torch.device) -> tuple[Batch, int]:
         return batch.to(device, non_blocking=True), len(batch)
     moved = {name: each.to(device, non_blocking=True) for name, each in batch.items()}
     return moved, len(next(iter(moved.values())))
-
-
-def _averaged(parts: list[dict[str, float]]) -> dict[str, float]:
-    """Terms averaged over the processes, which see equally many videos."""
-    return {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
