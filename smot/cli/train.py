@@ -88,7 +88,11 @@ _OPTIONS = (
     click.option("--seed", type=click.IntRange(min=0), help="Of weights, videos and noise."),
     click.option("--device", help="cpu, cuda or cuda:N."),
     click.option("--processes", type=click.IntRange(min=1), help="Processes to train in."),
-    click.option("--digits", help="mnist, mnist-5k or auto."),
+    click.option(
+        "--digits",
+        type=click.Choice(["auto", "mnist", "mnist-5k"]),
+        help="Which digits to make videos from.",
+    ),
     click.option("--mnist-root", envvar="SMOT_MNIST_ROOT", help="Folder of the full MNIST."),
     click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log too."),
     click.option("--quiet", is_flag=True, help="No progress."),
