@@ -167,6 +167,8 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
         f"those are scored, and identities start anew.",
         "prediction_caption": f"Prediction of {frames}.",
         "prediction_reason": results.prediction_reason,
+        "prediction_panels": [],
+        "prediction_rows": [],
     }
     if results.prediction is None:
         return found

@@ -1,0 +1,180 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from smot.evaluation.compare import line_up
+from smot.evaluation.comparison_page import render_comparison
+from smot.evaluation.figures import Curve, curve_figure
+from smot.evaluation.gallery import gallery, shown_counts, worst_and_typical
+from smot.evaluation.legend import METRICS
+from smot.evaluation.report import render_report
+from smot.evaluation.summaries import mean_over_counts
+from tests.evaluation.chromium import open_page
+from tests.evaluation.made import made_outcome, made_results, made_videos
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return made_outcome(made_videos(counts=(1, 2, 4)), "conncomp")
+
+
+@pytest.fixture(scope="module")
+def pictures(outcome):
+    return gallery(outcome, made_videos(counts=(1, 2, 4)))
+
+
+@pytest.fixture(scope="module")
+def page(outcome, pictures):
+    return render_report(outcome.results, pictures)
+
+
+class Numbers(HTMLParser):
+    """Collects the cells of tables and the headline numbers of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.protocol = ""
+        self.place = None
+        self.cells = {}
+        self.headline = {}
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "table":
+            self.protocol = given.get("data-protocol", "")
+        if "data-count" in given:
+            self.place = (self.cells, (self.protocol, given["data-count"], given["data-metric"]))
+        elif "data-headline" in given:
+            self.place = (self.headline, given["data-headline"])
+        elif tag == "small":
+            self.place = None
+
+    def handle_data(self, data):
+        if self.place is not None:
+            found, key = self.place
+            found[key] = found.get(key, "") + data.strip()
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "div"):
+            self.place = None
+
+
+@pytest.fixture(scope="module")
+def on_a_desk(page, tmp_path_factory):
+    return open_page(page, tmp_path_factory.mktemp("desk"), width=1280)
+
+
+@pytest.fixture(scope="module")
+def on_a_telephone(page, tmp_path_factory):
+    return open_page(page, tmp_path_factory.mktemp("telephone"), width=400, dark=True)
+
+
+@pytest.mark.parametrize(("device", "width"), [("on_a_desk", 1280), ("on_a_telephone", 400)])
+def test_the_report_opens_whole_in_a_browser(pictures, device, width, request):
+    measured = request.getfixturevalue(device).measured
+    assert measured["window"] == width
+    assert measured["failed"] == measured["fetched"] == measured["wide"] == []
+    assert measured["scroll"] <= measured["client"]
+    assert (measured["broken"], measured["images"]) == (0, len(pictures))
+    assert len(measured["drawings"]) > 15
+    assert min(measured["drawings"]) > 50
+
+
+def test_the_report_has_a_dark_scheme(on_a_desk, on_a_telephone):
+    light, dark = (
+        sum(map(int, re.findall(r"\d+", each.measured["background"])[:3]))
+        for each in (on_a_desk, on_a_telephone)
+    )
+    assert light > 700 > 150 > dark
+
+
+def test_the_numbers_in_the_browser_are_those_of_the_results(outcome, on_a_desk):
+    numbers = Numbers()
+    numbers.feed(on_a_desk.dom)
+    results, n_shown = outcome.results, 0
+    for protocol in ("tracking", "prediction"):
+        for count, scores in getattr(results, protocol).items():
+            for key, value in scores.metrics.items():
+                assert numbers.cells[protocol, str(count), key] == METRICS[key].shown(value)
+                n_shown += 1
+    assert n_shown == len(numbers.cells) == 2 * 3 * 26
+    for key in ("mota", "ap", "count_error", "idf1", "hota"):
+        mean = mean_over_counts(results.tracking, key)
+        assert numbers.headline[key] == METRICS[key].shown(mean)
+    predicted = mean_over_counts(results.prediction, "mota")
+    assert numbers.headline["prediction-mota"] == METRICS["mota"].shown(predicted)
+
+
+def test_the_comparison_opens_whole_in_a_browser(tmp_path):
+    results = {
+        Path(f"{name}.json"): made_results(name=name, target=name)
+        for name in ("oracle", "oracle-jitter", "oracle-motion")
+    }
+    page = render_comparison(line_up(results))
+    measured = open_page(page, tmp_path, width=400).measured
+    assert measured["failed"] == measured["fetched"] == measured["wide"] == []
+    assert measured["scroll"] <= measured["client"] == 400
+
+
+def test_text_from_outside_is_escaped(outcome):
+    results = outcome.results
+    evil = "<script>alert(1)</script>"
+    tracker = replace(results.tracker, name=evil, options={"a<b": evil})
+    page = render_report(replace(results, tracker=tracker))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_report_without_prediction_says_why(outcome):
+    page = render_report(replace(outcome.results, prediction=None, prediction_reason="it can't"))
+    assert "No prediction: it can&#39;t." in page
+
+
+def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome):
+    counts = outcome.counts[4]
+    worst, typical = worst_and_typical(counts)
+    errors = counts.misses + counts.false_positives + counts.switches
+    mota = 1 - errors / counts.n_truth
+    assert mota[worst] == mota.min()
+    assert sorted(mota)[(len(mota) - 1) // 2] == mota[typical]
+
+
+def test_pictures_tell_the_errors_that_were_counted(outcome, pictures):
+    counts = outcome.counts[4]
+    worst, _ = worst_and_typical(counts)
+    (picture,) = [each for each in pictures if each.title.startswith("4 objects, worst")]
+    assert picture.title == f"4 objects, worst: test/04, video {worst}"
+    missed, extra = counts.misses[worst], counts.false_positives[worst]
+    assert f"{missed} missed, {extra} false positives" in picture.caption
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [
+        (range(1, 13), [4, 8, 12]), ([5], [5]), ([1, 2], [1, 2]), ([3, 9, 35], [3, 9, 35]),
+        (range(1, 36), [12, 24, 35]),
+    ],
+)  # fmt: skip
+def test_pictures_are_of_counts_evenly_apart_with_the_largest(counts, shown):
+    assert shown_counts(list(counts)) == shown
+
+
+def test_a_drawing_takes_its_colours_from_the_page_and_shares_no_name():
+    curve = Curve(label="a", style=3, values={1: 0.5, 2: None, 3: 0.7}, bands={1: (0.4, 0.6)})
+    first, second = (
+        curve_figure(METRICS["mota"], [curve], name=name, x_label="digits") for name in "ab"
+    )
+    assert "var(--series-3)" in first
+    assert not re.search(r"#(0\d0\d0\d|1f77b4|000000)", first.replace("url(#", "url("))
+    assert "font-family" not in first
+    ids = [set(re.findall(r'id="([^"]+)"', drawing)) for drawing in (first, second)]
+    assert not ids[0] & ids[1]
+    for drawing, names in zip((first, second), ids, strict=True):
+        assert set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", drawing)) == names
+
+
+def test_the_same_results_give_the_same_page(outcome, pictures, page):
+    assert render_report(outcome.results, pictures) == page

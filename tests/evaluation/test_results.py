@@ -1,0 +1,148 @@
+import copy
+import json
+import re
+
+import pytest
+
+from smot.errors import DataError, UsageError
+from smot.evaluation.records import EvaluationSettings
+from smot.evaluation.results import FORMAT_VERSION, Results, read_results, write_results
+from smot.evaluation.summaries import CountScores, mean_over_counts
+from tests.evaluation.made import made_results
+
+
+@pytest.fixture(scope="module")
+def results():
+    return made_results()
+
+
+@pytest.fixture
+def plain(results):
+    return copy.deepcopy(json.loads(json.dumps(results.to_json())))
+
+
+def test_results_survive_writing_and_reading(results, tmp_path):
+    write_results(results, tmp_path / "deep" / "results.json")
+    assert read_results(tmp_path / "deep" / "results.json") == results
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["results.json"]
+
+
+def test_the_top_level_is_what_the_documentation_says(plain):
+    assert list(plain) == [
+        "format", "format_version", "tracker", "dataset", "settings", "convention", "versions",
+        "tracking", "prediction", "prediction_reason", "occlusion", "timing",
+    ]  # fmt: skip
+    assert list(plain["tracking"]) == ["1", "2", "3"]
+    scores = plain["tracking"]["2"]
+    assert {"mota", "idf1", "hota", "ap", "count_error", "intervals", "counts"} <= set(scores)
+    low, high = scores["intervals"]["mota"]
+    assert low <= scores["mota"] <= high
+    errors = sum(scores[key] for key in ("misses", "false_positives", "switches"))
+    assert scores["mota"] == pytest.approx(1 - errors / scores["n_truth"])
+
+
+def test_a_failed_write_leaves_the_file_before_it(results, tmp_path, monkeypatch):
+    write_results(results, tmp_path / "results.json")
+    before = (tmp_path / "results.json").read_text()
+
+    def no_space(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        write_results(results, tmp_path / "results.json")
+    assert (tmp_path / "results.json").read_text() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def changed(plain, path, value):
+    *way, last = path
+    inner = plain
+    for key in way:
+        inner = inner[key]
+    if value is KeyError:
+        del inner[last]
+    else:
+        inner[last] = value
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (["format"], "other", "not a results file"),
+        (["format_version"], 2, f"format version 2, and this smot reads {FORMAT_VERSION}"),
+        (["tracking"], KeyError, "lacks 'tracking'"),
+        (["extra"], 1, "has unknown 'extra'"),
+        (["tracking"], {}, "tracking is empty"),
+        (["tracking"], [], "tracking must be an object"),
+        (["tracking", "x"], {}, "key 'x', which is no number of objects"),
+        (["tracking", "2", "mota"], "1", "mota must be a finite number"),
+        (["tracking", "2", "mota"], True, "mota must be a finite number"),
+        (["tracking", "2", "mota"], 1.5, "mota=1.5 is outside None..1.0"),
+        (["tracking", "2", "mota"], 0.123, "does not follow from its counts"),
+        (["tracking", "2", "mota"], None, "mota is null, and reasons does not say why"),
+        (["tracking", "2", "switches"], 99, "does not follow from its counts"),
+        (["tracking", "2", "nonsense"], 1, "has unknown 'nonsense'"),
+        (["tracking", "2", "counts"], {"misses": 3}, "counts cannot be read"),
+        (["tracking", "2", "counts", "misses"], "many", "counts cannot be read"),
+        (["tracking", "2", "counts", "settings"], {"iou": 1}, "counts cannot be read"),
+        (["tracking", "2", "intervals", "mota"], [0.9, 0.1], "0.9 is above 0.1"),
+        (["tracking", "2", "intervals", "mota"], [0.9], "must be two numbers"),
+        (["tracking", "2", "intervals"], [], "intervals must be an object"),
+        (["prediction"], None, "must say why there is no prediction"),
+        (["prediction_reason"], 3, "prediction_reason has the wrong type"),
+        (["prediction", "1"], KeyError, "prediction and tracking have different numbers"),
+        (["dataset", "videos", "1"], KeyError, "dataset.videos and tracking have different"),
+        (["dataset", "frame_size"], [48], "frame_size must have 2 entries"),
+        (["dataset", "seed"], "0", "dataset.seed must be of type int"),
+        (["dataset", "videos"], 3, "videos must be an object"),
+        (["tracker", "tuning"], {"scope": "global"}, "tuning lacks 'split'"),
+        (["settings", "iou_threshold"], 0, "iou_threshold"),
+        (["settings", "convention"], "mine", "convention"),
+        (["convention"], "trackeval", "convention 'trackeval' is not that of its settings"),
+        (["occlusion", "1"], [{}], r"occlusion.1[0] lacks 'visibility'"),
+        (["timing", "seconds"], "fast", "timing.seconds must be a finite number"),
+    ],
+)
+def test_nonsense_is_refused_with_its_place(plain, path, value, said):
+    with pytest.raises(DataError, match=re.escape(said)) as caught:
+        Results.from_json(changed(plain, path, value), "file.json")
+    assert str(caught.value).startswith("file.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['{"format": NaN}', "{", "", "[" * 100_000])
+def test_what_is_not_json_is_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=r"a\.json: not a results file"):
+        read_results(tmp_path / "a.json")
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        read_results(tmp_path / "none.json")
+
+
+def test_the_mean_over_counts_needs_a_value_at_every_count(results):
+    values = [results.tracking[count]["mota"] for count in (1, 2, 3)]
+    assert mean_over_counts(results.tracking, "mota") == pytest.approx(sum(values) / 3)
+    blank = CountScores(metrics={"mota": None}, reasons={"mota": "no object"})
+    assert mean_over_counts({**results.tracking, 4: blank}, "mota") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("iou_threshold", 0.0), ("confidence", 1.0), ("convention", "other"), ("backend", "x"),
+        ("observe", 0), ("horizon", 0), ("n_resamples", 1), ("seed", -1),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_refused_by_name(name, value):
+    with pytest.raises(UsageError, match=name):
+        EvaluationSettings(**{name: value})
+
+
+def test_the_library_backend_refuses_the_other_convention():
+    with pytest.raises(UsageError, match="backend='motmetrics'"):
+        EvaluationSettings(backend="motmetrics", convention="trackeval")

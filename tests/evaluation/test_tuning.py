@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from smot.errors import UsageError
+from smot.evaluation.harness import Job, evaluate, make_plan, run
+from smot.evaluation.scoring import Recipe
+from smot.evaluation.testsets import RenderedVideos
+from smot.evaluation.tuning import candidate_names, tuning_scope
+from tests.evaluation.made import SETTINGS, made_videos
+from tests.evaluation.made_trackers import Bright, Still
+
+
+class Watched(RenderedVideos):
+    """Notes the groups that are read."""
+
+    def read(self, group, start, stop):
+        self.settings.__dict__.setdefault("read", []).append(group)
+        return super().read(group, start, stop)
+
+
+def test_the_best_setting_on_validation_videos_is_taken():
+    data = made_videos(n_val=30, counts=(1,))
+    results = evaluate(Bright(threshold=300), data, settings=SETTINGS)
+    tuning = results.tracker.tuning
+    assert (tuning.scope, tuning.split, tuning.n_videos) == ("per-count", "val", 30)
+    assert tuning.chosen == {1: "threshold=1"}
+    assert tuning.scores[1] == results.tracking[1]["mota"] == 1.0
+
+
+def test_per_count_judges_by_videos_with_that_many_and_else_by_all():
+    data = made_videos(n_val=30, counts=(1, 9))
+    tuning = evaluate(Bright(), data, settings=SETTINGS, tune="per-count").tracker.tuning
+    one_for_all = evaluate(Bright(), data, settings=SETTINGS, tune="global").tracker.tuning
+    assert one_for_all.scores[1] == one_for_all.scores[9] == tuning.scores[9]
+    assert tuning.scores[1] == 1.0
+    assert one_for_all.scores[1] < 1.0
+
+
+def test_tuning_ends_before_the_first_test_video_is_read():
+    plain = made_videos(n_val=10, counts=(1, 2))
+    data = Watched(settings=plain.settings, digits=None, groups=plain.groups)
+    evaluate(Bright(), data, settings=SETTINGS)
+    assert data.settings.__dict__["read"] == ["val", "test/01", "test/02"]
+
+
+def test_a_setting_made_by_hand_is_kept():
+    data = made_videos(n_val=10, counts=(1,))
+    recipe = Recipe(target="conncomp", options={"threshold": "0.25"}, data=data.description)
+    outcome = run(
+        Job(tracker=recipe, data=data, plan=make_plan(data, None, None), settings=SETTINGS)
+    )
+    assert outcome.results.tracker.tuning is None
+    assert outcome.tracker[1].threshold == 0.25
+
+
+def test_the_chosen_tracker_is_the_one_that_is_evaluated():
+    data = made_videos(n_val=10, counts=(1,))
+    job = Job(tracker=Bright(), data=data, plan=make_plan(data, None, None), settings=SETTINGS)
+    assert run(job).tracker[1] == Bright(threshold=1)
+
+
+@pytest.mark.parametrize(
+    ("tracker", "options", "n_val", "said"),
+    [
+        (Still(), {}, 5, "still has nothing to tune"),
+        (Bright(), {"threshold": "3"}, 5, "threshold is set by hand"),
+        (Bright(), {}, 0, "no videos in 'val'"),
+    ],
+)
+def test_tuning_that_cannot_be_is_refused_if_asked_for_and_else_left_out(
+    tracker, options, n_val, said
+):
+    with pytest.raises(UsageError, match=said):
+        tuning_scope(tracker, options, "global", n_val)
+    assert tuning_scope(tracker, options, None, n_val) is None
+    assert tuning_scope(tracker, options, "off", n_val) is None
+
+
+def test_another_word_for_tuning_is_refused():
+    with pytest.raises(UsageError, match="tune must be global, per-count or off"):
+        tuning_scope(Bright(), {}, "best", 5)
+
+
+def test_candidates_are_named_by_what_differs():
+    assert candidate_names([Bright(threshold=2), Bright(threshold=3)]) == [
+        "threshold=2", "threshold=3",
+    ]  # fmt: skip
+    assert candidate_names([object(), object()]) == ["candidate 0", "candidate 1"]
+    assert np.unique(candidate_names(Bright().candidates())).size == 3

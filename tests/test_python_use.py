@@ -1,0 +1,75 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smot
+from smot.generators import ShapesSettings
+
+
+@pytest.fixture
+def path(tmp_path):
+    groups = {"test/01": 3, "test/02": 3}
+    smot.generate(ShapesSettings(), None, tmp_path / "shapes.h5", groups=groups)
+    return tmp_path / "shapes.h5"
+
+
+def test_a_data_set_a_tracker_and_its_score_take_four_lines(path):
+    with smot.open_videos(path) as data:
+        tracker = smot.build_tracker("conncomp", {}, data.description)
+        results = smot.evaluate(tracker, data, counts=[1, 2])
+    assert results.tracking[1]["mota"] > 0.9
+    smot.write_results(results, path.with_name("results.json"))
+    assert smot.read_results(path.with_name("results.json")) == results
+
+
+def test_arrays_of_ones_own_are_scored_in_one_line():
+    boxes = np.array([[[[0, 0, 10, 10], [20, 20, 30, 30]]] * 2], np.float32)
+    ids = np.array([[[0, 1], [0, 1]]])
+    swapped = np.array([[[0, 1], [1, 0]]])
+    assert smot.score((boxes, ids), (boxes, ids))["mota"] == 1.0
+    scores = smot.score((boxes, ids), (boxes, swapped))
+    assert (scores["switches"], scores["mota"]) == (2, 0.5)
+    unsure = smot.score((boxes, ids), (boxes, ids, np.full(ids.shape, 0.3)))
+    assert (unsure["misses"], unsure["ap"]) == (4, 1.0)
+    tracks = smot.Tracks(boxes=boxes, ids=ids, confidence=np.ones(ids.shape))
+    assert smot.score(tracks, (boxes, ids))["idf1"] == 1.0
+
+
+def test_arrays_that_are_no_tracks_are_refused():
+    boxes = np.zeros((1, 2, 1, 4), np.float32)
+    with pytest.raises(smot.DataError, match="ids must be integers"):
+        smot.score((boxes, np.zeros((1, 2, 1))), (boxes, np.zeros((1, 2, 1), int)))
+    with pytest.raises(smot.DataError, match=r"must be Tracks, \(boxes, ids\)"):
+        smot.score(boxes, boxes)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, smot; assert 'open_videos' in dir(smot); "
+        "heavy = {'numpy', 'torch', 'h5py', 'numba', 'scipy', 'matplotlib', 'click'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_for_type_checkers_too():
+    source = ast.parse(Path(smot.__file__).read_text())
+    imported = {
+        alias.name
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smot")
+        for alias in node.names
+    }
+    assert imported == set(smot.__all__)
+    for name in smot.__all__:
+        assert getattr(smot, name) is not None
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = smot.nothing
