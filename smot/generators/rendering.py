@@ -1,8 +1,5 @@
 """Videos from settings: the one function behind files, training streams and tests."""
 
-from functools import lru_cache
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 
@@ -17,59 +14,14 @@ from smot.generators.randomness import (
     direction,
     drawn_from,
     fill_state,
-    noise_table,
-    rounded_up_normal,
     uniform,
 )
-from smot.generators.settings import SHAPES, MnistSettings, Settings, ShapesSettings
-from smot.generators.shapes import SMALLEST_SIDE, largest_side, shape_sprites
-from smot.generators.sprites import Sprites, cropped, resize
+from smot.generators.scenes import Scene, scene_of
+from smot.generators.settings import Settings
 from smot.seeding import video_keys
 from smot.videos import Videos
 
 ALL_PLACED = -1
-
-
-class Scene(NamedTuple):
-    """All that the kernel needs to know, as plain numbers and arrays.
-
-    Attributes:
-        opacity: sprites to choose from, [n, S, S], uint8.
-        heights: of the sprites, [n], pixels.
-        widths: of the sprites, [n], pixels.
-        n_pixels: of the sprites that are not transparent, [n].
-        labels: class of each sprite, before its colour, [n].
-        sources: index of each sprite in the digit source, -1 for shapes, [n].
-        sizes: cumulative probabilities of the sides 5, 6, ... of shapes; [0] for digits.
-        colours: RGB, [C, 3].
-        fewest: objects in a video.
-        most: objects in a video.
-        max_overlap: square pixels.
-        speed: pixels per frame.
-        appearance: probability per frame.
-        disappearance: probability per frame.
-        background: RGB, [3].
-        texture: noise table of the background, [65536]; [0] for none.
-        noise: noise table of pixels, [65536]; [0] for none.
-    """
-
-    opacity: UInt8Array
-    heights: IntArray
-    widths: IntArray
-    n_pixels: IntArray
-    labels: IntArray
-    sources: IntArray
-    sizes: FloatArray
-    colours: IntArray
-    fewest: int
-    most: int
-    max_overlap: int
-    speed: float
-    appearance: float
-    disappearance: float
-    background: IntArray
-    texture: IntArray
-    noise: IntArray
 
 
 def render(
@@ -95,7 +47,7 @@ def render(
     Raises:
         UsageError: the objects do not fit the frame within the overlap limit.
     """
-    scene = _scene(settings, source, split)
+    scene = scene_of(settings, source, split)
     keys = video_keys(seed, split, indices)
     videos = _blank(len(keys), settings, max(scene.most, 1))
     frames = videos.frames
@@ -111,66 +63,6 @@ def render(
             f"{settings.max_overlap} pixels of overlap ({split}, video {indices[failed]})"
         )
     return videos
-
-
-@lru_cache(maxsize=64)
-def _scene(settings: Settings, source: DigitSource | None, split: str) -> Scene:
-    fewest, most = object_range(settings, split)
-    if isinstance(settings, MnistSettings):
-        if source is None:
-            raise UsageError("Scattered MNIST needs digits: load_digits()")
-        members = source.members(split)
-        sprites = _digit_sprites(source, settings.object_size, split.partition("/")[0])
-        labels, sources = source.labels[members].astype(np.int64), members.astype(np.int64)
-        sizes: FloatArray = np.zeros(0)
-    else:
-        largest = largest_side(settings)
-        sprites = shape_sprites(largest)
-        labels = np.arange(len(sprites.heights)) // (len(sprites.heights) // len(SHAPES))
-        sources = np.full(len(labels), -1)
-        sizes = _side_lengths(settings, largest)
-    return Scene(
-        opacity=sprites.opacity,
-        heights=sprites.heights,
-        widths=sprites.widths,
-        n_pixels=sprites.n_pixels,
-        labels=labels,
-        sources=sources,
-        sizes=sizes,
-        colours=np.array(settings.palette, np.uint32),
-        fewest=fewest,
-        most=most,
-        max_overlap=settings.max_overlap,
-        speed=float(settings.speed),
-        appearance=float(settings.appearance),
-        disappearance=float(settings.disappearance),
-        background=np.array(settings.background, np.int64),
-        texture=_noise(settings.background_noise),
-        noise=_noise(settings.pixel_noise),
-    )
-
-
-def object_range(settings: Settings, split: str) -> tuple[int, int]:
-    """Fewest and most objects in a video of a split."""
-    name, _, count = split.partition("/")
-    if name == "test":
-        return int(count), int(count)
-    return settings.min_objects, settings.max_objects
-
-
-@lru_cache(maxsize=8)
-def _digit_sprites(source: DigitSource, side: int, split: str) -> Sprites:
-    return cropped(resize(source.images[source.members(split)], side, side))
-
-
-def _side_lengths(settings: ShapesSettings, largest: int) -> FloatArray:
-    deviation = settings.object_size * settings.size_spread
-    return rounded_up_normal(settings.object_size, deviation, SMALLEST_SIDE, largest)
-
-
-@lru_cache(maxsize=4)
-def _noise(deviation: float) -> IntArray:
-    return noise_table(deviation) if deviation else np.zeros(0, np.int16)
 
 
 def _blank(n_videos: int, settings: Settings, n_slots: int) -> Videos:

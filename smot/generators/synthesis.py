@@ -13,7 +13,8 @@ from smot.generators.digits import DigitSource
 from smot.generators.rendering import render
 from smot.generators.settings import Settings, dataset_name
 from smot.videos import Origin, Shard, Videos, write_videos
-from smot.videos.writing import Produce, Report, encoded
+from smot.videos.units import Produce, Span, make_unit
+from smot.videos.writing import Report
 
 N_TRAIN, N_VAL, N_TEST = 60_000, 1_000, 1_000
 _N_SAMPLE = 16  # videos of each group from which size and time are estimated
@@ -95,7 +96,9 @@ def expect(
         if not n_videos:
             produce(name, start, start + 1)  # compiles, which is not to be counted
         begun = time.thread_time()
-        size = sum(len(chunk) for chunk in encoded(produce(name, start, start + n_sample)))
+        span = Span(group=name, start=start, stop=stop, sample=produce(name, start, start))
+        unit = make_unit(produce, span, start, start + n_sample)
+        size = sum(len(chunk) for _, _, chunk in unit.chunks)
         n_videos += stop - start
         n_bytes += size * (stop - start) / n_sample
         seconds += (time.thread_time() - begun) * (stop - start) / n_sample

@@ -1,5 +1,6 @@
 """The layout of a file of videos: its arrays, their chunks, and what the root says of them."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,15 @@ FIELDS = (
     Field(name="count", dtype=np.dtype(np.int16), axes="N", chunk=UNIT),
 )
 DIGEST = Field(name="digest", dtype=np.dtype(np.uint8), axes="N 32", chunk=UNIT)
+
+
+def batch_length(frames: tuple[int, ...]) -> int:
+    """How many videos to hold in memory at once: some 4 MiB of frames, 1 to 64 of them.
+
+    Args:
+        frames: the shape of an array of frames, [N, T, H, W, 3].
+    """
+    return max(1, min(64, (4 << 20) // max(1, math.prod(frames[1:]))))
 
 
 @dataclass(frozen=True, kw_only=True)

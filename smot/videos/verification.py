@@ -10,7 +10,7 @@ from smot.errors import DataError
 from smot.videos.content import Videos
 from smot.videos.fingerprints import content_fingerprint, digests, settings_fingerprint
 from smot.videos.reading import VideoFile
-from smot.videos.schema import DIGEST, UNIT, Origin
+from smot.videos.schema import DIGEST, Origin, batch_length
 
 NOISE_SETTINGS = ("background_noise", "pixel_noise")
 _SOUND, _STRAY, _LOOSE = 0, 1, 2
@@ -36,9 +36,11 @@ def verify(file: VideoFile, report: Callable[[int], object]) -> int:
     found: dict[str, UInt8Array] = {}
     for group, n_videos in file.groups.items():
         parts = [np.zeros((0, 32), np.uint8)]
-        for start in range(0, n_videos, UNIT):
-            stop = min(start + UNIT, n_videos)
-            parts.append(_verify_unit(file, group, start, stop))
+        H, W = file.description.frame_size
+        step = batch_length((n_videos, file.description.n_frames, H, W, 3))
+        for start in range(0, n_videos, step):
+            stop = min(start + step, n_videos)
+            parts.append(_verify_batch(file, group, start, stop))
             report(stop - start)
         found[group] = np.concatenate(parts)
     if content_fingerprint(found) != file.metadata.content_fingerprint:
@@ -75,7 +77,7 @@ def read_checked(file: VideoFile, group: str, start: int, stop: int) -> Videos:
     return videos
 
 
-def _verify_unit(file: VideoFile, group: str, start: int, stop: int) -> UInt8Array:
+def _verify_batch(file: VideoFile, group: str, start: int, stop: int) -> UInt8Array:
     videos = read_checked(file, group, start, stop)
     if not any(file.metadata.settings.get(name) for name in NOISE_SETTINGS):
         _check_pixels(file, videos, f"{file.path}: {group}", start)

@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,24 +15,12 @@ import numpy as np
 
 from smot.arrays import UInt8Array
 from smot.errors import DataError, UsageError
-from smot.videos.content import Videos
-from smot.videos.encoding import COMPRESSION_LEVEL, encode
-from smot.videos.fingerprints import content_fingerprint, digests, settings_fingerprint
-from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, UNIT, Field, Origin, Shard
+from smot.videos.encoding import COMPRESSION_LEVEL
+from smot.videos.fingerprints import content_fingerprint, settings_fingerprint
+from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, Origin, Shard
+from smot.videos.units import Produce, Span, Unit, units
 
-Produce = Callable[[str, int, int], Videos]
 Report = Callable[[int], object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Unit:
-    """Videos start .. stop of a group, ready to be written at ``place`` of the file's group."""
-
-    group: str
-    place: int
-    n_videos: int
-    chunks: list[tuple[Field, int, bytes]]
-    digests: UInt8Array
 
 
 def write_videos(
@@ -95,13 +81,13 @@ def _write_file(
     shard: Shard,
     report: Report,
 ) -> str:
-    spans = {name: shard.span(groups[name]) for name in sorted(groups)}
+    spans = {name: _span(name, groups[name], produce, shard) for name in sorted(groups)}
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         found: dict[str, UInt8Array] = {}
-        for name, (start, stop) in spans.items():
-            _create_group(file, name, stop - start, produce(name, start, start))
-            found[name] = np.zeros((stop - start, 32), np.uint8)
-        for unit in _units(spans, produce, workers):
+        for name, span in spans.items():
+            _create_group(file, span)
+            found[name] = np.zeros((span.stop - span.start, 32), np.uint8)
+        for unit in units(spans, produce, workers):
             _write_unit(file, unit)
             found[unit.group][unit.place : unit.place + unit.n_videos] = unit.digests
             report(unit.n_videos)
@@ -113,10 +99,15 @@ def _write_file(
     return fingerprint
 
 
-def _create_group(file: h5py.File, name: str, n_videos: int, sample: Videos) -> None:
-    group = file.create_group(name)
-    _, T, H, W, _ = sample.frames.shape
-    axes = {"N": n_videos, "T": T, "H": H, "W": W, "K": sample.present.shape[2]}
+def _span(name: str, total: int, produce: Produce, shard: Shard) -> Span:
+    start, stop = shard.span(total)
+    return Span(group=name, start=start, stop=stop, sample=produce(name, start, start))
+
+
+def _create_group(file: h5py.File, span: Span) -> None:
+    group, n_videos = file.create_group(span.group), span.stop - span.start
+    _, T, H, W, _ = span.sample.frames.shape
+    axes = {"N": n_videos, "T": T, "H": H, "W": W, "K": span.sample.present.shape[2]}
     for field in (*FIELDS, DIGEST):
         shape = field.shape(axes)
         group.create_dataset(
@@ -130,50 +121,7 @@ def _create_group(file: h5py.File, name: str, n_videos: int, sample: Videos) -> 
         )
 
 
-def _units(
-    spans: Mapping[str, tuple[int, int]], produce: Produce, workers: int
-) -> Iterator[_Unit]:
-    """Units in order, made ahead by a few so that memory stays bounded."""
-    jobs = (
-        (name, first, start, min(start + UNIT, stop))
-        for name, (first, stop) in spans.items()
-        for start in range(first, stop, UNIT)
-    )
-    waiting: deque[Future[_Unit]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="smot-writer") as pool:
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(_make_unit, produce, *job))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _make_unit(produce: Produce, group: str, first: int, start: int, stop: int) -> _Unit:
-    videos = produce(group, start, stop)
-    place = start - first
-    chunks = [
-        (field, place + offset, chunk)
-        for field in FIELDS
-        for offset, chunk in encode(field, getattr(videos, field.name))
-    ]
-    return _Unit(
-        group=group, place=place, n_videos=stop - start, chunks=chunks, digests=digests(videos)
-    )
-
-
-def encoded(videos: Videos) -> Iterator[bytes]:
-    """The chunks that videos become in a file, for an estimate of its size."""
-    for field in FIELDS:
-        for _, chunk in encode(field, getattr(videos, field.name)):
-            yield chunk
-
-
-def _write_unit(file: h5py.File, unit: _Unit) -> None:
+def _write_unit(file: h5py.File, unit: Unit) -> None:
     group = file[unit.group]
     handles = {field.name: group[field.name].id for field in FIELDS}
     for field, place, chunk in unit.chunks:

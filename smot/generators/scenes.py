@@ -1,0 +1,126 @@
+"""What the kernels draw: settings and digits as plain numbers and arrays."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from smot.arrays import FloatArray, IntArray, UInt8Array
+from smot.errors import UsageError
+from smot.generators.digits import DigitSource
+from smot.generators.randomness import noise_table, rounded_up_normal
+from smot.generators.settings import SHAPES, MnistSettings, Settings, ShapesSettings
+from smot.generators.shapes import SMALLEST_SIDE, largest_side, shape_sprites
+from smot.generators.sprites import Sprites, cropped, resize
+
+
+class Scene(NamedTuple):
+    """All that the kernel needs to know, as plain numbers and arrays.
+
+    Attributes:
+        opacity: sprites to choose from, [n, S, S], uint8.
+        heights: of the sprites, [n], pixels.
+        widths: of the sprites, [n], pixels.
+        n_pixels: of the sprites that are not transparent, [n].
+        labels: class of each sprite, before its colour, [n].
+        sources: index of each sprite in the digit source, -1 for shapes, [n].
+        sizes: cumulative probabilities of the sides 5, 6, ... of shapes; [0] for digits.
+        colours: RGB, [C, 3].
+        fewest: objects in a video.
+        most: objects in a video.
+        max_overlap: square pixels.
+        speed: pixels per frame.
+        appearance: probability per frame.
+        disappearance: probability per frame.
+        background: RGB, [3].
+        texture: noise table of the background, [65536]; [0] for none.
+        noise: noise table of pixels, [65536]; [0] for none.
+    """
+
+    opacity: UInt8Array
+    heights: IntArray
+    widths: IntArray
+    n_pixels: IntArray
+    labels: IntArray
+    sources: IntArray
+    sizes: FloatArray
+    colours: IntArray
+    fewest: int
+    most: int
+    max_overlap: int
+    speed: float
+    appearance: float
+    disappearance: float
+    background: IntArray
+    texture: IntArray
+    noise: IntArray
+
+
+@lru_cache(maxsize=64)
+def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scene:
+    """The stage of a split's videos; kept, for many calls ask for the same.
+
+    Args:
+        settings: what the videos look like.
+        source: digits; None for shapes.
+        split: "train", "val" or "test/NN".
+
+    Raises:
+        UsageError: digits are needed and not given.
+    """
+    fewest, most = object_range(settings, split)
+    if isinstance(settings, MnistSettings):
+        if source is None:
+            raise UsageError("Scattered MNIST needs digits: load_digits()")
+        members = source.members(split)
+        sprites = _digit_sprites(source, settings.object_size, split.partition("/")[0])
+        labels, sources = source.labels[members].astype(np.int64), members.astype(np.int64)
+        sizes: FloatArray = np.zeros(0)
+    else:
+        largest = largest_side(settings)
+        sprites = shape_sprites(largest)
+        labels = np.arange(len(sprites.heights)) // (len(sprites.heights) // len(SHAPES))
+        sources = np.full(len(labels), -1)
+        sizes = _side_lengths(settings, largest)
+    return Scene(
+        opacity=sprites.opacity,
+        heights=sprites.heights,
+        widths=sprites.widths,
+        n_pixels=sprites.n_pixels,
+        labels=labels,
+        sources=sources,
+        sizes=sizes,
+        colours=np.array(settings.palette, np.uint32),
+        fewest=fewest,
+        most=most,
+        max_overlap=settings.max_overlap,
+        speed=float(settings.speed),
+        appearance=float(settings.appearance),
+        disappearance=float(settings.disappearance),
+        background=np.array(settings.background, np.int64),
+        texture=_noise(settings.background_noise),
+        noise=_noise(settings.pixel_noise),
+    )
+
+
+def object_range(settings: Settings, split: str) -> tuple[int, int]:
+    """Fewest and most objects in a video of a split."""
+    name, _, count = split.partition("/")
+    if name == "test":
+        return int(count), int(count)
+    return settings.min_objects, settings.max_objects
+
+
+@lru_cache(maxsize=8)
+def _digit_sprites(source: DigitSource, side: int, split: str) -> Sprites:
+    return cropped(resize(source.images[source.members(split)], side, side))
+
+
+def _side_lengths(settings: ShapesSettings, largest: int) -> FloatArray:
+    deviation = settings.object_size * settings.size_spread
+    return rounded_up_normal(settings.object_size, deviation, SMALLEST_SIDE, largest)
+
+
+@lru_cache(maxsize=4)
+def _noise(deviation: float) -> IntArray:
+    return noise_table(deviation) if deviation else np.zeros(0, np.int16)
