@@ -25,6 +25,7 @@ class Weights:
         where: the rest of ``where``.
         presence: of the first layer of presence, for ``what``; and the second layer.
         encoder: of glimpses.
+        origin: zeros, [1, 4].
     """
 
     frame: Tensor
@@ -34,6 +35,7 @@ class Weights:
     where: list[Taped]
     presence: list[Taped]
     encoder: list[Taped]
+    origin: Tensor
 
 
 class Discovery(nn.Module):
@@ -81,6 +83,7 @@ class Discovery(nn.Module):
             where=self.where.taped()[1:],
             presence=[Taped(presence_what), self.presence.last.taped()],
             encoder=encoder.taped(),
+            origin=self.start.new_zeros(1, 4),
         )
 
     def from_frames(self, features: Tensor, weights: Weights) -> Tensor:
@@ -120,28 +123,36 @@ class Discovery(nn.Module):
             The samples of the steps made, at least one.
         """
         n_rows = len(given)
-        d = self.start.expand(n_rows, -1)
-        present = given.new_ones(n_rows)
-        before = given.new_zeros(n_rows, self.n_what + 4)
+        present = given.new_ones(n_rows, 1)
+        before = [
+            given.new_zeros(n_rows, self.n_what + 4),
+            present,
+            self.start.expand(n_rows, -1),
+        ]
         steps = []
         for k in range(len(noise[2])):
-            inputs = torch.cat([before, present[:, None], d], dim=1)
-            d = chain(inputs, [weights.step], base=given).tanh()
-            could = present if counts is None else present * (counts > k)
-            step = self._step(d, frames, encoder, weights, [part[k] for part in noise], could,
-                              counts is not None)  # fmt: skip
-            before, present = torch.cat([step[0], step[1]], dim=1), step[2]
+            could = present if counts is None else present * (counts > k)[:, None]
+            d = chain(torch.cat(before, dim=1), [weights.step], base=given, tanh_last=True)
+            step = self._step(
+                d, frames, encoder, weights, [part[k] for part in noise], could, counts is not None
+            )
+            present = step["present"]
+            before = [step["what"], step["where"], present, d]
             steps.append(step)
             if early_exit and not bool(present.any()):
                 break
-        joined = [torch.stack(parts) for parts in zip(*steps, strict=True)]
-        what, where, found, logit, what_std, where_std = joined
+        made = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
         n = len(steps)
         return Chosen(
-            what=what, where=where, present=found, logit=logit,
-            what_log_std=what_std.log(), where_log_std=where_std.log(),
-            what_noise=noise[1][:n], where_noise=noise[0][:n],
-        )  # fmt: skip
+            what=made["what"],
+            where=made["where"],
+            present=made["present"][..., 0],
+            logit=made["logit"][..., 0],
+            what_log_std=made["seen"][..., self.n_what :].log(),
+            where_log_std=made["where_std"].log(),
+            what_noise=noise[1][:n],
+            where_noise=noise[0][:n],
+        )
 
     def _step(
         self,
@@ -152,16 +163,17 @@ class Discovery(nn.Module):
         noise: list[Tensor],
         could: Tensor,
         forced: bool,
-    ) -> tuple[Tensor, ...]:
-        """One slot: what, where, present, logit, and the deviations of what and where."""
+    ) -> dict[str, Tensor]:
+        """One slot: its samples, the logit, and what the deviations follow from."""
         h = self.n_hidden
-        hidden = chain(d, [weights.from_state])
-        codes = chain(hidden[:, :h], weights.where, elu_first=True)
-        origin = torch.zeros_like(noise[0])
-        where, where_std = place(codes, origin, noise[0], self.where_std)
+        for_where, for_presence = chain(d, [weights.from_state]).split([h, h // 2], dim=1)
+        codes = chain(for_where, weights.where, elu_first=True)
+        where, where_std = place(codes, weights.origin, noise[0], self.where_std)
         seen = normal_parameters(encoder(frames, where, None, weights.encoder))
         what = sample(seen, noise[1])
-        raw = chain(what, weights.presence, base=hidden[:, h:])
-        logit = presence_logit(raw[:, 0], could, forced)
-        present = (noise[2] < logit.detach().sigmoid()).float() * could
-        return what, where, present, logit, seen[:, self.n_what :], where_std
+        logit = presence_logit(chain(what, weights.presence, base=for_presence), could, forced)
+        present = (noise[2][:, None] < logit.detach().sigmoid()).float() * could
+        return {
+            "what": what, "where": where, "present": present, "logit": logit,
+            "seen": seen, "where_std": where_std,
+        }  # fmt: skip

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from smot.models.sprites import glimpse
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.layers import Mlp
-from smot.models.sqair.placement import sprite_boxes
+from smot.models.sqair.placement import sprite_boxes, window_of
 from smot.models.sqair.taped import Taped, chain
 
 N_FILTERS = 128
@@ -93,9 +93,13 @@ class GlimpseEncoder(nn.Module):
         generator: source of the initial weights.
     """
 
+    window: Tensor
+
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.frame_size, self.size = config.frame_size, config.glimpse_size
+        self.size = config.glimpse_size
+        window = window_of(config.frame_size, config.glimpse_size)
+        self.register_buffer("window", window, persistent=False)
         n_in = config.channels * config.glimpse_size**2
         self.mlp = Mlp((n_in, config.n_hidden, config.n_hidden, 2 * config.n_what), generator)
 
@@ -120,7 +124,7 @@ class GlimpseEncoder(nn.Module):
         n_frames, M = len(frames), len(where)
         if mask_logits is not None:
             mask_logits = mask_logits.reshape(n_frames, M // n_frames, -1)
-        boxes = sprite_boxes(where, self.frame_size, self.size).view(n_frames, -1, 4)
+        boxes = sprite_boxes(where, self.window).view(n_frames, -1, 4)
         seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=mask_logits)
         return chain(seen.view(M, -1), layers)
 

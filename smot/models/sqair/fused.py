@@ -95,7 +95,7 @@ def place(codes: Tensor, start: Tensor, noise: Tensor, std_bias: Tensor) -> tupl
 
     Args:
         codes: [M, 8].
-        start: [M, 4].
+        start: [M, 4], or [1, 4] that gets no gradient.
         noise: [M, 4].
         std_bias: [].
 
@@ -118,19 +118,20 @@ class _Place(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, where_slope: Tensor, std_slope: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, where_slope: Tensor, std_slope: Tensor) -> tuple[Tensor | None, ...]:
         raw, std, noise = ctx.saved_tensors
         raw_slope = raw.sigmoid().mul_(torch.addcmul(std_slope, where_slope, noise))
         codes_slope = torch.cat([where_slope, raw_slope], dim=1)
-        return codes_slope, where_slope, where_slope * std, raw_slope.sum()
+        needs = ctx.needs_input_grad
+        start_slope = where_slope if needs[1] else None
+        noise_slope = where_slope * std if needs[2] else None
+        return codes_slope, start_slope, noise_slope, raw_slope.sum()
 
 
 def sample(parameters: Tensor, noise: Tensor) -> Tensor:
     """A sample m + std * noise of parameters (m, std), [M, 2A] and [M, A] to [M, A]."""
-    n = noise.shape[-1]
-    return torch.addcmul(parameters[:, :n], parameters[:, n:], noise)
+    mean, std = parameters.chunk(2, dim=1)
+    return torch.addcmul(mean, std, noise)
 
 
 def blend(
@@ -192,7 +193,8 @@ class _Blend(torch.autograd.Function):
         gate_slope[:, n : 2 * n] = -(both * seen).view(-1, 2, n).sum(1)
         gate_slope[:, 2 * n :] = -(both * kept).view(-1, 2, n).sum(1)
         gate_slope *= gates.mul(GATE_LIMIT).mul_(1 - gates)
-        return heads_slope, both * new.repeat(1, 2), what_slope * forget, what_slope * std, None
+        noise_slope = what_slope * std if ctx.needs_input_grad[3] else None
+        return heads_slope, both * new.repeat(1, 2), what_slope * forget, noise_slope, None
 
 
 def gru_gates(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:

@@ -1,7 +1,10 @@
 """What the four numbers that place an object mean, in pixels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 SMALLEST_SCALE = 1e-4
 
@@ -26,27 +29,52 @@ def transform(where: Tensor) -> Tensor:
     return torch.cat([scale, shift], dim=-1)
 
 
-def sprite_boxes(where: Tensor, frame_size: tuple[int, int], glimpse_size: int) -> Tensor:
+def sprite_boxes(where: Tensor, window: Tensor) -> Tensor:
     """Boxes, in the convention of `smot.models.sprites`, whose samples are those of `transform`.
 
     There, a patch of G samples spans G sample distances; between the first and the last of the
-    transformer's samples there are G - 1 of them. With the scale's sigmoid written as a tanh, one
-    tanh serves all four numbers.
+    transformer's samples there are G - 1 of them.
 
     Args:
         where: sx, sy, tx, ty before the squashing, [..., 4].
-        frame_size: H, W, pixels.
-        glimpse_size: G, pixels.
+        window: from `window_of`.
 
     Returns:
         Centre and size y, x, h, w, [..., 4], pixels, where pixel i covers [i, i + 1).
     """
+    boxes: Tensor = _SpriteBoxes.apply(where, window)
+    return boxes
+
+
+def window_of(frame_size: tuple[int, int], glimpse_size: int) -> Tensor:
+    """What `sprite_boxes` needs to know of frames (H, W) and patches of G samples, [3, 4].
+
+    With the scale's sigmoid written as a tanh, one tanh serves all four numbers: the box is
+    window[2] + window[1] * tanh(window[0] * where), read backwards.
+    """
     H, W = frame_size
-    spread = glimpse_size / (glimpse_size - 1)
-    half = where.new_tensor([0.5, 0.5, 1.0, 1.0])
-    factor = where.new_tensor([H - 1, W - 1, (H - 1) * spread, (W - 1) * spread]) / 2
-    offset = where.new_tensor([H, W, (H - 1) * spread, (W - 1) * spread]) / 2
-    return torch.addcmul(offset, (where * half).tanh().flip(-1), factor)
+    w, h = ((side - 1) * glimpse_size / (glimpse_size - 1) for side in (W, H))
+    rows = [
+        [0.5, 0.5, 1, 1],
+        [w / 2, h / 2, (W - 1) / 2, (H - 1) / 2],
+        [w / 2, h / 2, W / 2, H / 2],
+    ]
+    return torch.tensor(rows)
+
+
+class _SpriteBoxes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, where: Tensor, window: Tensor) -> Tensor:
+        squashed = (where * window[0]).tanh_()
+        ctx.save_for_backward(squashed, window)
+        return torch.addcmul(window[2], squashed, window[1]).flip(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        squashed, window = ctx.saved_tensors
+        slope = slope.flip(-1) * (window[0] * window[1])
+        return slope.sub_(slope * squashed.square()), None
 
 
 def object_boxes(where: Tensor, frame_size: tuple[int, int]) -> Tensor:

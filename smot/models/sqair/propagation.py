@@ -41,6 +41,7 @@ class Weights:
         heads: of the temporal appearance and the gates, for the new temporal state, joined.
         presence: of the first layer of presence, for ``what``; and the second layer.
         encoder: of glimpses.
+        where_std: bias of the deviations of ``where`` before the softplus, [].
         factor: transposed covariance factor of ``where`` in units of its deviations, [4, 4].
         stretch: diagonal of that factor, [4].
     """
@@ -55,6 +56,7 @@ class Weights:
     heads: Taped
     presence: list[Taped]
     encoder: list[Taped]
+    where_std: Tensor
     factor: Tensor
     stretch: Tensor
 
@@ -75,12 +77,15 @@ class _Entries:
     from_relation: Tensor
     from_temporal: Tensor
 
-    def between(self, start: int, stop: int) -> "_Entries":
-        """The entries of one slot."""
+    def by_slot(self, sizes: tuple[int, ...]) -> list["_Entries"]:
+        """The entries of each slot."""
         parts: dict[str, Any] = {
-            name: None if part is None else part[start:stop] for name, part in vars(self).items()
+            name: [None] * len(sizes) if part is None else part.split(list(sizes))
+            for name, part in vars(self).items()
         }
-        return _Entries(**parts)
+        return [
+            _Entries(**{name: part[k] for name, part in parts.items()}) for k in range(len(sizes))
+        ]
 
 
 class Propagation(nn.Module):
@@ -139,6 +144,7 @@ class Propagation(nn.Module):
             ),
             presence=[Taped(presence_what), self.presence.last.taped()],
             encoder=encoder.taped(),
+            where_std=self.where_std + STD_SHIFT,
             factor=factor,
             stretch=stretch,
         )
@@ -181,31 +187,36 @@ class Propagation(nn.Module):
         noise = (noise[0][: slots.n_slots], noise[1][: slots.n_slots], noise[2][: slots.n_slots])
         entries = self._entries(frames, slots, usage, encoder, weights, noise)
         frames = usage.frames(frames)
-        before = entries.what.new_zeros(usage.sizes[0], self.n_what + 5)
-        r = self.relation_start.expand(usage.sizes[0], -1)
-        steps, start = [], 0
-        for size in usage.sizes:
-            now = entries.between(start, start + size)
-            inputs = torch.cat([before[:size], r[:size]], dim=1)
-            r = chain(inputs, [weights.relation_step], base=now.relation).tanh()
-            step = self._step(r, frames[:size], now, encoder, weights, stays)
-            before = torch.cat([step[0], step[1], step[2][:, None]], dim=1)
+        n_rows = usage.sizes[0]
+        before = [
+            entries.what.new_zeros(n_rows, self.n_what + 5),
+            self.relation_start.expand(n_rows, -1),
+        ]
+        steps = []
+        for size, now in zip(usage.sizes, entries.by_slot(usage.sizes), strict=True):
+            inputs = torch.cat([_first(part, size) for part in before], dim=1)
+            r = chain(inputs, [weights.relation_step], base=now.relation, tanh_last=True)
+            step = self._step(r, _first(frames, size), now, encoder, weights, stays)
+            before = [step["what"], step["where"], step["present"], r]
             steps.append(step)
-            start += size
-        what, where, present, logit, what_std, where_std, temporal = (
-            torch.cat(parts) for parts in zip(*steps, strict=True)
-        )
+        joined = {name: torch.cat([step[name] for step in steps]) for name in steps[0]}
+        joined["what_std"] = joined["what_std"].log()
+        joined["where_std"] = (joined["where_std"] * weights.stretch).log()
+        logit = usage.scatter(joined.pop("logit"), ABSENT_LOGIT)[..., 0]
+        whole = usage.scatter(torch.cat(list(joined.values()), dim=1))
+        parts = whole.split([part.shape[1] for part in joined.values()], dim=-1)
+        made = dict(zip(joined, parts, strict=True))
         chosen = Chosen(
-            what=usage.scatter(what),
-            where=usage.scatter(where),
-            present=usage.scatter(present),
-            logit=usage.scatter(logit, ABSENT_LOGIT),
-            what_log_std=usage.scatter(what_std.log()),
-            where_log_std=usage.scatter((where_std * weights.stretch).log()),
+            what=made["what"],
+            where=made["where"],
+            present=made["present"][..., 0],
+            logit=logit,
+            what_log_std=made["what_std"],
+            where_log_std=made["where_std"],
             where_noise=noise[0],
             what_noise=noise[1],
         )
-        return chosen, usage.scatter(temporal)
+        return chosen, made["temporal"]
 
     def _entries(
         self,
@@ -223,7 +234,8 @@ class Propagation(nn.Module):
         mask = None if self.mask is None else self.mask(tau)
         expected = where + PROPOSAL_SCALE * self.proposal(tau)
         codes = encoder(usage.frames_of_entries(frames), expected, mask, weights.encoder)
-        known = torch.cat([codes[:, : self.n_what], what, where, present[:, None], tau], dim=1)
+        present = present[:, None]
+        known = torch.cat([codes[:, : self.n_what], what, where, present, tau], dim=1)
         where_given = self.where.first.plus(torch.cat([where, tau], dim=1), weights.where_given)
         presence_given = self.presence.first.plus(tau, weights.presence_given)
         return _Entries(
@@ -233,7 +245,7 @@ class Propagation(nn.Module):
             temporal=tau,
             where_noise=usage.gather(noise[0]) @ weights.factor,
             what_noise=usage.gather(noise[1]),
-            chance=usage.gather(noise[2]),
+            chance=usage.gather(noise[2])[:, None],
             mask=mask,
             relation=self.relation.plus(known, weights.relation_given),
             from_relation=torch.cat([where_given, presence_given], dim=1),
@@ -248,18 +260,28 @@ class Propagation(nn.Module):
         encoder: GlimpseEncoder,
         weights: Weights,
         stays: bool,
-    ) -> tuple[Tensor, ...]:
-        """One slot: what, where, present, logit, deviations of what and where, temporal state."""
+    ) -> dict[str, Tensor]:
+        """One slot: its samples, their deviations, the logit and the new temporal state."""
         h = self.n_hidden
-        hidden = chain(r, [weights.from_relation], base=now.from_relation)
-        codes = chain(hidden[:, :h], weights.where, elu_first=True)
-        where, where_std = place(codes, now.where, now.where_noise, self.where_std + STD_SHIFT)
+        for_where, for_presence = chain(r, [weights.from_relation], base=now.from_relation).split(
+            [h, h // 2], dim=1
+        )
+        codes = chain(for_where, weights.where, elu_first=True)
+        where, where_std = place(codes, now.where, now.where_noise, weights.where_std)
         seen = normal_parameters(encoder(frames, where, now.mask, weights.encoder))
         inputs = chain(torch.cat([r, where, seen], dim=1), [weights.temporal])
         temporal = gru_gates(inputs, now.from_temporal, now.temporal)
         heads = chain(temporal, [weights.heads])
         what, what_std = blend(heads, seen, now.what, now.what_noise, self.std_floor)
-        raw = chain(what, weights.presence, base=hidden[:, h:])
-        logit = presence_logit(raw[:, 0], now.present, stays)
+        raw = chain(what, weights.presence, base=for_presence)
+        logit = presence_logit(raw, now.present, stays)
         present = (now.chance < logit.detach().sigmoid()).float() * now.present
-        return what, where, present, logit, what_std, where_std, temporal
+        return {
+            "what": what, "where": where, "present": present, "logit": logit,
+            "what_std": what_std, "where_std": where_std, "temporal": temporal,
+        }  # fmt: skip
+
+
+def _first(part: Tensor, size: int) -> Tensor:
+    """The first rows, without a step in the graph where that is all of them."""
+    return part if len(part) == size else part[:size]

@@ -72,21 +72,19 @@ class Chosen:
         return -(0.5 * (squares + n_numbers * LOG_2PI) + spread) * self.present
 
 
-def presence_logit(logit: Tensor, could: Tensor, forced: Tensor | bool) -> Tensor:
+def presence_logit(logit: Tensor, could: Tensor, forced: bool) -> Tensor:
     """The logit where the slot could be used, -88 where not; 88 where it must be.
 
     Args:
         logit: as a network gave it, [...].
         could: 1 or 0, [...].
-        forced: where (or whether everywhere) a slot that can be used must be, [...].
+        forced: whether every slot that can be used must be.
 
     Source: original code, masked logits at +-88.
     """
-    if isinstance(forced, Tensor):
-        logit = torch.where(forced, -ABSENT_LOGIT, logit)
-    elif forced:
-        logit = torch.full_like(logit, -ABSENT_LOGIT)
-    return torch.where(could > 0, logit, ABSENT_LOGIT)
+    if forced:
+        return -ABSENT_LOGIT * (2 * could - 1)
+    return torch.addcmul((1 - could) * ABSENT_LOGIT, could, logit)
 
 
 def log_bernoulli(present: Tensor, logit: Tensor) -> Tensor:

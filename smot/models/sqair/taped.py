@@ -38,7 +38,7 @@ def chain(
     *,
     base: Tensor | None = None,
     elu_first: bool = False,
-    elu_last: bool = False,
+    tanh_last: bool = False,
 ) -> Tensor:
     """Linear layers with ELU between them, as one step of the graph.
 
@@ -47,13 +47,13 @@ def chain(
         layers: at least one.
         base: what the first product is added to, [M, n_out]; None for the first layer's bias.
         elu_first: pass the inputs through ELU first.
-        elu_last: pass the outputs through ELU.
+        tanh_last: pass the outputs through tanh.
 
     Returns:
         [M, n_out] of the last layer.
     """
     tokens = [layer.token for layer in layers]
-    flags = (elu_first, elu_last)
+    flags = (elu_first, tanh_last)
     outputs: Tensor = _Chain.apply(inputs, base, layers, flags, *tokens)
     return outputs
 
@@ -91,8 +91,10 @@ class _Chain(torch.autograd.Function):
         kept = [hidden]
         for number, layer in enumerate(layers):
             hidden = _product(hidden, layer, base if number == 0 else None)
-            if number + 1 < len(layers) or flags[1]:
+            if number + 1 < len(layers):
                 elu_(hidden)
+            elif flags[1]:
+                hidden.tanh_()
             kept.append(hidden)
         ctx.layers, ctx.flags, ctx.has_base = layers, flags, base is not None
         ctx.save_for_backward(*(kept if flags[1] else kept[:-1]))
@@ -101,10 +103,12 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        kept, (elu_first, elu_last) = ctx.saved_tensors, ctx.flags
+        kept, (elu_first, tanh_last) = ctx.saved_tensors, ctx.flags
+        if tanh_last:
+            slope = slope - slope * kept[-1].square()
         for number in reversed(range(len(ctx.layers))):
             layer, inputs = ctx.layers[number], kept[number]
-            if elu_last or number + 1 < len(ctx.layers):
+            if number + 1 < len(ctx.layers):
                 slope = elu_slope(kept[number + 1]).mul_(slope)
             layer.store.append((inputs, slope))
             base_slope = slope

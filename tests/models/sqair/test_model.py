@@ -178,7 +178,7 @@ def test_the_same_seed_gives_the_same_model_and_objective(frames: Tensor) -> Non
 def test_a_video_can_be_learned_by_heart() -> None:
     config = SqairConfig(
         frame_size=(16, 16), channels=1, n_slots=2, glimpse_size=8, n_what=8, n_hidden=32,
-        output_std=0.173, estimator="vimco", score_ramp_steps=200,
+        output_std=0.173, estimator="vimco", score_ramp_steps=60,
     )  # fmt: skip
     frames = torch.zeros(8, 2, 16, 16, 3, dtype=torch.uint8)
     for video in range(8):
@@ -188,14 +188,14 @@ def test_a_video_can_be_learned_by_heart() -> None:
     model = build(config, 0)
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(0)
-    for step in range(200):
+    for step in range(60):
         objective = model.objective(frames, step=step, generator=generator)
         optimiser.zero_grad()
         objective.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
     terms = objective.terms
-    assert terms["squared_error"] < 0.3 * terms["squared_error_empty"]
+    assert terms["squared_error"] < 0.25 * terms["squared_error_empty"]
 
 
 def test_frames_of_another_size_are_refused(small: Sqair) -> None:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from smot.models.sprites import glimpse
 from smot.models.sqair.painting import paint, paint_reference
-from smot.models.sqair.placement import object_boxes, sprite_boxes, transform
+from smot.models.sqair.placement import object_boxes, sprite_boxes, transform, window_of
 
 SIZE = (24, 20)
 G = 7
@@ -41,7 +41,7 @@ def test_glimpses_are_those_of_grid_sample() -> None:
         if sampled:
             seen = F.grid_sample(images, grid(where, (G, G), False), align_corners=True)
         else:
-            boxes = sprite_boxes(where, SIZE, G)[:, None]
+            boxes = sprite_boxes(where, window_of(SIZE, G))[:, None]
             seen = glimpse(images, boxes, unit=1.0, size=G)[:, 0]
         (seen * slopes).sum().backward()
         outcomes.append((seen.detach(), where.grad))
@@ -88,7 +88,9 @@ def test_patches_on_one_canvas_add_up() -> None:
 def test_seeing_the_whole_frame_and_painting_it_gives_the_frame_back() -> None:
     image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(3))
     where = WHOLE.expand(1, 4)
-    seen = glimpse(image, sprite_boxes(where, (16, 16), 16)[:, None], unit=1.0, size=16)[:, 0]
+    seen = glimpse(
+        image, sprite_boxes(where, window_of((16, 16), 16))[:, None], unit=1.0, size=16
+    )[:, 0]
     painted, _ = paint(seen, where, torch.tensor([0]), n_canvases=1, frame_size=(16, 16))
     torch.testing.assert_close(seen, image, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(painted, image, atol=1e-5, rtol=1e-5)

@@ -18,10 +18,10 @@ def looped(parts: list[Tensor], inputs: Tensor, base: Tensor, *, taped: bool) ->
     hidden = inputs
     for _ in range(3):
         if taped:
-            hidden = chain(hidden, layers, base=base + first_bias, elu_first=True, elu_last=True)
+            hidden = chain(hidden, layers, base=base + first_bias, elu_first=True, tanh_last=True)
         else:
             hidden = F.elu(hidden) @ first.T + base + first_bias
-            hidden = F.elu(F.linear(F.elu(hidden), second, second_bias))
+            hidden = F.linear(F.elu(hidden), second, second_bias).tanh()
     return hidden
 
 
