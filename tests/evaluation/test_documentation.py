@@ -1,0 +1,31 @@
+from dataclasses import fields
+from pathlib import Path
+
+from smot.evaluation.legend import METRICS
+from smot.evaluation.records import (
+    DatasetRecord,
+    EvaluationSettings,
+    TrackerRecord,
+    TuningRecord,
+    VideosRecord,
+)
+from smot.evaluation.results import Timing
+from smot.evaluation.summaries import Occlusion
+from tests.evaluation.made import made_results
+
+FORMAT = Path(__file__).parents[2] / "docs" / "results-format.md"
+
+
+def test_every_key_of_the_format_is_documented():
+    text = FORMAT.read_text()
+    records = (
+        DatasetRecord, EvaluationSettings, TrackerRecord, TuningRecord, VideosRecord, Occlusion,
+        Timing,
+    )  # fmt: skip
+    keys = {each.name for record in records for each in fields(record)}
+    for key in (*keys, *METRICS, *made_results().to_json()):
+        assert f"`{key}`" in text, key
+
+
+def test_every_metric_that_is_computed_has_a_place_in_the_legend():
+    assert set(made_results().tracking[1].metrics) == set(METRICS)
