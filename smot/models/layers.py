@@ -6,6 +6,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from smot.models import gru_kernel
+from smot.models.chains import Chain
+from smot.models.fused import Fused, runs_fused
+
 
 def initialise(layer: nn.Module) -> None:
     """Xavier-uniform weights and zero biases, as everywhere in the paper."""
@@ -26,15 +30,24 @@ class Mlp(nn.Module):
     """Hidden layers with ReLU, then a linear output in float32 whatever autocast does inside.
 
     Attributes:
-        n_in: input width.
-        hidden: widths of the hidden layers.
-        n_out: output width.
+        layers: the linear layers.
     """
 
-    def __init__(self, n_in: int, hidden: Sequence[int], n_out: int) -> None:
+    def __init__(
+        self, n_in: int, hidden: Sequence[int], n_out: int, *, adds: bool = False
+    ) -> None:
+        """Make it.
+
+        Args:
+            n_in: input width (of all inputs together, if they are joined).
+            hidden: widths of the hidden layers.
+            n_out: output width.
+            adds: whether inputs are summed, with ReLU after it, in place of being joined.
+        """
         super().__init__()
         widths = [n_in, *hidden, n_out]
         self.layers = nn.ModuleList(linear(*pair) for pair in pairwise(widths))
+        self._chain = Chain(list(self.layers), adds=adds)
 
     @property
     def output_bias(self) -> Tensor:
@@ -43,12 +56,9 @@ class Mlp(nn.Module):
         assert isinstance(bias, Tensor)
         return bias
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[..., n_in] -> [..., n_out], float32."""
-        for layer in self.layers[:-1]:
-            inputs = torch.relu(layer(inputs))
-        outputs: Tensor = self.layers[-1](inputs).float()
-        return outputs
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Inputs [..., n_i] -> [..., n_out], float32."""
+        return self._chain(*inputs)
 
 
 class Gru(nn.Module):
@@ -65,15 +75,24 @@ class Gru(nn.Module):
         self.inputs = _blocks(n_in, n_state, 3)
         self.gates = _blocks(n_state, n_state, 2)
         self.candidate = linear(n_state, n_state, bias=False)
+        parts = (self.inputs, self.gates, self.candidate)
+        self._drive, self._recur, self._propose = (Chain([part]) for part in parts)
 
-    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
-        """[..., n_in], [..., n_state] -> [..., n_state], float32."""
+    def forward(self, inputs: Sequence[Tensor], state: Tensor) -> Tensor:
+        """Inputs [..., n_i] (joined), [..., n_state] -> [..., n_state], float32."""
         n = state.shape[-1]
-        driven = self.inputs(inputs).float()
-        update_reset = torch.sigmoid(driven[..., : 2 * n] + self.gates(state).float())
-        update, reset = update_reset.split(n, -1)
-        candidate = torch.tanh(driven[..., 2 * n :] + self.candidate(reset * state).float())
+        driven, recurrent = self._drive(*inputs), self._recur(state)
+        if runs_fused(state):
+            update, remembered, driven = _OPEN((driven, recurrent, state), (), (), (n, n, n))
+            proposed = self._propose(remembered)
+            return _CLOSE((driven, proposed, update, state), (), (), (n,))[0]
+        update, reset = torch.sigmoid(driven[..., : 2 * n] + recurrent).split(n, -1)
+        candidate = torch.tanh(driven[..., 2 * n :] + self._propose(reset * state))
         return torch.lerp(state, candidate, update)
+
+
+_OPEN = Fused(forward=gru_kernel.open_gates, backward=gru_kernel.open_gates_backward)
+_CLOSE = Fused(forward=gru_kernel.close_gates, backward=gru_kernel.close_gates_backward)
 
 
 def _blocks(n_in: int, n_out: int, n_blocks: int) -> nn.Linear:

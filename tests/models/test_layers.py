@@ -13,7 +13,7 @@ def test_gru_follows_its_equations() -> None:
     z = torch.sigmoid(x @ wz.T + h @ uz.T)
     r = torch.sigmoid(x @ wr.T + h @ ur.T)
     c = torch.tanh(x @ wc.T + (r * h) @ cell.candidate.weight.T)
-    torch.testing.assert_close(cell(x, h), (1 - z) * h + z * c)
+    torch.testing.assert_close(cell((x,), h), (1 - z) * h + z * c)
 
 
 def test_mlp_is_linear_layers_with_relu_between() -> None:
@@ -29,7 +29,7 @@ def test_networks_answer_in_full_precision_under_autocast() -> None:
     mlp, cell = Mlp(3, (5,), 2), Gru(2, 4)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = mlp(torch.randn(7, 3))
-        state = cell(outputs, torch.zeros(7, 4))
+        state = cell((outputs,), torch.zeros(7, 4))
     assert outputs.dtype == state.dtype == torch.float32
 
 

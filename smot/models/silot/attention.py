@@ -1,11 +1,16 @@
 """What a place hears from the objects around it."""
 
 import math
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smot.arrays import FloatArray
+from smot.models.fused import runs_fused
 from smot.models.layers import linear
+from smot.models.silot import attention_kernel
 
 
 class SpatialAttention(nn.Module):
@@ -43,31 +48,98 @@ class SpatialAttention(nn.Module):
         """
         n = self.n_source
         weight = self.first.weight
-        heard = nn.functional.linear(source, weight[:, :n], self.first.bias)
+        heard = F.linear(source, weight[:, :n], self.first.bias).float()
         heard = heard + _product(place, weight[:, n : n + 2])
         asked = -_product(target_place, weight[:, n : n + 2])
         if target is not None:
-            asked = asked + nn.functional.linear(target, weight[:, n + 2 :])
-        pairs = torch.relu(heard[:, None] + asked[:, :, None]).to(self._dtype(source))
-        pairs = torch.relu(self.second(pairs))
-        shares = self._shares(place, target_place)
-        pooled = torch.matmul(shares[:, :, None].to(pairs.dtype), pairs)[:, :, 0]
-        total = shares.sum(-1, keepdim=True)
-        answer = nn.functional.linear(pooled, self.last.weight).float()
-        return answer + total * self.last.bias
+            asked = asked + F.linear(target, weight[:, n + 2 :]).float()
+        shares = gaussian_shares(place, target_place, self.sigma)
+        combine = combine_pairs if runs_fused(source) else combine_pairs_reference
+        pooled = combine(heard, asked, shares, self.second.weight, self.second.bias)
+        answer = F.linear(pooled, self.last.weight).float()
+        return answer + shares.sum(-1, keepdim=True) * self.last.bias
 
-    def _shares(self, place: Tensor, target_place: Tensor) -> Tensor:
-        """w_jk, [B, J, K]."""
-        gap = place[:, None] - target_place[:, :, None]
-        variance = self.sigma**2
-        distance = (gap * gap).sum(-1)
-        return torch.exp(distance * (-0.5 / variance)) * (0.5 / (math.pi * variance))
 
-    def _dtype(self, source: Tensor) -> torch.dtype:
-        kind = source.device.type
-        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else source.dtype
+def gaussian_shares(place: Tensor, target_place: Tensor, sigma: float) -> Tensor:
+    """w_jk for objects [B, K, 2] and places [B or 1, J, 2], [B, J, K]."""
+    gap = place[:, None] - target_place[:, :, None]
+    distance = (gap * gap).sum(-1)
+    return torch.exp(distance * (-0.5 / sigma**2)) * (0.5 / (math.pi * sigma**2))
 
 
 def _product(place: Tensor, weight: Tensor) -> Tensor:
     """Places [..., 2] times weights [width, 2] in full precision, [..., width]."""
     return place[..., :1] * weight[:, 0] + place[..., 1:] * weight[:, 1]
+
+
+def combine_pairs(
+    heard: Tensor, asked: Tensor, shares: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
+    """Weighted sum over k of ReLU(weight @ ReLU(heard_k + asked_j) + bias).
+
+    Args:
+        heard: of objects, [B, K, W].
+        asked: of places, [B or 1, J, W].
+        shares: weights w_jk, [B, J, K].
+        weight: [W, W].
+        bias: [W].
+
+    Returns:
+        [B, J, W], float32.
+    """
+    dtype = torch.float32
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+    pooled: Tensor = _Combine.apply(heard, asked, shares, weight.to(dtype), bias.to(dtype))
+    return pooled
+
+
+def combine_pairs_reference(
+    heard: Tensor, asked: Tensor, shares: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
+    """What ``combine_pairs`` computes, in plain PyTorch; same arguments."""
+    pairs = torch.relu(heard[:, None] + asked[:, :, None])
+    values = torch.relu(F.linear(pairs, weight, bias))
+    return (shares[..., None] * values).sum(2)
+
+
+class _Combine(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, heard: Tensor, asked: Tensor, shares: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        B, K, W = heard.shape
+        J = asked.shape[1]
+        heard, asked, shares = heard.contiguous(), asked.contiguous(), shares.contiguous()
+        pairs = heard.new_empty(B, J, K, W, dtype=weight.dtype)
+        attention_kernel.pair(heard.numpy(), asked.numpy(), _array(pairs))
+        values = torch.addmm(bias, pairs.view(-1, W), weight.t()).relu_().view(pairs.shape)
+        pooled = heard.new_empty(B, J, W)
+        attention_kernel.pool(_array(values), shares.numpy(), pooled.numpy())
+        ctx.save_for_backward(pairs, values, shares, weight)
+        ctx.n_asked = len(asked)
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        pairs, values, shares, weight = ctx.saved_tensors
+        B, J, K, W = pairs.shape
+        values_pull, shares_pull = torch.empty_like(values), torch.empty_like(shares)
+        attention_kernel.pool_backward(
+            _array(values), shares.numpy(), gradients[0].float().contiguous().numpy(),
+            _array(values_pull), shares_pull.numpy(),
+        )  # fmt: skip
+        flat = values_pull.view(-1, W)
+        pull = flat @ weight
+        heard_pull, asked_pull = shares.new_empty(B, K, W), shares.new_empty(ctx.n_asked, J, W)
+        attention_kernel.pair_backward(
+            _array(pairs), _array(pull.view(pairs.shape)), heard_pull.numpy(), asked_pull.numpy()
+        )
+        return heard_pull, asked_pull, shares_pull, flat.t() @ pairs.view(-1, W), flat.sum(0)
+
+
+def _array(pairs: Tensor) -> FloatArray:
+    """Pairs as the kernels take them."""
+    plain = pairs.view(torch.uint16) if pairs.dtype == torch.bfloat16 else pairs
+    array: FloatArray = plain.numpy()
+    return array

@@ -8,8 +8,8 @@ from smot.models.distributions import (
     gaussian_kl,
     relaxed_bernoulli_log_density,
 )
+from smot.models.silot.clips import Gaussians
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.latents import Gaussian
 
 PARTS = ("where", "size", "what", "depth")
 
@@ -27,23 +27,22 @@ def cross_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
 
 
 def gaussian_divergences(
-    latent: Gaussian, prior_mean: Tensor, prior_scale: Tensor, pres: Tensor
+    posterior: Gaussians, prior: Gaussians, pres: Tensor
 ) -> dict[str, Tensor]:
     """KLs of objects' Gaussians, each object's weighted with its presence, by part.
 
     Args:
-        latent: posterior, [T, B, N, 5 + A].
-        prior_mean: broadcasts with it.
-        prior_scale: likewise.
+        posterior: [T, B, N, 5 + A].
+        prior: the same, or [5 + A].
         pres: [T, B, N, 1].
     """
-    divergence = gaussian_kl(latent.mean, latent.scale, prior_mean, prior_scale)
+    divergence = gaussian_kl(*posterior, *prior)
     sums = (pres * divergence).flatten(0, -2).sum(0) / pres.shape[1]
     parts = sums.split([2, 2, sums.shape[-1] - 5, 1])
     return {name: part.sum() for name, part in zip(PARTS, parts, strict=True)}
 
 
-def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Gaussian:
+def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Gaussians:
     """The fixed prior of discovered latents, [5 + A].
 
     Source: supplement (priors): N(0, 1) but for the size logits.
@@ -51,10 +50,10 @@ def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Ga
     mean, scale = like.new_zeros(5 + config.what_size), like.new_ones(5 + config.what_size)
     mean[2:4] = config.size_prior_mean
     scale[2:4] = size_std
-    return Gaussian(mean, scale)
+    return Gaussians(mean, scale)
 
 
-def prior_of_propagation(config: SilotConfig, size_std: float, like: Tensor) -> Gaussian:
+def prior_of_propagation(config: SilotConfig, size_std: float, like: Tensor) -> Gaussians:
     """The fixed prior of propagated latents, [5 + A].
 
     Source: the original code, which compares the size logits themselves with the discovery prior
@@ -63,7 +62,7 @@ def prior_of_propagation(config: SilotConfig, size_std: float, like: Tensor) -> 
     mean, scale = prior_of_discovery(config, size_std, like)
     scale[:2] = config.where_prior_std
     scale[4:-1] = config.what_prior_std
-    return Gaussian(mean, scale)
+    return Gaussians(mean, scale)
 
 
 def count_divergence(

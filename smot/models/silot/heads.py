@@ -1,18 +1,76 @@
 """Networks that posterior and prior propagation both have, each with weights of its own."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from smot.models.chains import Chain
 from smot.models.layers import Gru, Mlp, linear
 from smot.models.silot import latents
 from smot.models.silot.attention import SpatialAttention
-from smot.models.silot.latents import Gaussian, Movement, Presence
-from smot.models.silot.objects import Objects, visible_width
+from smot.models.silot.latents import Depth, Drawn, Movement, Presence
+from smot.models.silot.objects import Objects
 
 WIDTH = 100
 """Width of the hidden layers."""
+
+
+class StepNoise(NamedTuple):
+    """Noise of one propagation step; None in its place means means.
+
+    Attributes:
+        where: standard normal, [B, K, 4].
+        what: standard normal, [B, K, A].
+        depth: standard normal, [B, K, 1].
+        pres: logistic, [B, K, 1].
+    """
+
+    where: Tensor | None
+    what: Tensor | None
+    depth: Tensor | None
+    pres: Tensor | None
+
+
+QUIET = StepNoise(None, None, None, None)
+"""No noise: every latent is its mean."""
+
+
+class Change(NamedTuple):
+    """One propagation step of all objects, before their recurrent states move.
+
+    Attributes:
+        movement: of boxes.
+        what: new appearances, and the Gaussians of their increments.
+        depth: new depths, and the Gaussians of their steps.
+        presence: of "still there".
+    """
+
+    movement: Movement
+    what: Drawn
+    depth: Depth
+    presence: Presence
+
+    @property
+    def samples(self) -> tuple[Tensor, ...]:
+        """All that was drawn, which drives the recurrent state, [B, K, 8 + A] in all."""
+        return self.movement.summary, self.what.sample, self.depth.value, self.presence.pres
+
+    def objects(self, hidden: Tensor) -> Objects:
+        """The objects after the step."""
+        place, _, size_logit = self.movement.summary.split(2, -1)
+        return Objects(
+            place=place,
+            size=self.movement.box[..., 2:],
+            what=self.what.sample,
+            depth=self.depth.value,
+            pres=self.presence.pres,
+            hidden=hidden,
+            box=self.movement.box,
+            size_logit=size_logit,
+            depth_logit=self.depth.logit,
+        )
 
 
 class ObjectFeatures(nn.Module):
@@ -28,12 +86,12 @@ class ObjectFeatures(nn.Module):
         if interacting:
             self.others = SpatialAttention(n_object, n_features, n_features, sigma)
 
-    def forward(self, objects: Tensor, centre: Tensor) -> Tensor:
-        """Descriptions [B, K, n_object] at places [B, K, 2] -> [B, K, n_features], float32."""
-        features: Tensor = self.own(objects)
+    def forward(self, described: tuple[Tensor, ...], centre: Tensor) -> Tensor:
+        """Descriptions [B, K, n_i] of objects at places [B, K, 2] -> [B, K, F], float32."""
+        features: Tensor = self.own(*described)
         if self.others is None:
             return features
-        heard: Tensor = self.others(objects, centre, features, centre)
+        heard: Tensor = self.others(torch.cat(described, -1), centre, features, centre)
         return features + heard
 
 
@@ -41,10 +99,7 @@ class PropagationHeads(nn.Module):
     """From features, and what a glimpse shows if there is one, to the latents of the next frame.
 
     The first layers of the networks for appearance, depth and presence share their inputs and are
-    one layer here.
-
-    Attributes:
-        n_evidence: width of the encoded glimpses; 0 for the prior, which has none.
+    one layer here. The networks of boxes, depths and presences can be spared gradients.
     """
 
     def __init__(
@@ -57,10 +112,11 @@ class PropagationHeads(nn.Module):
         self.shared = linear(n_shared, 3 * WIDTH)
         self.from_what = linear(what_size, 2 * WIDTH, bias=False)
         self.from_depth = nn.Parameter(torch.empty(WIDTH))
-        self.what = Mlp(WIDTH, (WIDTH,), 5 * what_size)
-        self.depth = Mlp(WIDTH, (WIDTH,), 2)
-        self.pres = Mlp(WIDTH, (WIDTH,), 1)
+        self.what = Mlp(WIDTH, (WIDTH,), 5 * what_size, adds=True)
+        self.depth = Mlp(WIDTH, (WIDTH,), 2, adds=True)
+        self.pres = Mlp(WIDTH, (WIDTH,), 1, adds=True)
         self.gru = Gru(6 + what_size + 2, hidden_size)
+        self._shared, self._from_what = Chain([self.shared]), Chain([self.from_what])
         self._initialise(n_shared, what_size)
 
     def _initialise(self, n_shared: int, what_size: int) -> None:
@@ -75,109 +131,52 @@ class PropagationHeads(nn.Module):
         nn.init.ones_(self.what.output_bias.data[2 * what_size :])
 
     def move(
-        self, features: Tensor, evidence: Tensor | None, objects: Objects,
-        noise: Tensor | None, *, wheels: bool,
-    ) -> Movement:  # fmt: skip
-        """New boxes from features [B, K, F] and the first glimpse's evidence [B, K, E]."""
-        outputs = self.where(_joined(features, evidence))
-        return latents.move(outputs.detach() if wheels else outputs, objects, noise, self.reach)
+        self, inputs: tuple[Tensor, ...], objects: Objects, noise: Tensor | None, *, wheels: bool
+    ) -> Movement:
+        """New boxes.
+
+        Args:
+            inputs: features [B, K, F], and the first glimpse's evidence [B, K, E] if any.
+            objects: the frame before.
+            noise: standard normal, [B, K, 4], or None.
+            wheels: whether the network gets no gradient.
+        """
+        outputs = _spared(self.where(*inputs), wheels)
+        return latents.move(
+            outputs, objects.place, objects.centre, objects.size_logit, noise, self.reach
+        )
 
     def change(
         self,
-        features: Tensor,
+        inputs: tuple[Tensor, ...],
         movement: Movement,
-        evidence: Tensor | None,
         suggestion: Tensor,
         objects: Objects,
-        noise: tuple[Tensor | None, Tensor | None, Tensor | None],
+        noise: StepNoise,
         *,
         wheels: bool,
-    ) -> "Change":
+    ) -> Change:
         """New appearance, depth and presence.
 
         Args:
-            features: [B, K, F].
+            inputs: features [B, K, F], movement's summary [B, K, 6], and the second glimpse's
+                evidence [B, K, E] if any.
             movement: from ``move``.
-            evidence: encoded second glimpse, [B, K, E], or None.
             suggestion: mean and raw scale of the appearance that the glimpse suggests, [..., 2A].
             objects: the frame before.
-            noise: normal for appearance [B, K, A] and depth [B, K, 1], logistic for presence
-                [B, K, 1]; None for means.
+            noise: of the step.
             wheels: whether depth and presence networks get no gradient.
         """
-        shared = self.shared(_joined(torch.cat([features, movement.summary], -1), evidence))
-        for_what, for_depth, for_pres = shared.chunk(3, -1)
-        temporal = self.what(torch.relu(for_what))
-        increment, what = latents.change_what(suggestion, temporal, objects.what, noise[0])
-        what_for_depth, what_for_pres = self.from_what(what).chunk(2, -1)
-        outputs = self.depth(torch.relu(for_depth + what_for_depth))
-        outputs = outputs.detach() if wheels else outputs
-        step, depth_logit = latents.draw_depth(outputs, objects.depth_logit, noise[1])
-        depth = torch.sigmoid(depth_logit.clamp(-latents.LOGIT_LIMIT, latents.LOGIT_LIMIT))
-        told = for_pres + what_for_pres + depth * self.from_depth
-        outputs = self.pres(torch.relu(told))
-        presence = latents.draw_presence(outputs.detach() if wheels else outputs, noise[2])
-        return Change(
-            movement=movement,
-            increment=increment,
-            step=step,
-            what=what,
-            depth=depth,
-            depth_logit=depth_logit,
-            presence=presence,
-            pres=objects.pres * presence.value,
-        )
+        for_what, for_depth, for_pres = self._shared(*inputs).chunk(3, -1)
+        what = latents.change_what(suggestion, self.what(for_what), objects.what, noise.what)
+        what_for_depth, what_for_pres = self._from_what(what.sample).chunk(2, -1)
+        outputs = _spared(self.depth(for_depth, what_for_depth), wheels)
+        depth = latents.draw_depth(outputs, objects.depth_logit, noise.depth)
+        told = depth.value * self.from_depth
+        outputs = _spared(self.pres(for_pres, what_for_pres, told), wheels)
+        presence = latents.draw_presence(outputs, objects.pres, noise.pres)
+        return Change(movement, what, depth, presence)
 
 
-class Change:
-    """One propagation step of all objects, before their recurrent states move.
-
-    Attributes:
-        latent: Gaussians of position, size, appearance and depth, [B, K, 5 + A].
-        presence: of "still there".
-        summary: all samples, which drive the recurrent state, [B, K, 8 + A].
-    """
-
-    def __init__(
-        self,
-        *,
-        movement: Movement,
-        increment: Gaussian,
-        step: Gaussian,
-        what: Tensor,
-        depth: Tensor,
-        depth_logit: Tensor,
-        presence: Presence,
-        pres: Tensor,
-    ) -> None:
-        self.movement, self.presence, self.pres = movement, presence, pres
-        self.what, self.depth, self.depth_logit = what, depth, depth_logit
-        parts = (movement.latent, increment, step)
-        self.latent = Gaussian(
-            torch.cat([part.mean for part in parts], -1),
-            torch.cat([part.scale for part in parts], -1),
-        )
-        self.summary = torch.cat([movement.summary, what, depth, pres], -1)
-
-    def objects(self, hidden: Tensor) -> Objects:
-        """The objects after the step."""
-        return Objects(
-            place=self.movement.place,
-            size=self.movement.size,
-            what=self.what,
-            depth=self.depth,
-            pres=self.pres,
-            hidden=hidden,
-            centre=self.movement.centre,
-            size_logit=self.movement.size_logit,
-            depth_logit=self.depth_logit,
-        )
-
-
-def object_width(what_size: int, hidden_size: int) -> int:
-    """Numbers that describe an object to the networks."""
-    return visible_width(what_size) + hidden_size
-
-
-def _joined(features: Tensor, evidence: Tensor | None) -> Tensor:
-    return features if evidence is None else torch.cat([features, evidence], -1)
+def _spared(outputs: Tensor, wheels: bool) -> Tensor:
+    return outputs.detach() if wheels else outputs

@@ -1,84 +1,32 @@
 """SILOT: discovery, propagation and selection, frame after frame, and its objective."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from smot.models.learned import Objective
 from smot.models.silot import divergences, schedules
 from smot.models.silot.backbone import Backbone
+from smot.models.silot.clips import Clip, Gaussians, Step, Trajectories, gaussians, trajectories
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.count_prior import CountPrior
-from smot.models.silot.discovery import Discovered, Discovery, n_cells
-from smot.models.silot.heads import Change
-from smot.models.silot.latents import Gaussian
+from smot.models.silot.cropping import random_squares
+from smot.models.silot.discovery import Discovery, n_cells
+from smot.models.silot.heads import QUIET, Change
 from smot.models.silot.noise import (
+    SILENCE,
     ClipNoise,
-    StepNoise,
+    FrameNoise,
     draw_noise,
     draw_prior_noise,
-    propagation_noise,
+    step_noise,
 )
-from smot.models.silot.objects import Objects, unpacked
+from smot.models.silot.objects import Objects, presence_column, unpacked
 from smot.models.silot.prior import PriorPropagation
 from smot.models.silot.propagation import Propagation, build_features
 from smot.models.silot.rendering import Renderer
 from smot.models.silot.selection import gather, select
 
-
-class Step(NamedTuple):
-    """What the posterior made of one frame.
-
-    Attributes:
-        state: selected objects, packed, [B, K, S].
-        is_new: which of them were discovered in this frame, [B, K].
-        discovered: all proposals.
-        change: propagation into this frame; None in the first.
-    """
-
-    state: Tensor
-    is_new: Tensor
-    discovered: Discovered
-    change: Change | None
-
-
-class Clip(NamedTuple):
-    """What the posterior made of a clip.
-
-    Attributes:
-        states: selected objects, packed, [T, B, K, S].
-        is_new: which of them were discovered in their frame, [T, B, K].
-        discovered: one entry a frame.
-        changes: one propagation step a frame, from the second frame on.
-    """
-
-    states: Tensor
-    is_new: Tensor
-    discovered: list[Discovered]
-    changes: list[Change]
-
-
-class Trajectories(NamedTuple):
-    """All that the learned prior needs to know of what the posterior made of clips.
-
-    Attributes:
-        states: selected objects, packed, without recurrent states, [T, B, K, S - H].
-        is_new: [T, B, K].
-        mean: posterior Gaussians of propagation, [T - 1, B, K, 5 + A].
-        scale: their standard deviations.
-        logit: of presences, [T - 1, B, K, 1].
-        sample: logits of their relaxed samples, [T - 1, B, K, 1].
-        summary: all samples of propagation, [T - 1, B, K, 8 + A]; the last is the presence.
-    """
-
-    states: Tensor
-    is_new: Tensor
-    mean: Tensor
-    scale: Tensor
-    logit: Tensor
-    sample: Tensor
-    summary: Tensor
+__all__ = ["Silot", "Trajectories", "trajectories"]
 
 
 class Silot(nn.Module):
@@ -126,33 +74,28 @@ class Silot(nn.Module):
         """
         T, B = images.shape[:2]
         cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
+        first = noise.of_frame(0) if noise else SILENCE
         found = self.discovery(
-            images[0], cells[0], None, noise.of_discovery(0) if noise else None, offset,
-            wheels=wheels,
-        )  # fmt: skip
-        first = found.objects.packed()
-        nothing = first.new_zeros(B, n_slots or self.config.n_slots, first.shape[-1])
-        steps = [Step(*self._selected(nothing, first), found, None)]
+            images[0], cells[0], None, first.discovery, offset=offset, wheels=wheels
+        )
+        packed = found.objects.packed()
+        nothing = packed.new_zeros(B, n_slots or self.config.n_slots, packed.shape[-1])
+        steps = [Step(*self._selected(nothing, packed), found, None)]
         for t in range(1, T):
-            step_noise = noise.of_step(t) if noise else None
+            frame_noise = noise.of_frame(t) if noise else SILENCE
             steps.append(
                 self.advance(
-                    images[t], cells[t], steps[-1].state, step_noise, offset, wheels=wheels
+                    images[t], cells[t], steps[-1].state, frame_noise, offset, wheels=wheels
                 )
             )
-        return Clip(
-            states=torch.stack([step.state for step in steps]),
-            is_new=torch.stack([step.is_new for step in steps]),
-            discovered=[step.discovered for step in steps],
-            changes=[step.change for step in steps if step.change],
-        )
+        return Clip.of(steps)
 
     def advance(
         self,
         image: Tensor,
         cells: Tensor,
         state: Tensor,
-        noise: StepNoise | None = None,
+        noise: FrameNoise = SILENCE,
         offset: Tensor | None = None,
         *,
         wheels: bool = False,
@@ -163,30 +106,31 @@ class Silot(nn.Module):
             image: the new frame, [B, C, H, W].
             cells: what the backbone makes of it, [B, grid height, grid width, F].
             state: objects of the last frame, packed, [B, K, S].
-            noise: None for means, no dropout.
+            noise: of the step; by default means, and nothing dropped.
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
             wheels: whether networks of boxes, depths and presences get no gradient.
         """
         objects = self.unpacked(state)
-        if noise and noise.keeps is not None:
+        if noise.keeps is not None:
             objects = objects._replace(pres=objects.pres * noise.keeps)
-        features = self.features(torch.cat(objects[:6], -1), objects.centre)
+        features = self.features(objects.described, objects.centre)
         change, propagated = self.propagation(
-            image, features, objects, noise.propagation if noise else None, wheels=wheels
+            image, features, objects, noise.propagation, wheels=wheels
         )
         found = self.discovery(
-            image, cells, propagated, noise.discovery if noise else None, offset, wheels=wheels
-        )
-        if noise:
-            kept = found.objects.pres * noise.discovers
-            found = found._replace(objects=found.objects._replace(pres=kept))
+            image, cells, propagated, noise.discovery,
+            discovers=noise.discovers, offset=offset, wheels=wheels,
+        )  # fmt: skip
         state, is_new = self._selected(propagated.packed(), found.objects.packed())
         return Step(state, is_new, found, change)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see ``LearnedModel``."""
         config = self.config
-        images, offset = self.cropped(self.images(frames), generator)
+        images, offset = self.images(frames), None
+        if config.crop:
+            images, corner = random_squares(images, config.crop, generator)
+            offset = corner / config.anchor
         T, B, _, H, W = images.shape
         cells = n_cells(H, W)
         noise = draw_noise(config, (B, T, config.n_slots, cells), generator)
@@ -263,8 +207,8 @@ class Silot(nn.Module):
         changes = []
         for t in range(1, len(paths.states)):
             objects = unpacked(paths.states[t - 1], self.config.what_size, 0)
-            step_noise = propagation_noise(noise, t) if noise else None
-            change = self.prior(objects, hidden, self.features, step_noise, wheels=wheels)
+            drawn = step_noise(noise, t - 1) if noise else QUIET
+            change = self.prior(objects, hidden, self.features, drawn, wheels=wheels)
             changes.append(change)
             hidden = self.prior.advance(change, paths.summary[t - 1], hidden)
             hidden = torch.where(paths.is_new[t][..., None], initial, hidden)
@@ -275,11 +219,9 @@ class Silot(nn.Module):
     ) -> dict[str, Tensor]:
         """KLs of propagation against the learned prior, by name; arguments as in ``follow``."""
         changes, _ = self.follow(paths, noise, wheels=wheels)
-        mean = torch.stack([each.latent.mean for each in changes])
-        scale = torch.stack([each.latent.scale for each in changes])
+        posterior, pres = Gaussians(paths.mean, paths.scale), paths.summary[..., -1:]
+        parts = divergences.gaussian_divergences(posterior, gaussians(changes), pres)
         logit = torch.stack([each.presence.logit for each in changes])
-        latent, pres = Gaussian(paths.mean, paths.scale), paths.summary[..., -1:]
-        parts = divergences.gaussian_divergences(latent, mean, scale, pres)
         parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, logit)
         return {f"prior_{name}": value for name, value in parts.items()}
 
@@ -298,7 +240,7 @@ class Silot(nn.Module):
         objects = unpacked(paths.states[-1], self.config.what_size, 0)
         states = []
         for _ in range(horizon):
-            change = self.prior(objects, hidden, self.features, None, wheels=False)
+            change = self.prior(objects, hidden, self.features, QUIET, wheels=False)
             hidden = self.prior.advance(change, None, hidden)
             objects = change.objects(objects.hidden)
             states.append(objects.packed())
@@ -310,27 +252,24 @@ class Silot(nn.Module):
 
     def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
         """The objects that go on, packed [B, K, S], and which are new [B, K]."""
-        pres = 5 + self.config.what_size
+        pres = presence_column(self.config.what_size)
         chosen = select(propagated[..., pres].detach(), discovered[..., pres].detach())
         both = torch.cat([propagated, discovered], dim=1)
         return gather(both, chosen.source), chosen.is_new
 
     def _discovery_terms(self, clip: Clip, step: int) -> dict[str, Tensor]:
-        latent = Gaussian(
-            torch.stack([each.latent.mean for each in clip.discovered]),
-            torch.stack([each.latent.scale for each in clip.discovered]),
-        )
+        posterior = gaussians(clip.discovered)
         pres = torch.stack([each.objects.pres for each in clip.discovered])
         size_std = schedules.size_prior_std(self.config, step)
-        prior = divergences.prior_of_discovery(self.config, size_std, latent.mean)
-        parts = divergences.gaussian_divergences(latent, *prior, pres)
+        prior = divergences.prior_of_discovery(self.config, size_std, pres)
+        parts = divergences.gaussian_divergences(posterior, prior, pres)
         return {f"discovery_{name}": value for name, value in parts.items()}
 
     def _propagation_terms(self, paths: Trajectories, step: int) -> dict[str, Tensor]:
-        latent = Gaussian(paths.mean, paths.scale)
+        posterior, pres = Gaussians(paths.mean, paths.scale), paths.summary[..., -1:]
         size_std = schedules.size_prior_std(self.config, step)
-        prior = divergences.prior_of_propagation(self.config, size_std, latent.mean)
-        parts = divergences.gaussian_divergences(latent, *prior, paths.summary[..., -1:])
+        prior = divergences.prior_of_propagation(self.config, size_std, pres)
+        parts = divergences.gaussian_divergences(posterior, prior, pres)
         return {f"propagation_{name}": value for name, value in parts.items()}
 
     def _count_term(self, clip: Clip, step: int) -> Tensor:
@@ -345,7 +284,7 @@ class Silot(nn.Module):
         if not clip.changes:
             return term
         kept = torch.stack([each.presence.logit for each in clip.changes])[..., 0]
-        kept_on = torch.stack([each.pres for each in clip.changes])[..., 0] > 0.5
+        kept_on = torch.stack([each.presence.pres for each in clip.changes])[..., 0] > 0.5
         logits = torch.cat([kept, found[1:]], -1)
         on = torch.cat([kept_on, found_on[1:]], -1)
         return term + divergences.count_divergence(logits, on, tables, 0)
@@ -354,50 +293,3 @@ class Silot(nn.Module):
         if n_units not in self._count_priors:
             self._count_priors[n_units] = CountPrior(n_units).to(device)
         return self._count_priors[n_units]
-
-    def cropped(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """A random square of each video, as configured.
-
-        Args:
-            images: [T, B, C, H, W].
-            generator: source of the corners.
-
-        Returns:
-            The squares, and their corners in anchors, [B, 2]; all of the images and None where
-            no crop is asked for.
-        """
-        _, B, _, H, W = images.shape
-        side = self.config.crop
-        if not side or (side >= H and side >= W):
-            return images, None
-        room = torch.tensor([H - side + 1, W - side + 1], device=images.device)
-        parts = torch.rand(B, 2, generator=generator, device=images.device)
-        corner = (parts * room.clamp(min=1)).long()
-        span = torch.arange(side, device=images.device)
-        rows = (corner[:, :1] + span).clamp(max=H - 1)
-        columns = (corner[:, 1:] + span).clamp(max=W - 1)
-        video = torch.arange(B, device=images.device)
-        seen = images.transpose(0, 1)[
-            video[:, None, None], :, :, rows[:, :, None], columns[:, None]
-        ]
-        return seen.permute(3, 0, 4, 1, 2).contiguous(), corner / self.config.anchor
-
-
-def trajectories(clip: Clip, config: SilotConfig) -> Trajectories:
-    """What the learned prior needs of a clip."""
-    parts = unpacked(clip.states, config.what_size, config.hidden_size)
-    states = torch.cat([*parts[:5], *parts[6:]], -1)
-    return Trajectories(
-        states=states,
-        is_new=clip.is_new,
-        mean=_stack([each.latent.mean for each in clip.changes], states),
-        scale=_stack([each.latent.scale for each in clip.changes], states),
-        logit=_stack([each.presence.logit for each in clip.changes], states),
-        sample=_stack([each.presence.sample for each in clip.changes], states),
-        summary=_stack([each.summary for each in clip.changes], states),
-    )
-
-
-def _stack(steps: list[Tensor], like: Tensor) -> Tensor:
-    """Steps along a new first axis; no steps for clips of one frame."""
-    return torch.stack(steps) if steps else like.new_empty(0)

@@ -8,24 +8,27 @@ from torch import Tensor
 
 from smot.models.distributions import logistic_noise
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.discovery import DiscoveryNoise
-from smot.models.silot.propagation import PropagationNoise
+from smot.models.silot.heads import QUIET, StepNoise
 
 
-class StepNoise(NamedTuple):
+class FrameNoise(NamedTuple):
     """Noise of one step of the posterior, and what training drops in it.
 
     Attributes:
         propagation: for the K slots.
         discovery: for the J cells.
-        discovers: whether the frame discovers at all, [B, 1, 1], 0 or 1.
+        discovers: whether the frame discovers at all, [B, 1, 1], 0 or 1; None for yes.
         keeps: whether a track goes on into the frame, [B, K, 1], 0 or 1; None for all.
     """
 
-    propagation: PropagationNoise
-    discovery: DiscoveryNoise
-    discovers: Tensor
-    keeps: Tensor | None
+    propagation: StepNoise
+    discovery: StepNoise
+    discovers: Tensor | None = None
+    keeps: Tensor | None = None
+
+
+SILENCE = FrameNoise(QUIET, QUIET)
+"""No noise, nothing dropped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +49,14 @@ class ClipNoise:
     discovers: Tensor
     keeps: Tensor | None
 
-    def of_discovery(self, frame: int) -> DiscoveryNoise:
-        """Noise of one frame's discovery."""
-        normal, logistic = self.discovery
-        return DiscoveryNoise(*_split(normal[frame]), logistic[frame])
-
-    def of_step(self, frame: int) -> StepNoise:
-        """Noise of the step into ``frame``, at least 1."""
-        return StepNoise(
-            propagation_noise(self.propagation, frame),
-            self.of_discovery(frame),
+    def of_frame(self, frame: int) -> FrameNoise:
+        """Noise of one frame; nothing is propagated into frame 0, and nothing dropped."""
+        discovery = step_noise(self.discovery, frame)
+        if frame == 0:
+            return FrameNoise(QUIET, discovery)
+        return FrameNoise(
+            step_noise(self.propagation, frame - 1),
+            discovery,
             self.discovers[frame - 1],
             None if self.keeps is None else self.keeps[frame - 1],
         )
@@ -99,13 +100,8 @@ def draw_prior_noise(
     return normal, logistic_noise(torch.rand(*shape, 1, generator=generator, device=device))
 
 
-def propagation_noise(noise: tuple[Tensor, Tensor], frame: int) -> PropagationNoise:
-    """Noise of the step into ``frame``, at least 1, from that of all steps."""
+def step_noise(noise: tuple[Tensor, Tensor], step: int) -> StepNoise:
+    """Noise of one step from that of all: normal [steps, ..., 5 + A], logistic [steps, ..., 1]."""
     normal, logistic = noise
-    return PropagationNoise(*_split(normal[frame - 1]), logistic[frame - 1])
-
-
-def _split(normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Position with size, appearance, depth."""
-    where, what, depth = normal.split([4, normal.shape[-1] - 5, 1], -1)
-    return where, what, depth
+    where, what, depth = normal[step].split([4, normal.shape[-1] - 5, 1], -1)
+    return StepNoise(where, what, depth, logistic[step])

@@ -10,14 +10,14 @@ class Objects(NamedTuple):
     """Objects of one frame (or of many), all with the same leading axes.
 
     Attributes:
-        place: y, x of the centre in the whole frame, [..., 2], anchors; equals ``centre`` where
-            the model sees whole frames.
+        place: y, x of the centre in the whole frame, [..., 2], anchors; equals that of ``box``
+            where the model sees whole frames.
         size: h, w, [..., 2], anchors.
         what: appearance, [..., A].
         depth: in (0, 1), larger is nearer, [..., 1].
         pres: presence in [0, 1], [..., 1].
         hidden: recurrent state of the posterior, [..., H].
-        centre: y, x of the centre in the frame that the model sees, [..., 2], anchors.
+        box: y, x, h, w in the frame that the model sees, [..., 4], anchors.
         size_logit: what ``size`` is the sigmoid of, [..., 2].
         depth_logit: what ``depth`` is the sigmoid of, [..., 1].
     """
@@ -28,7 +28,7 @@ class Objects(NamedTuple):
     depth: Tensor
     pres: Tensor
     hidden: Tensor
-    centre: Tensor
+    box: Tensor
     size_logit: Tensor
     depth_logit: Tensor
 
@@ -37,21 +37,26 @@ class Objects(NamedTuple):
         return torch.cat(tuple(self), dim=-1)
 
     @property
-    def box(self) -> Tensor:
-        """y, x, h, w, [..., 4], anchors."""
-        return torch.cat([self.centre, self.size], dim=-1)
+    def centre(self) -> Tensor:
+        """y, x of the centre in the frame that the model sees, [..., 2], anchors."""
+        return self.box[..., :2]
+
+    @property
+    def described(self) -> tuple[Tensor, ...]:
+        """What networks are told of objects, [..., 6 + A + H] in all."""
+        return tuple(self[:6])
 
 
-def visible_width(what_size: int) -> int:
-    """Numbers that describe an object to others, without its recurrent state."""
-    return 2 + 2 + what_size + 1 + 1
-
-
-def packed_width(what_size: int, hidden_size: int) -> int:
-    """Numbers that describe an object in full."""
-    return visible_width(what_size) + hidden_size + 2 + 2 + 1
+def described_width(what_size: int, hidden_size: int) -> int:
+    """Numbers that describe an object to networks."""
+    return 2 + 2 + what_size + 1 + 1 + hidden_size
 
 
 def unpacked(packed: Tensor, what_size: int, hidden_size: int) -> Objects:
-    """Views of a packed tensor [..., packed width]."""
-    return Objects(*packed.split([2, 2, what_size, 1, 1, hidden_size, 2, 2, 1], dim=-1))
+    """Views of a packed tensor."""
+    return Objects(*packed.split([2, 2, what_size, 1, 1, hidden_size, 4, 2, 1], dim=-1))
+
+
+def presence_column(what_size: int) -> int:
+    """Where in a packed object its presence is."""
+    return 2 + 2 + what_size + 1

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.heads import Change, ObjectFeatures, PropagationHeads
+from smot.models.silot.heads import Change, ObjectFeatures, PropagationHeads, StepNoise
 from smot.models.silot.objects import Objects
-from smot.models.silot.propagation import PropagationNoise, build_features
+from smot.models.silot.propagation import build_features
 
 
 class PriorPropagation(nn.Module):
@@ -36,7 +36,7 @@ class PriorPropagation(nn.Module):
         objects: Objects,
         hidden: Tensor,
         shared: ObjectFeatures,
-        noise: PropagationNoise | None,
+        noise: StepNoise,
         *,
         wheels: bool,
     ) -> Change:
@@ -46,32 +46,27 @@ class PriorPropagation(nn.Module):
             objects: of the last frame; their own recurrent state is not looked at.
             hidden: the prior's recurrent state.
             shared: the posterior's feature network.
-            noise: None for means.
+            noise: of the step.
             wheels: whether the networks of boxes, depths and presences get no gradient.
         """
-        described = torch.cat([*objects[:5], hidden], -1)
-        features = (self.features or shared)(described, objects.centre)
-        movement = self.heads.move(
-            features, None, objects, noise.where if noise else None, wheels=wheels
-        )
+        features = (self.features or shared)((*objects[:5], hidden), objects.centre)
+        movement = self.heads.move((features,), objects, noise.where, wheels=wheels)
         suggestion = self.suggestion.expand(*features.shape[:-1], -1)
         return self.heads.change(
-            features, movement, None, suggestion, objects,
-            (noise.what, noise.depth, noise.pres) if noise else (None, None, None),
-            wheels=wheels,
-        )  # fmt: skip
+            (features, movement.summary), movement, suggestion, objects, noise, wheels=wheels
+        )
 
-    def advance(self, change: Change, posterior_summary: Tensor | None, hidden: Tensor) -> Tensor:
+    def advance(self, change: Change, posterior_samples: Tensor | None, hidden: Tensor) -> Tensor:
         """The recurrent state after a step, [B, K, H].
 
         Args:
             change: the prior's own step.
-            posterior_summary: the posterior's samples of that step, [B, K, 8 + A]; None where
+            posterior_samples: all that the posterior drew in that step, [B, K, 8 + A]; None where
                 the prior is on its own.
             hidden: the state before.
         """
-        summary = change.summary
-        if self.driven_by_posterior and posterior_summary is not None:
-            summary = posterior_summary
-        state: Tensor = self.heads.gru(summary, hidden)
+        samples = change.samples
+        if self.driven_by_posterior and posterior_samples is not None:
+            samples = (posterior_samples,)
+        state: Tensor = self.heads.gru(samples, hidden)
         return state

@@ -1,31 +1,13 @@
 """Posterior propagation: objects of the last frame, found again in this one."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from smot.models.layers import Mlp
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.heads import WIDTH, Change, ObjectFeatures, PropagationHeads
-from smot.models.silot.objects import Objects
+from smot.models.silot.heads import WIDTH, Change, ObjectFeatures, PropagationHeads, StepNoise
+from smot.models.silot.objects import Objects, described_width
 from smot.models.sprites import glimpse
-
-
-class PropagationNoise(NamedTuple):
-    """Noise of one propagation step; None in its place means means.
-
-    Attributes:
-        where: standard normal, [B, K, 4].
-        what: standard normal, [B, K, A].
-        depth: standard normal, [B, K, 1].
-        pres: logistic, [B, K, 1].
-    """
-
-    where: Tensor
-    what: Tensor
-    depth: Tensor
-    pres: Tensor
 
 
 class Propagation(nn.Module):
@@ -55,7 +37,7 @@ class Propagation(nn.Module):
         image: Tensor,
         features: Tensor,
         objects: Objects,
-        noise: PropagationNoise | None,
+        noise: StepNoise,
         *,
         wheels: bool,
     ) -> tuple[Change, Objects]:
@@ -65,7 +47,7 @@ class Propagation(nn.Module):
             image: the new frame, [B, C, H, W].
             features: of the objects, [B, K, F].
             objects: of the last frame, [B, K, ...].
-            noise: None for means.
+            noise: of the step.
             wheels: whether the networks of boxes, depths and presences get no gradient.
 
         Returns:
@@ -73,20 +55,15 @@ class Propagation(nn.Module):
         """
         n_texels = self.glimpse_size**2
         offset, mask_before, mask_after = self.look(features).split([4, n_texels, n_texels], -1)
-        box = objects.box + self.offset_scale * offset
+        box = torch.add(objects.box, offset, alpha=self.offset_scale)
         evidence = self.encode_before(self._glimpse(image, box, mask_before))
-        movement = self.heads.move(
-            features, evidence, objects, noise.where if noise else None, wheels=wheels
-        )
-        box = torch.cat([movement.centre, movement.size], -1)
-        evidence = self.encode_after(self._glimpse(image, box, mask_after))
+        movement = self.heads.move((features, evidence), objects, noise.where, wheels=wheels)
+        evidence = self.encode_after(self._glimpse(image, movement.box, mask_after))
         change = self.heads.change(
-            features, movement, evidence, self.suggest(evidence), objects,
-            (noise.what, noise.depth, noise.pres) if noise else (None, None, None),
-            wheels=wheels,
+            (features, movement.summary, evidence), movement, self.suggest(evidence), objects,
+            noise, wheels=wheels,
         )  # fmt: skip
-        hidden = self.heads.gru(change.summary, objects.hidden)
-        return change, change.objects(hidden)
+        return change, change.objects(self.heads.gru(change.samples, objects.hidden))
 
     def _glimpse(self, image: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
         seen = glimpse(image, boxes, unit=self.unit, size=self.glimpse_size, mask_logits=mask)
@@ -95,7 +72,7 @@ class Propagation(nn.Module):
 
 def build_features(config: SilotConfig) -> ObjectFeatures:
     """The network that turns objects into features for propagation."""
-    n_object = 6 + config.what_size + config.hidden_size
+    n_object = described_width(config.what_size, config.hidden_size)
     return ObjectFeatures(
         n_object, config.n_features, config.sigma, interacting=config.interacting
     )

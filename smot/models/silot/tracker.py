@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from smot.models.silot.clips import Clip
 from smot.models.silot.discovery import n_cells
-from smot.models.silot.model import Clip, Silot
+from smot.models.silot.model import Silot
 from smot.models.silot.objects import Objects
 from smot.tracks import ABSENT, Tracks
 
@@ -117,7 +118,7 @@ class SilotTracker:
             ids: identities of the slots before, [B, K]; None at the start of videos.
         """
         pres = _numpy(objects.pres)[..., 0]
-        boxes = corner_boxes(objects.centre, objects.size, self.model.config.anchor)
+        boxes = corner_boxes(objects.box, self.model.config.anchor)
         T, B, K = pres.shape
         current = np.full((B, K), ABSENT, np.int32) if ids is None else ids
         fresh = current.max(axis=1, keepdims=True) + 1
@@ -136,8 +137,9 @@ class SilotTracker:
         return tracks, current.astype(np.int32)
 
 
-def corner_boxes(centre: Tensor, size: Tensor, anchor: float) -> Tensor:
-    """x0, y0, x1, y1 in pixels from y, x and h, w in anchors, [..., 4]."""
+def corner_boxes(box: Tensor, anchor: float) -> Tensor:
+    """x0, y0, x1, y1 in pixels from y, x, h, w in anchors, [..., 4]."""
+    centre, size = box.split(2, -1)
     low, high = (centre - size / 2) * anchor, (centre + size / 2) * anchor
     return torch.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], -1)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from smot.arrays import UInt8Array
 from smot.models.silot import FAMILY, Silot, SilotConfig
+from smot.models.silot.cropping import random_squares
 from smot.models.silot.model import trajectories
 from smot.models.silot.noise import draw_noise
 
@@ -106,7 +107,7 @@ def test_presence_never_grows_in_propagation(
         clip = model.sweep(images, noise=noise)
         for t, change in enumerate(clip.changes, start=1):
             before = model.unpacked(clip.states[t - 1]).pres
-            assert (change.pres <= before).all()
+            assert (change.presence.pres <= before).all()
             kept = ~clip.is_new[t]
             after = model.unpacked(clip.states[t]).pres
             assert (after[kept] <= before[kept]).all()
@@ -121,7 +122,8 @@ def test_permuted_slots_go_on_as_permuted_objects(model: Silot, videos: UInt8Arr
     there = model.advance(images[1], cells, state[:, order])
     assert here.change is not None
     assert there.change is not None
-    torch.testing.assert_close(there.change.summary, here.change.summary[:, order])
+    for first, second in zip(here.change.samples, there.change.samples, strict=True):
+        torch.testing.assert_close(second, first[:, order])
     # Freed slots are filled in order of slots, so compare the selected objects as sets.
     for first, second in zip(here.state, there.state, strict=True):
         torch.testing.assert_close(_sorted(second), _sorted(first))
@@ -166,16 +168,11 @@ def test_a_clip_of_one_frame_has_an_objective(
     assert torch.isfinite(result.total)
 
 
-def test_crops_are_squares_of_the_frame_at_their_offset(
-    config: SilotConfig, generator: torch.Generator
-) -> None:
-    model = built(replace(config, crop=12))
+def test_crops_are_squares_of_the_frame_at_their_offset(generator: torch.Generator) -> None:
     rows, columns = torch.meshgrid(torch.arange(24), torch.arange(30), indexing="ij")
     images = (rows * 100 + columns).float().expand(2, 8, 1, 24, 30)
-    seen, offset = model.cropped(images, generator)
+    seen, corner = random_squares(images, 12, generator)
     assert seen.shape == (2, 8, 1, 12, 12)
-    assert offset is not None
-    corner = (offset * config.anchor).round().long()
     assert len(set(corner[:, 0].tolist())) > 1
     for video in range(8):
         top, left = corner[video].tolist()

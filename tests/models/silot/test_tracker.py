@@ -74,15 +74,15 @@ def test_identities_follow_slots_until_they_are_refilled(tracker: SilotTracker) 
     zeros = torch.zeros(4, 1, 3, 2)
     objects = Objects(
         place=zeros, size=zeros + 0.1, what=zeros, depth=zeros[..., :1],
-        pres=pres[:, None, :, None], hidden=zeros, centre=zeros + 0.5, size_logit=zeros,
-        depth_logit=zeros[..., :1],
+        pres=pres[:, None, :, None], hidden=zeros, box=torch.full((4, 1, 3, 4), 0.5),
+        size_logit=zeros,        depth_logit=zeros[..., :1],
     )  # fmt: skip
     tracks, _ = tracker.tracks(objects, is_new[:, None], None)
     assert tracks.ids[0].tolist() == [[0, -1, 1], [0, -1, -1], [0, 2, -1], [0, 2, 3]]
 
 
 def test_boxes_are_corners_in_pixels() -> None:
-    box = corner_boxes(torch.tensor([0.5, 0.25]), torch.tensor([0.25, 0.5]), 48.0)
+    box = corner_boxes(torch.tensor([0.5, 0.25, 0.25, 0.5]), 48.0)
     assert box.tolist() == [0.0, 18.0, 24.0, 30.0]
 
 
