@@ -154,7 +154,7 @@ def _write_attributes(
 def library_versions() -> dict[str, str]:
     """Versions of smot and of the libraries that decide what a file looks like."""
     found = {"hdf5": h5py.version.hdf5_version}
-    for name in ("smot", "numpy", "numba", "h5py"):
+    for name in ("smot", "numpy", "numba", "h5py", "isal"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
