@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from smot.errors import UsageError
+from smot.models.sqair.placement import Geometry
 
 ENCODERS = ("mlp", "conv")
 PRESENCES = ("inferred", "fixed")
@@ -41,6 +42,7 @@ class SqairConfig:
         where_std_bias: initial bias before the softplus of the posterior's box deviations.
         where_bias: initial mean of the posterior's size logits of a discovered box; 0 (half the
             frame) as in both codes.
+        scale_bounds: smallest and largest size of a box, shares of the frame.
         scale_prior: initial mean of the size logits under the discovery prior.
         output_scale: initial factor on painted patches.
         output_std: deviation of the pixel likelihood.
@@ -76,6 +78,7 @@ class SqairConfig:
     propagation_prior: str = "rnn"
     where_std_bias: float = -3.0
     where_bias: float = 0.0
+    scale_bounds: tuple[float, float] = (0.0, 1.0)
     scale_prior: float = -2.0
     output_scale: float = 0.25
     output_std: float = 0.3
@@ -90,9 +93,19 @@ class SqairConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frame_size", tuple(self.frame_size))
+        object.__setattr__(self, "scale_bounds", tuple(self.scale_bounds))
         _check_names(self)
         _check_sizes(self)
         _check_reals(self)
+
+    @property
+    def geometry(self) -> Geometry:
+        """How boxes are placed."""
+        return Geometry(
+            frame_size=self.frame_size,
+            glimpse_size=self.glimpse_size,
+            scale_bounds=self.scale_bounds,
+        )
 
     def score_weight_at(self, step: int) -> float:
         """Weight of the score term after so many updates, in [0, 1]."""
@@ -143,6 +156,9 @@ def _check_sizes(config: SqairConfig) -> None:
 def _check_reals(config: SqairConfig) -> None:
     if config.output_std <= 0:
         raise UsageError(f"output_std must be above 0, not {config.output_std}")
+    low, high = config.scale_bounds
+    if not 0 <= low < high <= 1:
+        raise UsageError(f"scale_bounds must rise within [0, 1], not {low}, {high}")
     for name in ("step_success", "count_anneal_start"):
         value = getattr(config, name)
         if not 0 < value <= 1:

@@ -24,7 +24,7 @@ class Decoder(nn.Module):
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
         C, G = config.channels, config.glimpse_size
-        self.patch_shape, self.frame_size = (C, G, G), config.frame_size
+        self.patch_shape, self.geometry = (C, G, G), config.geometry
         sizes = (config.n_what, config.n_hidden, config.n_hidden, C * G * G)
         self.mlp = Mlp(sizes, generator)
         self.output_scale = nn.Parameter(torch.tensor(config.output_scale))
@@ -52,10 +52,10 @@ class Decoder(nn.Module):
         chosen = canvas * present.shape[1] + slot
         canvases, covers = paint(
             self.patches(what.flatten(0, 1).index_select(0, chosen)),
-            where.flatten(0, 1).index_select(0, chosen),
+            self.geometry.samples(where.flatten(0, 1).index_select(0, chosen)),
             canvas,
             n_canvases=len(present),
-            frame_size=self.frame_size,
+            frame_size=self.geometry.frame_size,
         )
         shown = (COVER_SCALE * covers + COVER_BIAS).sigmoid()
         return torch.addcmul(canvases, shown[:, None], self.mean_image)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from smot.models.sprites import glimpse
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.layers import Mlp
-from smot.models.sqair.placement import sprite_boxes, window_of
+from smot.models.sqair.placement import sprite_boxes
 from smot.models.sqair.taped import Taped, chain
 
 N_FILTERS = 128
@@ -98,8 +98,7 @@ class GlimpseEncoder(nn.Module):
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.size = config.glimpse_size
-        window = window_of(config.frame_size, config.glimpse_size)
-        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("window", config.geometry.window(), persistent=False)
         n_in = config.channels * config.glimpse_size**2
         self.mlp = Mlp((n_in, config.n_hidden, config.n_hidden, 2 * config.n_what), generator)
 

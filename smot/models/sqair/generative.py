@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from smot.models.sqair.clips import Clip
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.decoder import Decoder
+from smot.models.sqair.placement import Geometry
 from smot.models.sqair.priors import CountPrior, PropagationPrior, WherePrior
 from smot.models.sqair.samples import LOG_2PI, log_bernoulli, log_discoveries
 
@@ -114,7 +115,7 @@ class Generative(nn.Module):
 
 
 def diagnosis(
-    pixels: Tensor, clip: Clip, evidence: Evidence, frame_size: tuple[int, int]
+    pixels: Tensor, clip: Clip, evidence: Evidence, geometry: Geometry
 ) -> dict[str, Tensor]:
     """Figures that tell the known ways of failing apart, [] each, detached.
 
@@ -122,7 +123,7 @@ def diagnosis(
         pixels: [B, T, C, H, W].
         clip: what was inferred.
         evidence: its densities.
-        frame_size: H, W, pixels.
+        geometry: how boxes are placed.
 
     Returns:
         ``count``: objects per frame (0: presence collapsed; N: all slots on). ``width``: mean
@@ -139,7 +140,8 @@ def diagnosis(
         later = max(T - 1, 1)
         frames = pixels.transpose(0, 1)
         repeated = frames.repeat_interleave(S // frames.shape[1], dim=1)
-        widths = (clip.where[..., 0].sigmoid() * (frame_size[1] - 1) + 1) * present
+        boxes = geometry.object_boxes(clip.where)
+        widths = (boxes[..., 2] - boxes[..., 0]) * present
         found = clip.discovered.present
         before = torch.cat([torch.zeros_like(present[:1]), present[:-1]]).sum()
         return {

@@ -62,7 +62,7 @@ class Sqair(nn.Module):
             clip=config.signal_clip,
             weight=config.score_weight_at(step),
         )
-        terms = diagnosis(pixels, clip, evidence, config.frame_size)
+        terms = diagnosis(pixels, clip, evidence, config.geometry)
         terms["bound"] = importance_bound(log_weights.detach()).mean() / T
         terms["elbo"] = log_weights.detach().mean() / T
         terms["effective_particles"] = effective_particles(log_weights.detach()).mean()

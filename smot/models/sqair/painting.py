@@ -8,12 +8,11 @@ from torch.autograd.function import once_differentiable
 
 from smot.models.sprites.threads import over_images
 from smot.models.sqair import paint_kernel
-from smot.models.sqair.placement import transform
 
 
 def paint(
     patches: Tensor,
-    where: Tensor,
+    places: Tensor,
     canvas: Tensor,
     *,
     n_canvases: int,
@@ -21,13 +20,13 @@ def paint(
 ) -> tuple[Tensor, Tensor]:
     """Sum patches onto empty canvases; what overlaps adds up and nothing is clipped.
 
-    Pixel u of the frame shows point (u - shift) / scale of the patch, bilinearly, with zeros
-    outside. On a CPU a compiled kernel does the work, elsewhere `paint_reference`; values and
-    gradients are the same.
+    Every pixel shows the point of the patch that lies there, bilinearly, with zeros outside. On a
+    CPU a compiled kernel does the work, elsewhere `paint_reference`; values and gradients are the
+    same.
 
     Args:
         patches: [M, C, G, G].
-        where: sx, sy, tx, ty before the squashing, [M, 4].
+        places: centre and distance of the patch's samples, y, x, dy, dx, [M, 4], pixel indices.
         canvas: which canvas each patch belongs to, [M], int64, ascending.
         n_canvases: n.
         frame_size: H, W, pixels.
@@ -39,9 +38,8 @@ def paint(
     """
     if patches.device.type != "cpu":
         return paint_reference(
-            patches, where, canvas, n_canvases=n_canvases, frame_size=frame_size
+            patches, places, canvas, n_canvases=n_canvases, frame_size=frame_size
         )
-    places = sample_places(where, frame_size, patches.shape[-1])
     firsts = torch.searchsorted(canvas, torch.arange(n_canvases + 1))
     painted: tuple[Tensor, Tensor] = _Painted.apply(
         patches.float(), places.float(), firsts, frame_size
@@ -49,24 +47,9 @@ def paint(
     return painted
 
 
-def sample_places(where: Tensor, frame_size: tuple[int, int], glimpse_size: int) -> Tensor:
-    """Centre and distance of the patch's samples in the frame, y, x, dy, dx, pixel indices.
-
-    Args:
-        where: sx, sy, tx, ty before the squashing, [M, 4].
-        frame_size: H, W, pixels.
-        glimpse_size: G, pixels.
-    """
-    H, W = frame_size
-    placed = transform(where)
-    centre = (placed[..., 2:] + 1) / 2 * where.new_tensor([W - 1, H - 1])
-    step = placed[..., :2] * where.new_tensor([W - 1, H - 1]) / (glimpse_size - 1)
-    return torch.cat([centre.flip(-1), step.flip(-1)], dim=-1)
-
-
 def paint_reference(
     patches: Tensor,
-    where: Tensor,
+    places: Tensor,
     canvas: Tensor,
     *,
     n_canvases: int,
@@ -78,7 +61,7 @@ def paint_reference(
     columns, whose entries are relu(1 - distance).
     """
     (H, W), G = frame_size, patches.shape[-1]
-    y, x, dy, dx = sample_places(where, frame_size, G).unbind(-1)
+    y, x, dy, dx = places.unbind(-1)
     rows = _sampling_matrix(y, dy, H, G)
     columns = _sampling_matrix(x, dx, W, G)
     pictures = rows[:, None] @ patches @ columns[:, None].transpose(-1, -2)

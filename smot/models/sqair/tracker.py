@@ -12,7 +12,7 @@ from smot.errors import UsageError
 from smot.models.sqair.clips import Clip, FrameSample, Memory
 from smot.models.sqair.model import Sqair
 from smot.models.sqair.noise import Noise
-from smot.models.sqair.placement import object_boxes
+from smot.models.sqair.placement import Geometry
 from smot.models.sqair.prediction import Rollout, roll_out
 from smot.tracks import ABSENT, Tracks
 
@@ -118,6 +118,10 @@ class SqairTracker:
         return CountOracle(tracker=self, count=count)
 
     @property
+    def _geometry(self) -> Geometry:
+        return self.model.config.geometry
+
+    @property
     def _n_slots(self) -> int:
         return self.config.n_slots or self.model.config.n_slots
 
@@ -184,7 +188,7 @@ class SqairTracker:
             weights = self._weights(pixels[:, t : t + 1], [sample], t, noise.n_slots, counts)
             rows = _drawn(weights.view(B, K), luck[t])
             chosen = memory.slots.rows(rows)
-            boxes.append(object_boxes(chosen.where, self.model.config.frame_size))
+            boxes.append(self._geometry.object_boxes(chosen.where))
             ids.append(chosen.ids)
             confidence.append(chosen.logit.sigmoid())
             memory = memory.rows(rows.repeat_interleave(K))
@@ -213,9 +217,8 @@ class SqairTracker:
         weights = self._weights(pixels, samples, 0, noise.n_slots, counts)
         rows = _drawn(weights.view(B, K), luck[T - 1])
         slots = [sample.slots.rows(rows) for sample in samples]
-        size = self.model.config.frame_size
         return _Course(
-            boxes=_stacked([object_boxes(each.where, size) for each in slots]),
+            boxes=_stacked([self._geometry.object_boxes(each.where) for each in slots]),
             ids=_stacked([each.ids for each in slots], ABSENT),
             confidence=_stacked([each.logit.sigmoid() for each in slots]),
             memory=memory.rows(rows),
@@ -270,7 +273,7 @@ class SqairTracker:
 
     def _rollout_tracks(self, rollout: Rollout, memory: Memory) -> Tracks:
         ids = torch.where(rollout.present > 0.5, memory.slots.ids, ABSENT)
-        boxes = object_boxes(rollout.where, self.model.config.frame_size)
+        boxes = self._geometry.object_boxes(rollout.where)
         return _tracks(boxes, ids, rollout.logit.sigmoid())
 
 

@@ -4,10 +4,11 @@ from torch import Tensor
 
 from smot.models.sprites import glimpse
 from smot.models.sqair.painting import paint, paint_reference
-from smot.models.sqair.placement import object_boxes, sprite_boxes, transform, window_of
+from smot.models.sqair.placement import Geometry, sprite_boxes
 
 SIZE = (24, 20)
 G = 7
+GEOMETRY = Geometry(frame_size=SIZE, glimpse_size=G, scale_bounds=(0.0, 1.0))
 WHOLE = torch.tensor([20.0, 20.0, 0.0, 0.0])
 
 
@@ -23,7 +24,7 @@ def places(n: int) -> Tensor:
 
 def grid(where: Tensor, size: tuple[int, int], inverse: bool) -> Tensor:
     """Sampling positions as `grid_sample` wants them, corners aligned, [M, *size, 2]."""
-    sx, sy, tx, ty = transform(where).unbind(-1)
+    sx, sy, tx, ty = GEOMETRY.transform(where).unbind(-1)
     v, u = torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1])
     if inverse:
         x, y = (u - tx[:, None]) / sx[:, None], (v - ty[:, None]) / sy[:, None]
@@ -41,7 +42,7 @@ def test_glimpses_are_those_of_grid_sample() -> None:
         if sampled:
             seen = F.grid_sample(images, grid(where, (G, G), False), align_corners=True)
         else:
-            boxes = sprite_boxes(where, window_of(SIZE, G))[:, None]
+            boxes = sprite_boxes(where, GEOMETRY.window())[:, None]
             seen = glimpse(images, boxes, unit=1.0, size=G)[:, 0]
         (seen * slopes).sum().backward()
         outcomes.append((seen.detach(), where.grad))
@@ -53,7 +54,9 @@ def test_painting_is_that_of_grid_sample() -> None:
     generator = torch.Generator().manual_seed(1)
     patches, where = torch.rand(12, 2, G, G, generator=generator), places(12)
     separate = F.grid_sample(patches, grid(where, SIZE, True), align_corners=True)
-    canvases, covers = paint(patches, where, torch.arange(12), n_canvases=12, frame_size=SIZE)
+    canvases, covers = paint(
+        patches, GEOMETRY.samples(where), torch.arange(12), n_canvases=12, frame_size=SIZE
+    )
     torch.testing.assert_close(canvases, separate, atol=1e-4, rtol=1e-4)
     ones = F.grid_sample(torch.ones(12, 1, G, G), grid(where, SIZE, True), align_corners=True)
     torch.testing.assert_close(covers, ones[:, 0], atol=1e-4, rtol=1e-4)
@@ -67,7 +70,9 @@ def test_the_painting_kernel_equals_its_reference() -> None:
     outcomes = []
     for function in (paint, paint_reference):
         leaves = [patches.clone().requires_grad_(), places(12).requires_grad_()]
-        made = function(*leaves, canvas, n_canvases=6, frame_size=SIZE)
+        made = function(
+            leaves[0], GEOMETRY.samples(leaves[1]), canvas, n_canvases=6, frame_size=SIZE
+        )
         ((made[0] * slopes[:, :2]).sum() + (made[1] * slopes[:, 2]).sum()).backward()
         outcomes.append([each.detach() for each in (*made, *(leaf.grad for leaf in leaves))])
     for mine, reference in zip(*outcomes, strict=True):
@@ -76,7 +81,7 @@ def test_the_painting_kernel_equals_its_reference() -> None:
 
 
 def test_patches_on_one_canvas_add_up() -> None:
-    patches, where = torch.ones(2, 1, G, G), WHOLE.expand(2, 4)
+    patches, where = torch.ones(2, 1, G, G), GEOMETRY.samples(WHOLE.expand(2, 4))
     canvases, covers = paint(
         patches, where, torch.zeros(2, dtype=torch.long), n_canvases=2, frame_size=SIZE
     )
@@ -87,11 +92,12 @@ def test_patches_on_one_canvas_add_up() -> None:
 
 def test_seeing_the_whole_frame_and_painting_it_gives_the_frame_back() -> None:
     image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(3))
+    square = Geometry(frame_size=(16, 16), glimpse_size=16, scale_bounds=(0.0, 1.0))
     where = WHOLE.expand(1, 4)
-    seen = glimpse(
-        image, sprite_boxes(where, window_of((16, 16), 16))[:, None], unit=1.0, size=16
-    )[:, 0]
-    painted, _ = paint(seen, where, torch.tensor([0]), n_canvases=1, frame_size=(16, 16))
+    seen = glimpse(image, sprite_boxes(where, square.window())[:, None], unit=1.0, size=16)[:, 0]
+    painted, _ = paint(
+        seen, square.samples(where), torch.tensor([0]), n_canvases=1, frame_size=(16, 16)
+    )
     torch.testing.assert_close(seen, image, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(painted, image, atol=1e-5, rtol=1e-5)
 
@@ -110,19 +116,31 @@ def test_no_patches_leave_canvases_empty() -> None:
 
 
 def test_the_whole_frame_is_the_box_of_scale_one() -> None:
-    torch.testing.assert_close(object_boxes(WHOLE, SIZE), torch.tensor([0.0, 0.0, 20.0, 24.0]))
+    torch.testing.assert_close(GEOMETRY.object_boxes(WHOLE), torch.tensor([0.0, 0.0, 20.0, 24.0]))
 
 
 def test_a_box_ends_half_a_pixel_past_its_outermost_samples() -> None:
     # sigmoid(0) = 0.5 and tanh(0) = 0: samples from pixel 4.75 to 14.25 along x, 5.75 to 17.25.
-    box = object_boxes(torch.zeros(4), SIZE)
+    box = GEOMETRY.object_boxes(torch.zeros(4))
     torch.testing.assert_close(box, torch.tensor([4.75, 5.75, 15.25, 18.25]))
 
 
 def test_a_scale_below_the_bound_still_gets_its_gradient() -> None:
     where = torch.tensor([-12.0, 0.0, 0.0, 0.0], requires_grad=True)
-    placed = transform(where)
+    placed = GEOMETRY.transform(where)
     assert placed[0].item() == torch.tensor(1e-4)
     placed[0].backward()
     assert where.grad is not None
     assert where.grad[0] > 0
+
+
+def test_bounds_hold_scales_of_every_use_alike() -> None:
+    bounded = Geometry(frame_size=SIZE, glimpse_size=G, scale_bounds=(0.2, 0.5))
+    where = torch.tensor([[0.3, -0.4, 0.2, 0.1], [30.0, -30.0, 0.0, 0.0]])
+    scale = bounded.transform(where)[:, :2]
+    torch.testing.assert_close(scale[1], torch.tensor([0.5, 0.2]))
+    free = torch.cat([torch.logit(scale[:1]), where[:1, 2:]], dim=1)
+    for use in (Geometry.samples, Geometry.object_boxes):
+        torch.testing.assert_close(use(bounded, where)[:1], use(GEOMETRY, free))
+    mine = sprite_boxes(where, bounded.window())[:1]
+    torch.testing.assert_close(mine, sprite_boxes(free, GEOMETRY.window()))
