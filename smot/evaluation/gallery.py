@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -17,14 +17,16 @@ from smot.evaluation.results import Results
 from smot.evaluation.scores import Events, VideoCounts, events
 from smot.evaluation.scoring import SPAN
 from smot.evaluation.testsets import VideoSource
-from smot.filmstrips import Mark, filmstrip
+from smot.filmstrips import Mark, Span, darkened, rows_of, strip
 from smot.tracks import ABSENT, Tracks
 from smot.videos import Videos
 
 N_COUNTS = 3
 """Numbers of objects from which videos are shown."""
 
-_LARGE = 64  # frames wider than this are drawn smaller
+# Pixels of a picture for one of the video: twice what a page shows, so that it is sharp on every
+# screen. Frames wider than so many pixels are drawn half as large.
+_SCALE, _LARGE = 4, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,27 +132,28 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
         ids=np.pad(tracks.ids, around, constant_values=ABSENT),
         confidence=np.pad(tracks.confidence, around),
     )
-    scale = 3 if video.frames.shape[3] <= _LARGE else 2
-    strip = filmstrip(
-        video.frames[0],
-        truth=video.truth,
-        predicted=whole,
-        marks=_marks(found, first),
-        scale=scale,
-    )
-    n_truth = int(video.present[0, first : first + n_shown].sum())
-    written = io.BytesIO()
-    # Twice as many pixels, so that thin lines survive whatever size the page gives the picture.
-    strip.resize((2 * strip.width, 2 * strip.height), Image.Resampling.NEAREST).quantize(256).save(
-        written, format="PNG", optimize=True
-    )
+    rows = rows_of(video.frames[0], truth=video.truth, predicted=whole, marks=_marks(found, first))
+    spans: tuple[Span, ...] = ()
+    if first:
+        rows[-1] = replace(rows[-1], frames=darkened(video.frames[0], first))
+        shown = Span(label="predicted", start=first, stop=first + n_shown)
+        spans = (Span(label="seen", start=0, stop=first), shown)
+    scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
+    picture = strip(rows, scale=scale, for_print=True, spans=spans)
     return Picture(
         title=title,
-        caption=_caption(found, n_truth),
-        data=base64.b64encode(written.getvalue()).decode("ascii"),
-        width=strip.width,
-        height=strip.height,
+        caption=_caption(found, int(video.present[0, first : first + n_shown].sum())),
+        data=_png(picture),
+        width=picture.width // 2,
+        height=picture.height // 2,
     )
+
+
+def _png(picture: Image.Image) -> str:
+    """The picture in at most 256 colours, base64."""
+    written = io.BytesIO()
+    picture.quantize(256).save(written, format="PNG", optimize=True)
+    return base64.b64encode(written.getvalue()).decode("ascii")
 
 
 def _marks(found: Events, first: int) -> list[Mark]:
