@@ -17,7 +17,7 @@ from smot.evaluation.results import Results
 from smot.evaluation.scores import Events, VideoCounts, events
 from smot.evaluation.scoring import SPAN
 from smot.evaluation.testsets import VideoSource
-from smot.filmstrips import Mark, Span, darkened, rows_of, strip
+from smot.filmstrips import Mark, Span, strip, track_rows
 from smot.tracks import ABSENT, Tracks
 from smot.videos import Videos
 
@@ -132,17 +132,17 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
         ids=np.pad(tracks.ids, around, constant_values=ABSENT),
         confidence=np.pad(tracks.confidence, around),
     )
-    rows = rows_of(video.frames[0], truth=video.truth, predicted=whole, marks=_marks(found, first))
-    spans: tuple[Span, ...] = ()
-    if first:
-        rows[-1] = replace(rows[-1], frames=darkened(video.frames[0], first))
-        shown = Span(label="predicted", start=first, stop=first + n_shown)
-        spans = (Span(label="seen", start=0, stop=first), shown)
+    frames, stop = video.frames[0], first + n_shown
+    rows = track_rows(frames, whole, truth=video.truth, n_seen=first or None)
+    rows[-1] = replace(rows[-1], marks=_marks(found, first))
+    spans = (
+        Span(label="seen", start=0, stop=first), Span(label="predicted", start=first, stop=stop),
+    )  # fmt: skip
     scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
-    picture = strip(rows, scale=scale, for_print=True, spans=spans)
+    picture = strip(rows, scale=scale, for_print=True, spans=spans if first else ())
     return Picture(
         title=title,
-        caption=_caption(found, int(video.present[0, first : first + n_shown].sum())),
+        caption=_caption(found, int(video.present[0, first:stop].sum())),
         data=_png(picture),
         width=picture.width // 2,
         height=picture.height // 2,
