@@ -174,14 +174,12 @@ def _run(
     shard = Shard(index=options["shard"][0], total=options["shard"][1])
     path = _path(settings, shard, options)
     workers = available_cores() if options["workers"] is None else options["workers"]
+    say = _teller(options)
+    say(f"{path}: {_listed(groups)}{_part(shard)}")
     source = load()
     expected = expect(settings, source, groups, seed=options["seed"], shard=shard)
-    if not options["quiet"] or options["dry_run"]:
-        click.echo(
-            f"{path}: {_listed(groups)}{_part(shard)}; about {expected.n_bytes / 1e6:.0f} MB, "
-            f"{expected.seconds / max(workers, 1):.0f} s with {workers} workers",
-            err=not options["dry_run"],
-        )
+    seconds = expected.seconds / max(workers, 1)
+    say(f"about {expected.n_bytes / 1e6:.0f} MB, {seconds:.0f} s with {workers} workers")
     if options["dry_run"]:
         return
     check_space(path, expected.n_bytes)
@@ -196,6 +194,16 @@ def _run(
         f"{path}: {expected.n_videos:,} videos, {path.stat().st_size / 1e6:.1f} MB, "
         f"{took:.1f} s, content {fingerprint[:16]}"
     )
+
+
+def _teller(options: Mapping[str, Any]) -> Callable[[str], None]:
+    """What is said on the way; in a dry run it is the result."""
+
+    def say(text: str) -> None:
+        if options["dry_run"] or not options["quiet"]:
+            click.echo(text, err=not options["dry_run"])
+
+    return say
 
 
 def _path(settings: "Settings", shard: "Shard", options: Mapping[str, Any]) -> Path:

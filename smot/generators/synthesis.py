@@ -13,11 +13,13 @@ from smot.generators.digits import DigitSource
 from smot.generators.rendering import render
 from smot.generators.settings import Settings, dataset_name
 from smot.videos import Origin, Shard, Videos, write_videos
+from smot.videos.schema import UNIT
 from smot.videos.units import Produce, Span, make_unit
 from smot.videos.writing import Report
 
 N_TRAIN, N_VAL, N_TEST = 60_000, 1_000, 1_000
-_N_SAMPLE = 16  # videos of each group from which size and time are estimated
+_FEWEST_SAMPLED = 16  # videos of a group from which size and time are estimated
+_SHARE_SAMPLED = 0.01
 
 
 def group_sizes(
@@ -92,7 +94,7 @@ def expect(
         start, stop = shard.span(total)
         if start == stop:
             continue
-        n_sample = min(stop - start, _N_SAMPLE)
+        n_sample = min(stop - start, UNIT, max(_FEWEST_SAMPLED, int(_SHARE_SAMPLED * total)))
         if not n_videos:
             produce(name, start, start + 1)  # compiles, which is not to be counted
         begun = time.thread_time()

@@ -62,7 +62,9 @@ def test_data_set_goes_to_its_canonical_place() -> None:
 
 def test_size_and_time_are_said_first() -> None:
     outcome = CliRunner().invoke(cli, ["generate", "shapes", *SMALL, "--workers", "1"])
-    assert "3 training, 2 validation, 3 x 2 test videos; about 0 MB, 0 s" in outcome.stderr
+    first, second = outcome.stderr.splitlines()
+    assert first == "data/scattered-shapes-48.h5: 3 training, 2 validation, 3 x 2 test videos"
+    assert second == "about 0 MB, 0 s with 1 workers"
     quiet = CliRunner().invoke(cli, ["generate", "shapes", *SMALL, "--force", "--quiet"])
     assert quiet.stderr == ""
 

@@ -128,3 +128,24 @@ def test_digits_of_a_wrong_shape_are_refused() -> None:
         DigitSource(
             name="mine", images=np.zeros((20, 8, 8), np.uint8), labels=np.zeros(20, np.uint8)
         )
+
+
+def test_missing_digits_are_downloaded_once(
+    mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fetch(root: Path, train: bool, download: bool) -> None:
+        calls.append(root)
+        assert train
+        assert download
+        (mnist_root / "MNIST").rename(root / "MNIST")
+
+    datasets: Any = types.ModuleType("torchvision.datasets")
+    datasets.MNIST = fetch
+    monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
+    new = tmp_path / "new"
+    new.mkdir()
+    assert len(load_digits("auto", new).labels) == len(load_digits("mnist", new).labels) == 20
+    assert calls == [new]

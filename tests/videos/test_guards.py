@@ -86,7 +86,19 @@ def _huge_videos(file: h5py.File) -> None:
     file.attrs["description"] = text
 
 
+def _other_length(file: h5py.File) -> None:
+    text = str(file.attrs["description"]).replace('"n_frames": 4', '"n_frames": 5')
+    file.attrs["description"] = text
+
+
+def _flat(file: h5py.File) -> None:
+    del file["train/present"]
+    file.create_dataset("train/present", (20, 8), bool)
+
+
 HARMS: dict[str, tuple[Harm, str]] = {
+    "other length": (_other_length, "test/02: 4 frames where the description has 5"),
+    "wrong number of axes": (_flat, "train/present must be [N, T, K], not [20, 8]"),
     "external link": (_external_link, "train/boxes is a link to elsewhere (ExternalLink)"),
     "external group": (_external_group, "/test is a link to elsewhere (ExternalLink)"),
     "soft link": (_soft_link, "train/label is a link to elsewhere (SoftLink)"),

@@ -61,6 +61,11 @@ def test_shards_of_different_data_are_refused(tmp_path: Path) -> None:
         merge([ours[0], theirs[1]], tmp_path / "all.h5", workers=1)
 
 
+def test_nothing_cannot_be_merged(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no files to merge"):
+        merge([], tmp_path / "all.h5", workers=1)
+
+
 def test_shards_of_different_divisions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is one of 2 shards, .* one of 3"):
         merge([_shards(tmp_path, 2)[0], _shards(tmp_path, 3)[1]], tmp_path / "a.h5", workers=1)
