@@ -70,13 +70,13 @@ def verify(file: Path, quiet: bool) -> None:
 def merge(
     files: tuple[Path, ...], out: Path, workers: int | None, force: bool, quiet: bool
 ) -> None:
-    r"""Join the shards FILES of a data set into one; the same as if made at once.
+    """Join the shards FILES of a data set into one; the same as if made at once.
 
     \b
     smot generate mnist --shard 0/2 --out part.h5
     smot generate mnist --shard 1/2 --out part.h5
     smot merge part-0000*.h5 --out data/scattered-mnist-12.h5
-    """
+    """  # noqa: D301 - click wants the character itself
     from smot.evaluation.workers import available_cores
     from smot.videos import open_videos
     from smot.videos.merging import merge as merge_videos

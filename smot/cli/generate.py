@@ -104,12 +104,12 @@ def mnist(
     coloured: bool,
     **options: Any,
 ) -> None:
-    r"""Scattered MNIST: white digits that drift through each other.
+    """Scattered MNIST: white digits that drift through each other.
 
     \b
     smot generate mnist --max-digits 12
     smot generate mnist --max-digits 6 --digits mnist-5k --quick
-    """
+    """  # noqa: D301 - click wants the character itself
     from smot.generators import MnistSettings
 
     settings = MnistSettings(
@@ -127,12 +127,12 @@ def mnist(
 @_with(_SCENE_OPTIONS.values())
 @_with(_WORK_OPTIONS)
 def shapes(max_shapes: int | None, min_shapes: int, size_spread: float, **options: Any) -> None:
-    r"""Scattered Shapes: five shapes in six colours, faster than the digits.
+    """Scattered Shapes: five shapes in six colours, faster than the digits.
 
     \b
     smot generate shapes
     smot generate shapes --frame-size 96 --min-shapes 21 --max-shapes 30
-    """
+    """  # noqa: D301 - click wants the character itself
     from smot.generators import ShapesSettings
 
     scene = _scene(options)

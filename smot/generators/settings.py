@@ -17,6 +17,8 @@ COLOURS = {
 }
 SHAPES = ("circle", "diamond", "star", "cross", "x")
 
+LARGEST_VIDEO = 64 << 20  # bytes of frames
+
 Colour = tuple[int, int, int]
 
 
@@ -67,7 +69,8 @@ class SceneSettings:
                 object.__setattr__(self, each.name, float(getattr(self, each.name)))
         H, W = self.frame_size
         self._demand("frame_size", min(H, W) >= 8 and max(H, W) <= 1024, "from 8 to 1024 pixels")
-        self._demand("n_frames", 1 <= self.n_frames <= 1000, "from 1 to 1000")
+        most = LARGEST_VIDEO // (3 * H * W)
+        self._demand("n_frames", 1 <= self.n_frames <= most, f"from 1 to {most} at this size")
         self._demand("max_objects", 0 <= self.max_objects <= 500, "from 0 to 500")
         self._demand("min_objects", 0 <= self.min_objects <= self.max_objects, "0 to max_objects")
         self._demand(

@@ -14,7 +14,7 @@ from smot.videos.content import Videos
 from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata, Shard
 
 LARGEST_TEXT = 1 << 20  # bytes of an attribute
-LARGEST_VIDEO = 1 << 30  # bytes of one video, decoded
+LARGEST_CHUNK = 1 << 30  # bytes of frames or boxes that are decoded at once
 ALLOWED_FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32})
 
 Checked = tuple[Metadata, DataDescription, dict[str, int]]
@@ -148,8 +148,9 @@ def _axes(
     N, T, K = present
     if description.n_frames != T:
         raise DataError(f"{name}: {T} frames where the description has {description.n_frames}")
-    if T * H * W * 3 > LARGEST_VIDEO:
-        raise DataError(f"{name}: videos of {T} x {H} x {W} x 3 bytes are too large")
+    if max(T * H * W * 3, FIELDS[1].chunk * T * K * 16) > LARGEST_CHUNK:
+        size = f"{T} frames of {H} x {W} with {K} objects"
+        raise DataError(f"{name}: videos of {size} are too large")
     return {"N": N, "T": T, "H": H, "W": W, "K": K}
 
 

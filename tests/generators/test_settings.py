@@ -52,6 +52,7 @@ def test_plain_settings_make_the_same_settings_again() -> None:
     [
         ("frame_size", (4, 48)),
         ("n_frames", 0),
+        ("n_frames", 9710),
         ("max_objects", -1),
         ("min_objects", 13),
         ("object_size", 49),

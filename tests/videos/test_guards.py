@@ -86,6 +86,13 @@ def _huge_videos(file: h5py.File) -> None:
     file.attrs["description"] = text
 
 
+def _many_objects(file: h5py.File) -> None:
+    """A small chunk that becomes large when it is decoded."""
+    del file["train/present"]
+    shape = (20, 4, 2_000_000)
+    file.create_dataset("train/present", shape, bool, chunks=(16, 4, 1))
+
+
 def _other_length(file: h5py.File) -> None:
     text = str(file.attrs["description"]).replace('"n_frames": 4', '"n_frames": 5')
     file.attrs["description"] = text
@@ -105,7 +112,8 @@ HARMS: dict[str, tuple[Harm, str]] = {
     "external storage": (_external_storage, "train/count takes its content from another file"),
     "virtual data set": (_virtual, "train/count takes its content from another file"),
     "shape bomb": (_bomb, "0 of 10000000 chunks: not whole"),
-    "huge videos": (_huge_videos, "are too large"),
+    "huge videos": (_huge_videos, "4 frames of 1000000 x 1200 with 2 objects are too large"),
+    "many objects": (_many_objects, "with 2000000 objects are too large"),
     "wrong type": (
         lambda file: _replace(file, "train/boxes", dtype=np.float64),
         "train/boxes must hold float32, not float64",
