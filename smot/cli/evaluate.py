@@ -1,7 +1,6 @@
 """``smot eval``, ``smot baseline`` and ``smot compare``: score trackers, compare results."""
 
 import re
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import click
 
 from smot.cli.parameters import read_counts
 from smot.cli.progress import Bar, progress_bar
+from smot.cli.sources import DATASET_OPTIONS, SET_OPTION, find_videos, tracker_options
 
 if TYPE_CHECKING:
     from smot.evaluation.harness import Job, Outcome, Plan
@@ -25,29 +25,9 @@ _VIDEOS_PER_WORKER = 1000  # a process more takes seconds to start; fewer videos
 _MOST_WORKERS = 8  # that are started without being asked for
 
 _OPTIONS = (
-    click.option(
-        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Option of the tracker."
-    ),
+    SET_OPTION,
     click.option("--data", type=click.Path(path_type=Path), help="File of videos."),
-    click.option(
-        "--dataset",
-        default="mnist-12",
-        show_default=True,
-        metavar="NAME",
-        help="Without --data: mnist-12, mnist-6, shapes-48 or shapes-96, from data/ or made now.",
-    ),
-    click.option(
-        "--digits",
-        type=click.Choice(["auto", "mnist", "mnist-5k"]),
-        default="auto",
-        show_default=True,
-        help="What the videos must show.",
-    ),
-    click.option(
-        "--mnist-root",
-        type=click.Path(path_type=Path),
-        help="Folder of MNIST [SMOT_MNIST_ROOT, else the user's cache].",
-    ),
+    *DATASET_OPTIONS,
     click.option(
         "--counts", callback=read_counts, metavar="1-6,12", help="Numbers of objects [all]."
     ),
@@ -121,7 +101,7 @@ def _with_options(command: Command) -> Command:
 @click.option("--ckpt", type=click.Path(path_type=Path), help="Weights of a learned tracker.")
 @_with_options
 def evaluate(**typed: Any) -> None:
-    r"""Evaluate the tracker NAME: a name that `smot trackers` lists, or module:Class.
+    """Evaluate the tracker NAME: a name that `smot trackers` lists, or module:Class.
 
     Writes results.json, results.csv and report.html, and prints a table.
 
@@ -129,7 +109,7 @@ def evaluate(**typed: Any) -> None:
     smot eval silot --ckpt runs/a
     smot eval conncomp --data data/demo.h5 --counts 1-6 --set threshold=0.5
     smot eval my_package.trackers:MyTracker --n-videos 100 --workers 2
-    """
+    """  # noqa: D301
     _evaluate(Request(**typed))
 
 
@@ -137,14 +117,14 @@ def evaluate(**typed: Any) -> None:
 @click.argument("name", type=click.Choice(BASELINES))
 @_with_options
 def baseline(**typed: Any) -> None:
-    r"""Evaluate a tracker that does not learn; otherwise the same as `smot eval`.
+    """Evaluate a tracker that does not learn; otherwise the same as `smot eval`.
 
     The oracles are shown the ground truth: marks to read the curves of others against.
 
     \b
     smot baseline conncomp --out results/conncomp
     smot baseline oracle-motion
-    """
+    """  # noqa: D301
     _evaluate(Request(**typed))
 
 
@@ -157,11 +137,11 @@ def baseline(**typed: Any) -> None:
     help="Compare results of different videos; the report says so on each curve.",
 )
 def compare(results: tuple[Path, ...], report: Path | None, allow_different_data: bool) -> None:
-    r"""Put several RESULTS (files results.json, or their folders) on one set of curves.
+    """Put several RESULTS (files results.json, or their folders) on one set of curves.
 
     \b
     smot compare results/conncomp results/silot --report comparison.html
-    """
+    """  # noqa: D301
     from smot.evaluation.compare import comparison_table, line_up
     from smot.evaluation.comparison_page import render_comparison
     from smot.evaluation.results import read_results, write_whole
@@ -191,7 +171,7 @@ def _evaluate(request: Request) -> None:
         observe=request.observe,
         horizon=request.horizon,
     )
-    options = _options(request)
+    options = tracker_options(request.ckpt, request.assignments)
     source = _source(request)
     plan = make_plan(source, request.counts, request.n_videos)
     job = Job(
@@ -211,41 +191,16 @@ def _evaluate(request: Request) -> None:
     _print(request, outcome.results)
 
 
-def _options(request: Request) -> dict[str, str]:
-    """The tracker's options; --ckpt is one of them."""
-    options = {} if request.ckpt is None else {"checkpoint": str(request.ckpt)}
-    for assignment in request.assignments:
-        key, equals, value = assignment.partition("=")
-        if not (key and equals):
-            raise click.BadParameter(f"{assignment!r} is not key=value", param_hint="'--set'")
-        if key in options:
-            raise click.BadParameter(f"{key} is set twice", param_hint="'--set'")
-        options[key] = value
-    return options
-
-
 def _source(request: Request) -> "VideoSource":
-    """The videos; says which they are."""
-    from smot.evaluation.testsets import canonical_videos, check_digits
-    from smot.videos import open_videos
-
-    source: VideoSource
-    with warnings.catch_warnings(record=True) as notices:
-        warnings.simplefilter("always")
-        if request.data is not None:
-            source, said = open_videos(request.data), f"test videos from {request.data}"
-            check_digits(source, request.digits)
-        else:
-            source, said = canonical_videos(
-                request.dataset, digits=request.digits, mnist_root=request.mnist_root,
-                counts=request.counts, n_videos=request.n_videos,
-            )  # fmt: skip
-    for notice in notices:
-        click.echo(f"smot: {notice.message}", err=True)
-    digits = source.metadata.digit_source
-    if not request.quiet:
-        click.echo(f"smot: {said}{f', digits {digits}' if digits else ''}", err=True)
-    return source
+    return find_videos(
+        request.data,
+        dataset=request.dataset,
+        digits=request.digits,
+        mnist_root=request.mnist_root,
+        counts=request.counts,
+        n_videos=request.n_videos,
+        quiet=request.quiet,
+    )
 
 
 def _workers(request: Request, plan: "Plan") -> int:

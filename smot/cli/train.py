@@ -26,14 +26,14 @@ class TrainGroup(click.Group):
 
 @click.group(cls=TrainGroup)
 def train() -> None:
-    r"""Train a learned tracker, or export the weights of a run.
+    """Train a learned tracker, or export the weights of a run.
 
     \b
     smot train silot --dataset mnist-6 --preset fast --out runs/a --hours 3
     smot train silot --data data/scattered-mnist-12.h5 --out runs/b
     smot train silot --out runs/a --resume
     smot train export runs/a --out weights.pt
-    """
+    """  # noqa: D301
 
 
 @train.command()
