@@ -153,6 +153,41 @@ def _check_boxes(boxes: FloatArray, confidence: FloatArray, present: BoolArray) 
             )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """Tracks and how the tracker came to them: what a picture of it at work needs.
+
+    Attributes:
+        tracks: what is reported, [B, T, K]; entry k is object k of the arrays below.
+        is_new: which entries were discovered in their frame (the others were carried on from the
+            last), [B, T, K].
+        appearances: RGB and opacity of each object, in [0, 1], [B, T, K, 4, G, G].
+        reconstruction: the frames as the tracker explains them, RGB in [0, 1], [B, T, H, W, 3].
+
+    Raises:
+        DataError: shapes that do not fit each other.
+    """
+
+    tracks: Tracks
+    is_new: BoolArray
+    appearances: FloatArray
+    reconstruction: FloatArray
+
+    def __post_init__(self) -> None:
+        B, T, K = self.tracks.shape
+        for name, leading, n_axes in (
+            ("is_new", (B, T, K), 3),
+            ("appearances", (B, T, K, 4), 6),
+            ("reconstruction", (B, T), 5),
+        ):
+            shape = getattr(self, name).shape
+            if len(shape) != n_axes or shape[: len(leading)] != leading:
+                raise DataError(
+                    f"{name} must have {n_axes} axes that begin with {list(leading)}, like the "
+                    f"tracks, not {list(shape)}"
+                )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataDescription:
     """What a tracker may know of the data before it sees a video.
@@ -200,6 +235,23 @@ class Predictor(Tracker, Protocol):
         Args:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             horizon: number of frames to predict, at least 1.
+        """
+        ...
+
+
+@runtime_checkable
+class Explainer(Tracker, Protocol):
+    """A tracker that can show what it makes of a video: a model with objects and a picture."""
+
+    def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
+        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both.
+
+        Args:
+            videos: the frames seen, RGB, [B, T, H, W, 3].
+            horizon: number of frames to predict after them; 0 for none.
+
+        Returns:
+            T + horizon frames; an object keeps its identity from the seen to the predicted ones.
         """
         ...
 

@@ -1,35 +1,200 @@
-"""``smot show``: look at a video."""
+"""``smot show``: look at a video, or at a tracker at work on it."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from smot.cli.sources import DATASET_OPTIONS, SET_OPTION, find_videos, tracker_options
+
+if TYPE_CHECKING:
+    from smot.evaluation.testsets import VideoSource
+    from smot.filmstrips import AnyRow, Span
+    from smot.tracks import Oracle, Tracker
+    from smot.videos import Videos
+
+_SUFFIXES = (".png", ".gif")
+_OPTIONS = (
+    click.option("--video", type=int, default=0, show_default=True, help="Which of the group."),
+    click.option("--group", help="train, val or test/NN [val, else the first]."),
+    click.option("--tracker", "name", help="A name that `smot trackers` lists, or module:Class."),
+    click.option("--ckpt", type=click.Path(path_type=Path), help="Weights of a learned tracker."),
+    SET_OPTION,
+    click.option("--predict", is_flag=True, help="Let the tracker predict the later frames."),
+    click.option(
+        "--observe", type=click.IntRange(1), default=3, show_default=True, help="Frames seen ..."
+    ),
+    click.option(
+        "--horizon",
+        type=click.IntRange(1),
+        default=5,
+        show_default=True,
+        help="... and then predicted.",
+    ),
+    *DATASET_OPTIONS,
+    click.option(
+        "--out", type=click.Path(path_type=Path), help="PNG or GIF [DATA-GROUP-VIDEO-TRACKER.png]."
+    ),
+    click.option("--gif", is_flag=True, help="Write a GIF beside the PNG."),
+    click.option("--scale", type=int, default=4, show_default=True, help="Size of a pixel."),
+    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was typed, by the names of the options."""
+
+    file: Path | None
+    video: int
+    group: str | None
+    name: str | None
+    ckpt: Path | None
+    assignments: tuple[str, ...]
+    predict: bool
+    observe: int
+    horizon: int
+    dataset: str
+    digits: str
+    mnist_root: Path | None
+    out: Path | None
+    gif: bool
+    scale: int
+    quiet: bool
+
+
+def _with_options(command: Any) -> Any:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--video", type=int, default=0, show_default=True, help="Which of the group.")
-@click.option("--group", help="train, val or test/NN [val, else the first].")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="PNG to write [FILE-GROUP-VIDEO.png]."
-)
-@click.option("--gif", is_flag=True, help="Write a GIF beside it.")
-@click.option("--scale", type=int, default=4, show_default=True, help="Size of a pixel.")
-def show(
-    file: Path, video: int, group: str | None, out: Path | None, gif: bool, scale: int
-) -> None:
-    """Draw a video of FILE as a filmstrip, with boxes coloured by identity."""
-    from smot.filmstrips import animation, rows_of, save_gif, strip
-    from smot.videos import open_videos
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@_with_options
+def show(**typed: Any) -> None:
+    """Draw a video of FILE, or of the canonical data set, as a filmstrip.
 
-    with open_videos(file) as videos:
-        chosen = group or ("val" if "val" in videos.groups else next(iter(videos.groups)))
-        shown = videos.read(chosen, video, video + 1)
-    picture = out or Path(f"{file.stem}-{chosen.replace('/', '-')}-{video}.png")
-    rows = rows_of(shown.frames[0], truth=shown.truth)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    strip(rows, scale=scale).save(picture)
-    click.echo(f"{picture}: {chosen}, video {video}, {shown.count[0]} objects")
-    if gif:
-        moving = picture.with_suffix(".gif")
-        save_gif(moving, animation(rows, scale=scale))
-        click.echo(str(moving))
+    With a tracker, also what it makes of the video: boxes coloured by identity, dashed where an
+    object was discovered in the frame; and for models with objects, their appearances and the
+    reconstruction.
+
+    \b
+    smot show data/demo.h5 --video 3
+    smot show --ckpt runs/a/best.pt --group test/06 --video 3 --out silot.png
+    smot show --ckpt runs/a/best.pt --group test/06 --predict --out silot.gif
+    smot show data/demo.h5 --tracker conncomp --group test/03
+    """  # noqa: D301
+    request = Request(**typed)
+    _check(request)
+    source = _source(request)
+    group = request.group or _default_group(source)
+    video = source.read(group, request.video, request.video + 1)
+    said = f"{group}, video {request.video}, {video.count[0]} objects"
+    tracker = _tracker(request, source)
+    rows, spans = _rows(request, tracker, video, group)
+    if tracker is None:
+        _write(request, rows, spans, _path(request, source, group), said)
+    else:
+        path = _path(request, source, group, tracker.name)
+        _write(request, rows, spans, path, f"{tracker.name} on {said}")
+
+
+def _check(request: Request) -> None:
+    if request.out is not None and request.out.suffix.lower() not in _SUFFIXES:
+        allowed = " or ".join(_SUFFIXES)
+        raise click.BadParameter(
+            f"{str(request.out)!r} must end in {allowed}", param_hint="'--out'"
+        )
+    if request.name is None and request.ckpt is None:
+        for given, option in ((request.predict, "--predict"), (request.assignments, "--set")):
+            if given:
+                raise click.UsageError(f"{option} needs a tracker: give --ckpt or --tracker")
+
+
+def _source(request: Request) -> "VideoSource":
+    """The videos, among them those of the group that was asked for."""
+    tests = re.fullmatch(r"test/(\d+)", request.group or "")
+    return find_videos(
+        request.file,
+        dataset=request.dataset,
+        digits=request.digits,
+        mnist_root=request.mnist_root,
+        counts=[int(tests[1])] if tests else [],
+        n_videos=max(request.video + 1, 1) if tests else None,
+        quiet=request.quiet or request.file is not None,
+    )
+
+
+def _default_group(source: "VideoSource") -> str:
+    return "val" if "val" in source.groups else next(iter(source.groups))
+
+
+def _tracker(request: Request, source: "VideoSource") -> "Tracker | Oracle | None":
+    """The tracker that is named, or the one whose weights the checkpoint holds."""
+    from smot.trackers import build_tracker
+
+    name = request.name
+    if name is None and request.ckpt is not None:
+        from smot.models.checkpoints import load_checkpoint
+
+        name = load_checkpoint(request.ckpt).about.family
+    if name is None:
+        return None
+    options = tracker_options(request.ckpt, request.assignments)
+    return build_tracker(name, options, source.description)
+
+
+def _rows(
+    request: Request, tracker: "Tracker | Oracle | None", video: "Videos", group: str
+) -> tuple["Sequence[AnyRow]", "Sequence[Span]"]:
+    """What to draw, and which frames were seen and which predicted."""
+    from smot.evaluation.showing import follow, foresee
+    from smot.filmstrips import Span, rows_of, trace_rows, track_rows
+
+    frames, truth = video.frames[0], video.truth
+    if tracker is None:
+        return rows_of(frames, truth=truth), []
+    n_seen, n_frames, spans = None, len(frames), []
+    if request.predict:
+        n_seen, n_frames = request.observe, request.observe + request.horizon
+        shown = foresee(tracker, video, n_seen, request.horizon, group, request.video)
+        spans = [
+            Span(label="seen", start=0, stop=n_seen),
+            Span(label="predicted without seeing the frames", start=n_seen, stop=n_frames),
+        ]
+    else:
+        shown = follow(tracker, video, group, request.video)
+    frames, truth = frames[:n_frames], truth[:, :n_frames]
+    if shown.trace is None:
+        return track_rows(frames, shown.tracks, truth=truth, n_seen=n_seen), spans
+    return trace_rows(frames, shown.trace, truth=truth, n_seen=n_seen), spans
+
+
+def _path(request: Request, source: "VideoSource", group: str, tracker: str = "") -> Path:
+    """Where the picture goes."""
+    if request.out is not None:
+        return request.out
+    stem = request.file.stem if request.file else source.metadata.name
+    parts = [stem, group, str(request.video), tracker, "predicted" if request.predict else ""]
+    return Path(re.sub(r"[^\w.-]+", "-", "-".join(part for part in parts if part)) + ".png")
+
+
+def _write(
+    request: Request, rows: "Sequence[AnyRow]", spans: "Sequence[Span]", path: Path, said: str
+) -> None:
+    from smot.filmstrips import animation, save_gif, strip
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    moving = path.suffix.lower() == ".gif"
+    if not moving:
+        strip(rows, scale=request.scale, spans=spans, for_print=True).save(path)
+    click.echo(f"{path}: {said}")
+    if moving or request.gif:
+        path = path.with_suffix(".gif")
+        save_gif(path, animation(rows, scale=request.scale, spans=spans, for_print=True))
+        if not moving:
+            click.echo(str(path))

@@ -1,7 +1,6 @@
 """SILOT as a tracker: means in place of samples, and identities from slots."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,29 +11,11 @@ from smot.models.silot.clips import Clip
 from smot.models.silot.discovery import n_cells
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Objects
-from smot.tracks import ABSENT, Tracks
+from smot.tracks import ABSENT, Trace, Tracks
 
 THRESHOLD = 0.5
 """Presence above which an object is reported."""
 VIDEOS_AT_ONCE = 50
-
-
-class Trace(NamedTuple):
-    """What a picture of the model at work needs.
-
-    Attributes:
-        tracks: what the tracker reports; entry k is slot k.
-        is_new: which entries were discovered in their frame (the rest was propagated),
-            [B, T, K]; False where nothing is reported.
-        appearances: colours and transparency of the slots' sprites, in [0, 1],
-            [B, T, K, 4, G, G].
-        reconstruction: RGB in [0, 1], [B, T, H, W, 3].
-    """
-
-    tracks: Tracks
-    is_new: BoolArray
-    appearances: FloatArray
-    reconstruction: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,18 +51,22 @@ class SilotTracker:
         parts = [self._predict(part, horizon) for part in _batches(videos)]
         return Tracks.stack(parts)
 
-    def trace(self, videos: UInt8Array) -> Trace:
-        """Track a few videos and keep what is needed to draw how."""
+    def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
+        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
         with torch.inference_mode():
             clip = self._sweep(videos)
             objects = self.model.unpacked(clip.states)
+            if horizon:
+                imagined = self.model.imagine(clip, horizon)
+                seen = objects._replace(hidden=objects.hidden[..., :0])
+                objects = Objects(*map(torch.cat, zip(seen, imagined, strict=True)))
             painted = self.model.renderer(objects, videos.shape[2:4])
             sprites = self.model.renderer.appearances(objects.what)
-            tracks, _ = self.tracks(objects, _numpy(clip.is_new), None)
-        is_new = _numpy(clip.is_new).swapaxes(0, 1) & tracks.present
+            is_new = np.pad(_numpy(clip.is_new), ((0, horizon), (0, 0), (0, 0)))
+            tracks, _ = self.tracks(objects, is_new, None)
         return Trace(
             tracks=tracks,
-            is_new=is_new,
+            is_new=is_new.swapaxes(0, 1) & tracks.present,
             appearances=_rgb(_numpy(sprites).swapaxes(0, 1), axis=3),
             reconstruction=_rgb(_numpy(painted).transpose(1, 0, 3, 4, 2), axis=-1),
         )

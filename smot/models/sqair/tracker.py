@@ -14,7 +14,9 @@ from smot.models.sqair.model import Sqair
 from smot.models.sqair.noise import Noise
 from smot.models.sqair.placement import Geometry
 from smot.models.sqair.prediction import Rollout, roll_out
-from smot.tracks import ABSENT, Tracks
+from smot.models.sqair.slots import Slots
+from smot.models.sqair.trace import explained, following
+from smot.tracks import ABSENT, Trace, Tracks
 
 VIDEOS_AT_ONCE = 50
 CHOICES = ("frame", "video")
@@ -67,12 +69,14 @@ class _Course:
         ids: [T, N, B].
         confidence: [T, N, B].
         memory: after the last frame, one row per video.
+        slots: the objects themselves, one row per video, for each frame.
     """
 
     boxes: Tensor
     ids: Tensor
     confidence: Tensor
     memory: Memory
+    slots: list[Slots]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +117,10 @@ class SqairTracker:
         """
         return self._predict(videos, horizon, None)
 
+    def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
+        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
+        return self._trace(videos, horizon, None)
+
     def told(self, count: int) -> "CountOracle":
         """The same tracker for videos of which the number of objects is known."""
         return CountOracle(tracker=self, count=count)
@@ -149,14 +157,26 @@ class SqairTracker:
             for some in _batches(len(videos)):
                 told = None if counts is None else counts[some]
                 memory = self._follow(videos[some], told).memory
-                rollout = roll_out(
-                    self.model.generative.propagation_prior,
-                    memory.slots,
-                    self._rollout_noise(videos[some], horizon, memory.slots.n_slots),
-                    stays=told is not None,
-                )
+                rollout = self._roll_out(videos[some], horizon, memory, stays=told is not None)
                 parts.append(self._rollout_tracks(rollout, memory))
         return Tracks.stack(parts)
+
+    def _trace(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Trace:
+        with torch.inference_mode():
+            course = self._follow(videos, counts)
+            frames, memory = course.slots, course.memory
+            if horizon:
+                stays = counts is not None
+                rollout = self._roll_out(videos, horizon, memory, stays=stays)
+                frames = [*frames, *following(memory.slots, rollout)]
+            return explained(self.model, frames)
+
+    def _roll_out(
+        self, videos: UInt8Array, horizon: int, memory: Memory, *, stays: bool
+    ) -> Rollout:
+        noise = self._rollout_noise(videos, horizon, memory.slots.n_slots)
+        prior = self.model.generative.propagation_prior
+        return roll_out(prior, memory.slots, noise, stays=stays)
 
     def _follow(self, videos: UInt8Array, counts: IntArray | None) -> _Course:
         """Infer what is in a batch of videos."""
@@ -180,7 +200,7 @@ class SqairTracker:
         prepared = net.prepared()
         given = net.given(pixels, K, prepared)
         memory = net.start(noise.n_rows)
-        boxes, ids, confidence = [], [], []
+        slots, boxes, ids, confidence = [], [], [], []
         for t in range(T):
             sample, memory = net.advance(
                 pixels[:, t], given[t], memory, noise.at(t), prior, prepared, counts=counts
@@ -188,6 +208,7 @@ class SqairTracker:
             weights = self._weights(pixels[:, t : t + 1], [sample], t, noise.n_slots, counts)
             rows = _drawn(weights.view(B, K), luck[t])
             chosen = memory.slots.rows(rows)
+            slots.append(chosen)
             boxes.append(self._geometry.object_boxes(chosen.where))
             ids.append(chosen.ids)
             confidence.append(chosen.logit.sigmoid())
@@ -195,7 +216,7 @@ class SqairTracker:
         first = torch.arange(B, device=pixels.device) * K
         return _Course(
             boxes=_stacked(boxes), ids=_stacked(ids, ABSENT), confidence=_stacked(confidence),
-            memory=memory.rows(first),
+            memory=memory.rows(first), slots=slots,
         )  # fmt: skip
 
     def _whole_video(
@@ -222,6 +243,7 @@ class SqairTracker:
             ids=_stacked([each.ids for each in slots], ABSENT),
             confidence=_stacked([each.logit.sigmoid() for each in slots]),
             memory=memory.rows(rows),
+            slots=slots,
         )
 
     def _weights(
@@ -312,6 +334,10 @@ class CountOracle:
             horizon: number of frames to predict, at least 1.
         """
         return self.predict_counted(videos, np.full(len(videos), self.count), horizon)
+
+    def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
+        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
+        return self.tracker._trace(videos, horizon, np.full(len(videos), self.count))
 
     def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
         """Track videos, [B, T, H, W, 3], with so many objects each, [B]."""

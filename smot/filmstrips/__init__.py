@@ -1,0 +1,33 @@
+"""Videos as pictures: frames side by side, boxes coloured by identity, errors marked."""
+
+from smot.filmstrips.colours import IDENTITY_COLOURS, Colour, identity_colour
+from smot.filmstrips.rows import (
+    AnyRow,
+    Mark,
+    MarkKind,
+    Row,
+    SpriteRow,
+    rows_of,
+    trace_rows,
+    track_rows,
+)
+from smot.filmstrips.strips import Span, animation, filmstrip, save_gif, strip
+
+__all__ = [
+    "IDENTITY_COLOURS",
+    "AnyRow",
+    "Colour",
+    "Mark",
+    "MarkKind",
+    "Row",
+    "Span",
+    "SpriteRow",
+    "animation",
+    "filmstrip",
+    "identity_colour",
+    "rows_of",
+    "save_gif",
+    "strip",
+    "trace_rows",
+    "track_rows",
+]

@@ -1,0 +1,156 @@
+"""What the rows of a picture show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from smot.errors import UsageError
+from smot.filmstrips.colours import Colour, matched_colours
+from smot.tracks import Trace, Tracks
+
+MarkKind = Literal["miss", "false positive", "switch"]
+_HIDDEN = 0.4  # brightness of frames that the tracker was not shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """An error to be shown in its frame.
+
+    Attributes:
+        frame: 0 for the first.
+        box: x0, y0, x1, y1, pixels of the video.
+        kind: "miss", "false positive" or "switch".
+
+    Raises:
+        UsageError: another kind.
+    """
+
+    frame: int
+    box: Sequence[float] | FloatArray
+    kind: MarkKind
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(MarkKind):
+            allowed = ", ".join(get_args(MarkKind))
+            raise UsageError(f"a mark's kind must be one of {allowed}, not {self.kind!r}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One row of a picture: a video and what is drawn on it.
+
+    Attributes:
+        label: what stands at its left.
+        frames: RGB, [T, H, W, 3], uint8.
+        tracks: boxes to draw, B = 1, with T frames; None for none.
+        colours: colour of each identity; others take theirs from `IDENTITY_COLOURS`.
+        dashed: boxes to draw dashed instead of solid, [T, K]; None for none.
+        marks: errors to point out.
+    """
+
+    label: str
+    frames: UInt8Array
+    tracks: Tracks | None = None
+    colours: Mapping[int, Colour] = field(default_factory=dict)
+    dashed: BoolArray | None = None
+    marks: Sequence[Mark] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpriteRow:
+    """One row of a picture: in every frame the objects, each in a small frame of its own.
+
+    Attributes:
+        label: what stands at its left.
+        sprites: RGB, [T, K, G, G, 3], uint8.
+        ids: identities, [T, K]; -1 where there is no object.
+        colours: colour of each identity; others take theirs from `IDENTITY_COLOURS`.
+        dashed: sprites to frame dashed instead of solid, [T, K].
+    """
+
+    label: str
+    sprites: UInt8Array
+    ids: IntArray
+    colours: Mapping[int, Colour]
+    dashed: BoolArray
+
+
+AnyRow = Row | SpriteRow
+
+
+def rows_of(
+    frames: UInt8Array,
+    *,
+    truth: Tracks | None = None,
+    predicted: Tracks | None = None,
+    marks: Sequence[Mark] = (),
+) -> list[Row]:
+    """The rows of `filmstrip`, for `strip` or `animation`; its arguments."""
+    rows = []
+    if truth is not None:
+        rows.append(Row(label="truth", frames=frames, tracks=truth))
+    if predicted is not None:
+        colours = matched_colours(truth, predicted) if truth is not None else {}
+        rows.append(Row(label="tracker", frames=frames, tracks=predicted, colours=colours))
+    if not rows:
+        rows.append(Row(label="", frames=frames))
+    last = rows.pop()
+    marked = Row(
+        label=last.label, frames=frames, tracks=last.tracks, colours=last.colours, marks=marks
+    )
+    return [*rows, marked]
+
+
+def trace_rows(
+    frames: UInt8Array, trace: Trace, *, truth: Tracks, n_seen: int | None = None
+) -> list[AnyRow]:
+    """A tracker at work: truth, its input, the objects that it sees, and what it makes of them.
+
+    Dashed is what was discovered in its frame, solid what was carried on from the last.
+
+    Args:
+        frames: RGB, [T, H, W, 3], uint8.
+        trace: of these frames, B = 1.
+        truth: boxes, B = 1; the tracker's identities take the colours of those they are on most.
+        n_seen: frames that the tracker was shown; the others, which it predicted, are darkened
+            in its row. None for all.
+
+    Source: figures 1 and 2 of the paper.
+    """
+    dashed = trace.is_new[0]
+    true, seen = track_rows(frames, trace.tracks, truth=truth, n_seen=n_seen)
+    objects = SpriteRow(
+        label="objects",
+        sprites=_on_black(trace.appearances[0]),
+        ids=trace.tracks.ids[0],
+        colours=seen.colours,
+        dashed=dashed,
+    )
+    painted = np.round(255 * trace.reconstruction[0].clip(0, 1)).astype(np.uint8)
+    seen = replace(seen, label="input", dashed=dashed)
+    return [true, seen, objects, replace(seen, label="reconstruction", frames=painted)]
+
+
+def track_rows(
+    frames: UInt8Array, tracks: Tracks, *, truth: Tracks, n_seen: int | None = None
+) -> list[Row]:
+    """Truth, and the tracks on the frames; the arguments of `trace_rows`."""
+    true, found = rows_of(frames, truth=truth, predicted=tracks)
+    return [true, replace(found, frames=_darkened(frames, n_seen))]
+
+
+def _darkened(frames: UInt8Array, n_seen: int | None) -> UInt8Array:
+    """Frames [T, H, W, 3] of which those after the first ``n_seen`` are dark; None for none."""
+    if n_seen is None:
+        return frames
+    dark = np.round(_HIDDEN * frames[n_seen:]).astype(np.uint8)
+    return np.concatenate([frames[:n_seen], dark])
+
+
+def _on_black(appearances: FloatArray) -> UInt8Array:
+    """RGB with opacity [T, K, 4, G, G], in [0, 1], as it looks on black: [T, K, G, G, 3]."""
+    seen = (appearances[:, :, :3] * appearances[:, :, 3:]).clip(0, 1)
+    return np.round(255 * np.moveaxis(seen, 2, -1)).astype(np.uint8)

@@ -1,0 +1,254 @@
+"""Rows of frames as one picture, or as one picture after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from smot.arrays import UInt8Array
+from smot.errors import UsageError
+from smot.filmstrips.rows import AnyRow, Mark, Row, rows_of
+from smot.filmstrips.style import INK, MARK_COLOUR, PAPER, Style
+from smot.filmstrips.tiles import SYMBOLS, outline, tile, tile_height, tile_width
+from smot.tracks import Tracks
+
+_LINES = {"dashed": "discovered in this frame", "solid": "propagated from the last"}
+_RULE_COLOUR = (150, 150, 158)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Frames that belong together; there is a wider gap between spans.
+
+    Attributes:
+        label: stands above them.
+        start: first frame.
+        stop: one after the last frame.
+    """
+
+    label: str
+    start: int
+    stop: int
+
+
+def filmstrip(
+    frames: UInt8Array,
+    *,
+    truth: Tracks | None = None,
+    predicted: Tracks | None = None,
+    marks: Sequence[Mark] = (),
+    scale: int = 3,
+) -> Image.Image:
+    """A video as one picture: truth above, prediction below, frames from left to right.
+
+    Args:
+        frames: RGB, [T, H, W, 3], uint8.
+        truth: boxes, B = 1.
+        predicted: boxes, B = 1; an identity has the colour of the true one that it is on most.
+        marks: errors, drawn on the lowest row.
+        scale: pixels of the picture for one of the video.
+
+    Raises:
+        UsageError: tracks that do not fit the frames, or a scale below 1.
+    """
+    return strip(rows_of(frames, truth=truth, predicted=predicted, marks=marks), scale=scale)
+
+
+def strip(
+    rows: Sequence[AnyRow],
+    *,
+    scale: int,
+    for_print: bool = False,
+    spans: Sequence[Span] = (),
+) -> Image.Image:
+    """Rows of frames with a number above each column and a label before each row.
+
+    Args:
+        rows: at least one `Row`; all of one number of frames, and frames of one size.
+        scale: pixels of the picture for one of the video.
+        for_print: whether lines and letters grow with the scale, as they must on paper.
+        spans: what to write above groups of columns, from left to right.
+
+    Raises:
+        UsageError: rows that do not fit each other, or a scale below 1.
+    """
+    style = Style.printed(scale) if for_print else Style(scale=scale)
+    sheet = _Sheet.of(rows, style, spans)
+    picture = Image.new("RGB", sheet.size, PAPER)
+    pen = ImageDraw.Draw(picture)
+    for span in spans:
+        _draw_span(pen, span, sheet)
+    wrong = {mark.frame for mark in _marks(rows)}
+    for t, x in enumerate(sheet.lefts):
+        ink = MARK_COLOUR if t in wrong else INK
+        middle = x + sheet.width / 2
+        pen.text((middle, sheet.top - style.gap), str(t + 1), ink, style.font, anchor="mb")
+        for row, y in zip(rows, sheet.tops, strict=True):
+            picture.paste(tile(row, t, sheet.frame_size, style), (x, y))
+    for row, y in zip(rows, sheet.tops, strict=True):
+        middle = y + tile_height(row, sheet.frame_size, style) / 2
+        place = sheet.lefts[0] - style.gap - 3 * style.line_width, middle
+        pen.text(place, row.label, INK, style.font, anchor="rm")
+    _draw_legend(pen, rows, sheet)
+    return picture
+
+
+def animation(
+    rows: Sequence[AnyRow],
+    *,
+    scale: int,
+    for_print: bool = False,
+    spans: Sequence[Span] = (),
+) -> list[Image.Image]:
+    """One picture for each frame, rows side by side, for `save_gif`.
+
+    Args:
+        rows: at least one `Row`; all of one number of frames, and frames of one size. Where they
+            have labels, these stand above, and the number of the frame beneath.
+        scale: pixels of the picture for one of the video.
+        for_print: whether lines and letters grow with the scale, as they must on paper.
+        spans: what to write beside the number of each of their frames.
+
+    Raises:
+        UsageError: rows that do not fit each other, or a scale below 1.
+    """
+    style = Style.printed(scale) if for_print else Style(scale=scale)
+    sheet = _Sheet.of(rows, style, spans)
+    heights = [tile_height(row, sheet.frame_size, style) for row in rows]
+    band = style.font_size + 2 * style.gap if any(row.label for row in rows) else 0
+    size = (len(rows) * (sheet.width + style.gap) - style.gap, max(heights) + 2 * band)
+    pictures = []
+    for t in range(len(sheet.lefts)):
+        picture = Image.new("RGB", size, PAPER)
+        pen = ImageDraw.Draw(picture)
+        for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
+            x = place * (sheet.width + style.gap)
+            y = band + (max(heights) - height) // 2
+            picture.paste(tile(row, t, sheet.frame_size, style), (x, y))
+            middle = x + sheet.width / 2, band / 2
+            pen.text(middle, row.label, INK, style.font, anchor="mm")
+        if band:
+            within = [span.label for span in spans if span.start <= t < span.stop]
+            said = ", ".join([f"frame {t + 1}", *within])
+            pen.text((style.gap, size[1] - band / 2), said, INK, style.font, anchor="lm")
+        pictures.append(picture)
+    return pictures
+
+
+def save_gif(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 0.3) -> None:
+    """Write pictures as a GIF that runs for ever.
+
+    Args:
+        path: the file to write.
+        pictures: at least one.
+        seconds: for which each is shown.
+    """
+    first, *others = pictures
+    first.save(
+        path, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sheet:
+    """Where everything stands in a strip, pixels of the picture.
+
+    Attributes:
+        style: sizes.
+        frame_size: H, W, pixels of the video.
+        width: of a tile.
+        top: above the first row.
+        lefts: of the columns.
+        tops: of the rows.
+        size: width, height of the picture.
+    """
+
+    style: Style
+    frame_size: tuple[int, int]
+    width: int
+    top: int
+    lefts: tuple[int, ...]
+    tops: tuple[int, ...]
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, rows: Sequence[AnyRow], style: Style, spans: Sequence[Span]) -> "_Sheet":
+        """Lay out rows that fit each other."""
+        T, frame_size = _common_shape(rows)
+        gap, line = style.gap, style.font_size + 2 * style.gap
+        left = max(int(style.font.getlength(row.label)) for row in rows)
+        left += gap + 6 * style.line_width if left else gap
+        width = tile_width(frame_size, style)
+        starts = [span.start for span in spans[1:]]
+        apart = [sum(start <= t for start in starts) for t in range(T)]
+        lefts = [left + t * (width + gap) + 3 * gap * apart[t] for t in range(T)]
+        top, tops = line * (2 if spans else 1), []
+        y = top
+        for row in rows:
+            tops.append(y)
+            y += tile_height(row, frame_size, style) + gap
+        bottom = line - gap if _legend(rows) else 0
+        return cls(
+            style=style, frame_size=frame_size, width=width, top=top, lefts=tuple(lefts),
+            tops=tuple(tops), size=(lefts[-1] + width + gap, y + bottom),
+        )  # fmt: skip
+
+
+def _common_shape(rows: Sequence[AnyRow]) -> tuple[int, tuple[int, int]]:
+    """Number of frames, and height and width of one, in pixels of the video."""
+    frames = next(row.frames for row in rows if isinstance(row, Row))
+    T, H, W, _ = frames.shape
+    for row in rows:
+        if not isinstance(row, Row):
+            if len(row.ids) != T:
+                raise UsageError(f"row {row.label!r}: {len(row.ids)} frames do not fit {T}")
+            continue
+        shape = (1, T) if row.tracks is None else row.tracks.shape[:2]
+        if row.frames.shape != frames.shape or shape != (1, T):
+            raise UsageError(
+                f"row {row.label!r}: frames {list(row.frames.shape)} and tracks of {shape[0]} "
+                f"videos and {shape[1]} frames do not fit {list(frames.shape)}"
+            )
+    return T, (H, W)
+
+
+def _marks(rows: Sequence[AnyRow]) -> list[Mark]:
+    return [mark for row in rows if isinstance(row, Row) for mark in row.marks]
+
+
+def _draw_span(pen: ImageDraw.ImageDraw, span: Span, sheet: _Sheet) -> None:
+    """A label in the middle of a line above the columns."""
+    style = sheet.style
+    x0, x1 = sheet.lefts[span.start], sheet.lefts[span.stop - 1] + sheet.width
+    y = style.gap + style.font_size // 2
+    half = style.font.getlength(span.label) / 2 + 2 * style.gap
+    middle = (x0 + x1) / 2
+    for start, stop in ((x0, middle - half), (middle + half, x1)):
+        if start < stop:
+            pen.line((start, y, stop, y), _RULE_COLOUR, style.line_width)
+    pen.text((middle, y), span.label, INK, style.font, anchor="mm")
+
+
+def _legend(rows: Sequence[AnyRow]) -> list[tuple[str, str]]:
+    """Symbols and what they mean, for whatever is in the rows."""
+    kinds = dict.fromkeys(mark.kind for mark in _marks(rows))
+    lines = _LINES if any(row.dashed is not None for row in rows) else {}
+    return [*((SYMBOLS[kind], str(kind)) for kind in kinds), *lines.items()]
+
+
+def _draw_legend(pen: ImageDraw.ImageDraw, rows: Sequence[AnyRow], sheet: _Sheet) -> None:
+    style = sheet.style
+    x: float = sheet.lefts[0]
+    base = sheet.size[1] - style.gap - style.font_size // 4
+    side = round(0.75 * style.font_size)
+    for symbol, meaning in _legend(rows):
+        ink, said = MARK_COLOUR, f"{symbol} {meaning}"
+        if symbol in _LINES:
+            ink, said = INK, meaning
+            left = round(x) + style.line_width
+            inside = (left, base - side, left + side, base - style.line_width)
+            outline(pen, inside, INK, style, dashed=symbol == "dashed")
+            x += side + 2 * style.gap
+        pen.text((x, base), said, ink, style.font, anchor="ls")
+        x += style.font.getlength(said) + style.font_size

@@ -1,0 +1,171 @@
+"""One frame of one row: its pixels on a mount, with boxes, marks or sprites."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from smot.arrays import FloatArray, IntArray, UInt8Array
+from smot.filmstrips.colours import Colour, identity_colour
+from smot.filmstrips.rows import AnyRow, MarkKind, Row, SpriteRow
+from smot.filmstrips.style import MARK_COLOUR, MOUNT, PAPER, Style
+
+SYMBOLS = {"miss": "?", "false positive": "+", "switch": "S"}
+_FEWEST_COLUMNS = 3  # of sprites: a few objects are not drawn larger than in the frame
+Corners = tuple[int, int, int, int]
+
+
+def tile_height(row: AnyRow, frame_size: tuple[int, int], style: Style) -> int:
+    """Height of a row's tiles in the picture, for frames of H, W pixels."""
+    if isinstance(row, Row):
+        return frame_size[0] * style.scale + 2 * style.margin
+    cells = sprite_cells(row.ids)
+    n_columns, n_rows = _grid(cells)
+    return n_rows * (tile_width(frame_size, style) // n_columns)
+
+
+def tile_width(frame_size: tuple[int, int], style: Style) -> int:
+    """Width of every tile in the picture, for frames of H, W pixels."""
+    return frame_size[1] * style.scale + 2 * style.margin
+
+
+def tile(row: AnyRow, t: int, frame_size: tuple[int, int], style: Style) -> Image.Image:
+    """One frame of a row.
+
+    Args:
+        row: what to show.
+        t: the frame, 0 for the first.
+        frame_size: H, W, pixels of the video.
+        style: sizes.
+    """
+    size = tile_width(frame_size, style), tile_height(row, frame_size, style)
+    picture = Image.new("RGB", size, MOUNT)
+    if isinstance(row, Row):
+        _draw_frame(picture, row, t, style)
+    else:
+        _draw_sprites(picture, row, t, style)
+    return picture
+
+
+def outline(
+    pen: ImageDraw.ImageDraw, inside: Corners, colour: Colour, style: Style, *, dashed: bool
+) -> None:
+    """A line just around a rectangle.
+
+    Args:
+        pen: draws.
+        inside: the first and last column and row of pixels inside: x0, y0, x1, y1.
+        colour: of the line.
+        style: width of the line, length of dashes.
+        dashed: with gaps.
+    """
+    width = style.line_width
+    x0, y0, x1, y1 = inside[0] - width, inside[1] - width, inside[2] + 1, inside[3] + 1
+    if not dashed:
+        pen.rectangle((x0, y0, x1 + width - 1, y1 + width - 1), outline=colour, width=width)
+        return
+    for x, stop in _dashes(x0, x1 + width, style.dash):
+        for y in (y0, y1):
+            pen.rectangle((x, y, stop - 1, y + width - 1), colour)
+    for y, stop in _dashes(y0, y1 + width, style.dash):
+        for x in (x0, x1):
+            pen.rectangle((x, y, x + width - 1, stop - 1), colour)
+
+
+def _dashes(start: int, stop: int, length: int) -> list[tuple[int, int]]:
+    """Starts and stops of dashes between two corners, with a dash at both."""
+    n_dashes = max(2, round((stop - start + length) / (2 * length)))
+    last = max(stop - length, start)
+    starts = [round(each) for each in np.linspace(start, last, n_dashes)]
+    return [(each, min(each + length, stop)) for each in starts]
+
+
+def sprite_cells(ids: IntArray) -> dict[int, int]:
+    """A cell for each identity, the same in all frames; free again after its last frame.
+
+    Args:
+        ids: [T, K]; -1 where there is no object.
+    """
+    frames = {int(one): np.flatnonzero((ids == one).any(-1)) for one in np.unique(ids[ids >= 0])}
+    free_from: list[int] = []
+    cells = {}
+    for identity, present in sorted(frames.items(), key=lambda entry: (entry[1][0], entry[0])):
+        free = [cell for cell, since in enumerate(free_from) if since <= present[0]]
+        cell = free[0] if free else len(free_from)
+        free_from[cell : cell + 1] = [int(present[-1]) + 1]
+        cells[identity] = cell
+    return cells
+
+
+def _grid(cells: dict[int, int]) -> tuple[int, int]:
+    """Columns and rows of cells."""
+    n_cells = 1 + max(cells.values(), default=0)
+    n_columns = max(_FEWEST_COLUMNS, math.ceil(math.sqrt(n_cells)))
+    return n_columns, math.ceil(n_cells / n_columns)
+
+
+def _draw_frame(picture: Image.Image, row: Row, t: int, style: Style) -> None:
+    picture.paste(_enlarged(row.frames[t], style.scale), (style.margin, style.margin))
+    pen = ImageDraw.Draw(picture)
+    if row.tracks is not None:
+        for k in np.flatnonzero(row.tracks.present[0, t]):
+            identity = int(row.tracks.ids[0, t, k])
+            colour = row.colours.get(identity, identity_colour(identity))
+            dashed = row.dashed is not None and bool(row.dashed[t, k])
+            outline(pen, _inside(row.tracks.boxes[0, t, k], style), colour, style, dashed=dashed)
+    for mark in row.marks:
+        if mark.frame == t:
+            _draw_mark(pen, _inside(mark.box, style), mark.kind, style)
+
+
+def _draw_sprites(picture: Image.Image, row: SpriteRow, t: int, style: Style) -> None:
+    cells = sprite_cells(row.ids)
+    n_columns, _ = _grid(cells)
+    side = picture.width // n_columns
+    left = (picture.width - n_columns * side) // 2
+    room = side - 2 * (style.line_width + max(1, style.margin // 3))
+    pen = ImageDraw.Draw(picture)
+    for k in np.flatnonzero(row.ids[t] >= 0):
+        identity = int(row.ids[t, k])
+        line, column = divmod(cells[identity], n_columns)
+        sprite = _fitted(row.sprites[t, k], room)
+        x = left + column * side + (side - sprite.width) // 2
+        y = line * side + (side - sprite.height) // 2
+        picture.paste(sprite, (x, y))
+        inside = (x, y, x + sprite.width - 1, y + sprite.height - 1)
+        colour = row.colours.get(identity, identity_colour(identity))
+        outline(pen, inside, colour, style, dashed=bool(row.dashed[t, k]))
+
+
+def _enlarged(pixels: UInt8Array, factor: int) -> Image.Image:
+    H, W, _ = pixels.shape
+    return Image.fromarray(pixels).resize((W * factor, H * factor), Image.Resampling.NEAREST)
+
+
+def _fitted(sprite: UInt8Array, room: int) -> Image.Image:
+    """A sprite [G, G, 3] as large as whole pixels allow; smaller than it is only if it must be."""
+    factor = room // len(sprite)
+    if factor:
+        return _enlarged(sprite, factor)
+    side = max(room, 1)
+    return Image.fromarray(sprite).resize((side, side), Image.Resampling.BOX)
+
+
+def _inside(box: Sequence[float] | FloatArray, style: Style) -> Corners:
+    """A box's first and last column and row of pixels of the tile."""
+    x0, y0, x1, y1 = (round(float(side) * style.scale) + style.margin for side in box)
+    return x0, y0, x1 - 1, y1 - 1
+
+
+def _draw_mark(pen: ImageDraw.ImageDraw, inside: Corners, kind: MarkKind, style: Style) -> None:
+    """A red box around the box, dashed for what is missing, with the symbol of its kind."""
+    x0, y0, x1, y1 = inside
+    apart = 2 * style.line_width
+    around = (x0 - apart, y0 - apart, x1 + apart, y1 + apart)
+    outline(pen, around, MARK_COLOUR, style, dashed=kind == "miss")
+    half = style.font_size / 2
+    x = x1 + apart + style.line_width - half
+    y = max(y0 - apart - style.line_width - half, half)
+    pen.ellipse((x - half, y - half, x + half, y + half), MARK_COLOUR)
+    pen.text((x, y), SYMBOLS[kind], PAPER, style.font, anchor="mm")
