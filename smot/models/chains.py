@@ -4,19 +4,41 @@ One node of the graph in place of some twenty: under autocast the inputs are joi
 and ReLU works in place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Casts: TypeAlias = dict[tuple[int, torch.dtype, bool, bool], list[Tensor | None]]
+
+_kept: ContextVar[Casts | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_casts() -> Iterator[None]:
+    """Make the copies of weights that autocast calls for once inside the block.
+
+    Weights must not change inside it. (Their version counters cannot tell: fused optimisers
+    change weights without counting.)
+    """
+    if _kept.get() is not None:
+        yield
+        return
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 class Chain:
     """Linear layers with ReLU between them and a linear output in float32.
 
-    The copies of the weights that autocast calls for are made once for as long as the weights
-    stay as they are. The layers belong to some module; this only runs them.
+    The layers belong to some module; this only runs them.
 
     Attributes:
         layers: the layers.
@@ -26,11 +48,6 @@ class Chain:
     def __init__(self, layers: Sequence[nn.Module], *, adds: bool = False) -> None:
         self.layers = list(layers)
         self.adds = adds
-        self._copies: tuple[object, list[Tensor | None]] = (None, [])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the copies, which belong to a graph."""
-        return {**self.__dict__, "_copies": (None, [])}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Inputs [..., n_i], joined or added -> [..., n_out], float32."""
@@ -43,14 +60,15 @@ class Chain:
 
     def _cast(self, dtype: torch.dtype) -> list[Tensor | None]:
         """Weights and biases in turn, in another type, with their graph."""
-        own = list(chain.from_iterable(_parameters(layer) for layer in self.layers))
-        key = (
-            dtype, torch.is_grad_enabled(), torch.is_inference_mode_enabled(),
-            *((each.data_ptr(), each._version) for each in own if each is not None),
-        )  # fmt: skip
-        if self._copies[0] != key:
-            self._copies = (key, [each if each is None else each.to(dtype) for each in own])
-        return self._copies[1]
+        kept = _kept.get()
+        key = (id(self), dtype, torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+        if kept is not None and key in kept:
+            return kept[key]
+        own = chain.from_iterable(_parameters(layer) for layer in self.layers)
+        copies = [each if each is None else each.to(dtype) for each in own]
+        if kept is not None:
+            kept[key] = copies
+        return copies
 
 
 def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor | None]:

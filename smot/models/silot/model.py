@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from smot.models.chains import kept_casts
 from smot.models.learned import Objective
 from smot.models.silot import divergences, schedules
 from smot.models.silot.backbone import Backbone
@@ -54,6 +55,7 @@ class Silot(nn.Module):
         seen = frames[..., : self.config.n_channels].permute(1, 0, 4, 2, 3)
         return seen.contiguous().float() / 255
 
+    @kept_casts()
     def sweep(
         self,
         images: Tensor,
@@ -124,6 +126,7 @@ class Silot(nn.Module):
         state, is_new = self._selected(propagated.packed(), found.objects.packed())
         return Step(state, is_new, found, change)
 
+    @kept_casts()
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see ``LearnedModel``."""
         config = self.config
@@ -170,6 +173,7 @@ class Silot(nn.Module):
                 noise = draw_noise(self.config, shape, generator)
             return trajectories(self.sweep(images, noise=noise), self.config)
 
+    @kept_casts()
     def prior_objective(self, paths: Trajectories, *, generator: torch.Generator) -> Objective:
         """The learned prior's part of the objective alone, on what a frozen posterior made.
 
@@ -225,6 +229,7 @@ class Silot(nn.Module):
         parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, logit)
         return {f"prior_{name}": value for name, value in parts.items()}
 
+    @kept_casts()
     def imagine(self, clip: Clip, horizon: int) -> Objects:
         """Let the learned prior carry on the objects of the last frame, by its means.
 
