@@ -42,25 +42,26 @@ class Backbone(nn.Module):
             for n_cells, side in zip(grid_shape(H, W), (H, W), strict=True)
         )
         padded = F.pad(images, (PADDING_BEFORE, after_x, PADDING_BEFORE, after_y))
-        values = torch.relu_(self._first(padded))
+        values = self._first(padded)
         for layer in self.convolutions[1:-1]:
             values = torch.relu_(layer(values))
         features: Tensor = self.convolutions[-1](values)
         return features.permute(0, 2, 3, 1)
 
     def _first(self, images: Tensor) -> Tensor:
-        """The first convolution as a matrix product, [N, C, H, W] -> [N, n_filters, ., .].
+        """The first convolution and its ReLU, [N, C, H, W] -> [N, n_filters, ., .].
 
-        With one or three channels that is several times faster than the convolution, and the
+        As a matrix product: with one or three channels that is several times faster, and the
         result lies in memory as the next one likes it: channels last.
         """
         layer = self.convolutions[0]
         assert isinstance(layer, nn.Conv2d)
         side, stride = layer.kernel_size[0], layer.stride[0]
         patches = images.unfold(2, side, stride).unfold(3, side, stride)
-        rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3)
-        values = F.linear(rows, layer.weight.flatten(1), layer.bias)
-        return values.permute(0, 3, 1, 2)
+        N, _, height, width = patches.shape[:4]
+        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(N * height * width, -1)
+        values = torch.relu_(F.linear(rows, layer.weight.flatten(1), layer.bias))
+        return values.view(N, height, width, -1).permute(0, 3, 1, 2)
 
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:
