@@ -68,6 +68,9 @@ def fast_model(model: SilotConfig) -> SilotConfig:
         where_scale=0.2,
         log_floor=0.01,
         training_wheels=300,
+        what_warmup=4_000,
+        initial_what_std=0.2,
+        tight_boxes=True,
         count_odds_decay=300,
     )
 

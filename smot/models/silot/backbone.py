@@ -59,9 +59,11 @@ class Backbone(nn.Module):
         side, stride = layer.kernel_size[0], layer.stride[0]
         patches = images.unfold(2, side, stride).unfold(3, side, stride)
         N, _, height, width = patches.shape[:4]
-        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(N * height * width, -1)
+        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(
+            N * height * width, layer.weight[0].numel()
+        )
         values = torch.relu_(F.linear(rows, layer.weight.flatten(1), layer.bias))
-        return values.view(N, height, width, -1).permute(0, 3, 1, 2)
+        return values.view(N, height, width, layer.out_channels).permute(0, 3, 1, 2)
 
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:

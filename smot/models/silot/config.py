@@ -47,6 +47,12 @@ class SilotConfig:
         prior_own_features: whether the learned prior has its own feature network.
         prior_state_input: what drives the prior's recurrent state while frames are seen: its
             "own" samples or those of the "posterior".
+        what_warmup: updates in which the weight of the fixed appearance priors' KLs grows from
+            nearly 0 to 1; 0 for their full weight from the start.
+        initial_what_std: what posteriors of appearances begin with, below 2.
+        tight_boxes: whether the tracker reports the extent of an object's ink in place of its
+            box; see ``smot.models.silot.extents``.
+        ink_threshold: least difference to the background that counts as ink, in [0, 1].
         anneal_from: update at which ``log_floor`` and ``size_prior_std`` begin to move.
         anneal_until: update at which they arrive at their ends.
         log_floor_end: where ``log_floor`` goes (geometrically).
@@ -92,6 +98,10 @@ class SilotConfig:
     learned_prior_weight: float = 1.0
     prior_own_features: bool = False
     prior_state_input: Literal["own", "posterior"] = "own"
+    what_warmup: int = 0
+    initial_what_std: float = 1.0
+    tight_boxes: bool = False
+    ink_threshold: float = 0.12
     anneal_from: int = 0
     anneal_until: int = 0
     log_floor_end: float = 1e-9
@@ -107,6 +117,7 @@ class SilotConfig:
                 self._check(field.name, getattr(self, field.name) >= 0, "at least 0")
         for name in ("discovery_dropout", "track_dropout"):
             self._check(name, getattr(self, name) <= 1, "between 0 and 1")
+        self._check("initial_what_std", self.initial_what_std < 2, "below 2")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
         self._check("background", colours, "three numbers between 0 and 1")
         known = self.prior_state_input in ("own", "posterior")
@@ -131,6 +142,6 @@ _POSITIVE = (
     "anchor", "n_slots", "n_backbone_filters", "n_features", "glimpse_size", "what_size",
     "hidden_size", "where_scale", "sigma", "importance_temperature", "log_floor", "log_floor_end",
     "size_prior_std", "size_prior_std_end", "where_prior_std", "what_prior_std",
-    "count_odds_start", "count_odds_end", "count_odds_decay",
+    "initial_what_std", "count_odds_start", "count_odds_end", "count_odds_decay",
 )  # fmt: skip
 _SIGNED = ("colour_scale", "alpha_scale", "alpha_bias", "size_prior_mean")

@@ -1,5 +1,7 @@
 """SILOT: discovery, propagation and selection, frame after frame, and its objective."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -48,7 +50,19 @@ class Silot(nn.Module):
         self.prior = PriorPropagation(config)
         self.discovery = Discovery(config)
         self.renderer = Renderer(config)
+        self._begin_sure(config)
         self._count_priors: dict[int, CountPrior] = {}
+
+    def _begin_sure(self, config: SilotConfig) -> None:
+        """Let the networks of appearances begin with the configured standard deviation."""
+        share = config.initial_what_std / 2
+        for network in (
+            self.discovery.what,
+            self.propagation.suggest,
+            self.propagation.heads.what,
+        ):
+            raw = network.output_bias.data[config.what_size : 2 * config.what_size]
+            raw.fill_(math.log(share / (1 - share)))
 
     def images(self, frames: Tensor) -> Tensor:
         """Frames as the model sees them: uint8 [B, T, H, W, 3] -> [T, B, C, H, W] in [0, 1]."""
@@ -268,6 +282,7 @@ class Silot(nn.Module):
         size_std = schedules.size_prior_std(self.config, step)
         prior = divergences.prior_of_discovery(self.config, size_std, pres)
         parts = divergences.gaussian_divergences(posterior, prior, pres)
+        parts["what"] = parts["what"] * schedules.what_weight(self.config, step)
         return {f"discovery_{name}": value for name, value in parts.items()}
 
     def _propagation_terms(self, paths: Trajectories, step: int) -> dict[str, Tensor]:
@@ -275,6 +290,7 @@ class Silot(nn.Module):
         size_std = schedules.size_prior_std(self.config, step)
         prior = divergences.prior_of_propagation(self.config, size_std, pres)
         parts = divergences.gaussian_divergences(posterior, prior, pres)
+        parts["what"] = parts["what"] * schedules.what_weight(self.config, step)
         return {f"propagation_{name}": value for name, value in parts.items()}
 
     def _count_term(self, clip: Clip, step: int) -> Tensor:

@@ -32,6 +32,15 @@ def size_prior_std(config: SilotConfig, step: int) -> float:
     return config.size_prior_std * (1 - part) + config.size_prior_std_end * part
 
 
+def what_weight(config: SilotConfig, step: int) -> float:
+    """Weight of the KLs of appearances against their fixed priors.
+
+    Without it, the prior wins while boxes are still poor and all cells are on, and appearances
+    have to be learned a second time. Source: ours.
+    """
+    return min(1.0, 0.02 + step / config.what_warmup) if config.what_warmup else 1.0
+
+
 def _annealed(config: SilotConfig, step: int) -> float:
     """How much of the annealing is done, in [0, 1]; 0 where none is asked for."""
     if config.anneal_until <= config.anneal_from:

@@ -9,12 +9,13 @@ from torch import Tensor
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.models.silot.clips import Clip
 from smot.models.silot.discovery import n_cells
+from smot.models.silot.extents import ink_boxes
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Objects
 from smot.tracks import ABSENT, Trace, Tracks
 
 THRESHOLD = 0.5
-"""Presence above which an object is reported."""
+"""Presence above which an object counts; what is below matters for average precision alone."""
 VIDEOS_AT_ONCE = 50
 
 
@@ -63,7 +64,7 @@ class SilotTracker:
             painted = self.model.renderer(objects, videos.shape[2:4])
             sprites = self.model.renderer.appearances(objects.what)
             is_new = np.pad(_numpy(clip.is_new), ((0, horizon), (0, 0), (0, 0)))
-            tracks, _ = self.tracks(objects, is_new, None)
+            tracks = self.tracks(objects, is_new, None)[0].above(THRESHOLD)
         return Trace(
             tracks=tracks,
             is_new=is_new.swapaxes(0, 1) & tracks.present,
@@ -103,23 +104,29 @@ class SilotTracker:
             ids: identities of the slots before, [B, K]; None at the start of videos.
         """
         pres = _numpy(objects.pres)[..., 0]
-        boxes = corner_boxes(objects.box, self.model.config.anchor)
-        T, B, K = pres.shape
+        _, B, K = pres.shape
         current = np.full((B, K), ABSENT, np.int32) if ids is None else ids
         fresh = current.max(axis=1, keepdims=True) + 1
-        frames = []
-        for t in range(T):
-            starts = is_new[t] & (pres[t] > THRESHOLD)
-            order = np.cumsum(starts, axis=1) - 1
-            current = np.where(starts, fresh + order, np.where(is_new[t], ABSENT, current))
+        frames: list[IntArray] = []
+        for starts in is_new:
+            current = np.where(starts, fresh + np.cumsum(starts, axis=1) - 1, current)
             fresh = fresh + starts.sum(axis=1, keepdims=True)
-            frames.append(np.where(pres[t] > THRESHOLD, current, ABSENT))
+            frames.append(np.where(pres[len(frames)] > 0, current, ABSENT))
         tracks = Tracks(
-            boxes=_numpy(boxes).swapaxes(0, 1),
+            boxes=self._boxes(objects).swapaxes(0, 1),
             ids=np.stack(frames, axis=1).astype(np.int32),
             confidence=pres.swapaxes(0, 1),
         )
         return tracks, current.astype(np.int32)
+
+    def _boxes(self, objects: Objects) -> FloatArray:
+        """x0, y0, x1, y1 of objects, [T, B, K, 4], pixels."""
+        config, box = self.model.config, objects.box
+        if config.tight_boxes:
+            renderer = self.model.renderer
+            looks = renderer.appearances(objects.what)
+            box = ink_boxes(box, looks, renderer.background, config.ink_threshold)
+        return _numpy(corner_boxes(box, config.anchor))
 
 
 def corner_boxes(box: Tensor, anchor: float) -> Tensor:

@@ -237,3 +237,12 @@ def test_it_overfits_eight_videos(config: SilotConfig, videos: UInt8Array) -> No
         optimiser.step()
         losses.append(float(result.terms["reconstruction"]))
     assert sum(losses[-10:]) < 0.35 * sum(losses[:10])
+
+
+def test_appearances_begin_with_the_configured_deviation() -> None:
+    sure = SilotConfig(initial_what_std=0.2)
+    model = Silot(sure)
+    A = sure.what_size
+    for network in (model.discovery.what, model.propagation.suggest, model.propagation.heads.what):
+        scale = 2 * torch.sigmoid(network.output_bias[A : 2 * A])
+        torch.testing.assert_close(scale, torch.full((A,), 0.2))

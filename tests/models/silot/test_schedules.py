@@ -47,3 +47,10 @@ def test_annealing_goes_from_the_first_value_to_the_last() -> None:
 def test_an_impossible_setting_is_named(setting: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"{setting} is .*, must be"):
         SilotConfig(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_weight_of_appearances_grows_to_one_and_is_one_without_warmup() -> None:
+    slow = SilotConfig(what_warmup=100)
+    weights = [schedules.what_weight(slow, step) for step in (0, 49, 98, 1000)]
+    assert weights == pytest.approx([0.02, 0.51, 1.0, 1.0])
+    assert schedules.what_weight(SilotConfig(), 0) == 1

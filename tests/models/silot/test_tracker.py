@@ -6,8 +6,8 @@ from smot.arrays import UInt8Array
 from smot.errors import UsageError
 from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
 from smot.models.silot.objects import Objects
-from smot.models.silot.tracker import corner_boxes
-from smot.tracks import Predictor, Tracks
+from smot.models.silot.tracker import THRESHOLD, corner_boxes
+from smot.tracks import Explainer, Predictor, Tracks
 
 
 @pytest.fixture
@@ -78,7 +78,9 @@ def test_identities_follow_slots_until_they_are_refilled(tracker: SilotTracker) 
         size_logit=zeros,        depth_logit=zeros[..., :1],
     )  # fmt: skip
     tracks, _ = tracker.tracks(objects, is_new[:, None], None)
-    assert tracks.ids[0].tolist() == [[0, -1, 1], [0, -1, -1], [0, 2, -1], [0, 2, 3]]
+    assert tracks.ids[0].tolist() == [[0, 1, 2], [0, 1, 2], [0, 3, 2], [0, 3, 4]]
+    sure = tracks.above(THRESHOLD)
+    assert sure.ids[0].tolist() == [[0, -1, 2], [0, -1, -1], [0, 3, -1], [0, 3, 4]]
 
 
 def test_boxes_are_corners_in_pixels() -> None:
@@ -88,10 +90,19 @@ def test_boxes_are_corners_in_pixels() -> None:
 
 def test_a_trace_shows_what_the_tracker_saw(tracker: SilotTracker, videos: UInt8Array) -> None:
     trace = tracker.trace(videos)
-    assert close(trace.tracks, tracker.track(videos))
+    assert close(trace.tracks, tracker.track(videos).above(THRESHOLD))
     assert trace.appearances.shape == (4, 5, 6, 4, 6, 6)
     assert trace.reconstruction.shape == (4, 5, 24, 24, 3)
     assert trace.is_new[:, 0].sum() == trace.tracks.present[:, 0].sum()
+
+
+def test_a_trace_goes_on_as_prediction_does(tracker: SilotTracker, videos: UInt8Array) -> None:
+    assert isinstance(tracker, Explainer)
+    trace = tracker.trace(videos[:, :3], 2)
+    assert close(trace.tracks[:, :3], tracker.track(videos[:, :3]).above(THRESHOLD))
+    assert close(trace.tracks[:, 3:], tracker.predict(videos[:, :3], 2).above(THRESHOLD))
+    assert trace.reconstruction.shape == (4, 5, 24, 24, 3)
+    assert not trace.is_new[:, 3:].any()
 
 
 def test_no_slots_are_refused() -> None:
