@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError
-from smot.tracks import Tracks
+from smot.tracks import Trace, Tracks
 
 
 def make(**changes):
@@ -65,3 +65,18 @@ def test_slots_are_identities():
     present = np.array([[[True, False], [True, True]]])
     tracks = Tracks.from_slots(np.ones((1, 2, 2, 4)), present)
     assert tracks.ids.tolist() == [[[0, -1], [0, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("is_new", (2, 3)), ("appearances", (2, 3, 1, 4, 5, 5)), ("reconstruction", (2, 4, 8, 8, 3))],
+)
+def test_a_trace_must_fit_its_tracks(name, shape):
+    arrays = {
+        "is_new": np.zeros((2, 3, 2), bool),
+        "appearances": np.zeros((2, 3, 2, 4, 5, 5)),
+        "reconstruction": np.zeros((2, 3, 8, 8, 3)),
+    }
+    Trace(tracks=make(), **arrays)
+    with pytest.raises(DataError, match=f"{name} must have .* like the tracks"):
+        Trace(tracks=make(), **{**arrays, name: np.zeros(shape)})
