@@ -13,6 +13,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from smot.models import chain_kernel
+from smot.models.fused import as_array, runs_fused
+
 Casts: TypeAlias = dict[tuple[int, torch.dtype, bool, bool], list[Tensor | None]]
 
 _kept: ContextVar[Casts | None] = ContextVar("kept", default=None)
@@ -102,20 +105,30 @@ class _Run(torch.autograd.Function):
         n = len(ctx.has_bias)
         values, weights = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
         pull = gradients[0].flatten(0, -2).to(values[0].dtype)
+        bias_pull = pull.sum(0) if ctx.has_bias[-1] else None
         results: list[Tensor | None] = []
         for layer in reversed(range(n)):
-            bias_pull = pull.sum(0) if ctx.has_bias[layer] else None
             results = [pull.t() @ values[layer], bias_pull, *results]
             if layer == 0 and not any(ctx.needs_input_grad[3 : 3 + len(ctx.shapes)]):
                 return None, None, None, *([None] * len(ctx.shapes)), *results
             pull = pull @ weights[layer]
             if layer or ctx.adds:
-                pull = torch.ops.aten.threshold_backward(pull, values[layer], 0)
+                pull, bias_pull = _through_relu(values[layer], pull)
         pull = pull.float().view(*ctx.shapes[0][:-1], pull.shape[1])
         if ctx.adds:
             return None, None, None, *([pull] * len(ctx.shapes)), *results
         parts = pull.split([shape[-1] for shape in ctx.shapes], -1)
         return None, None, None, *parts, *results
+
+
+def _through_relu(values: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient [N, n] before a ReLU that gave ``values``, and its sums over rows, [n]."""
+    if not runs_fused(values):
+        pull = torch.ops.aten.threshold_backward(pull, values, 0)
+        return pull, pull.sum(0)
+    sums = values.new_empty(values.shape[1], dtype=torch.float32)
+    chain_kernel.mask_and_sum(as_array(values), as_array(pull), sums.numpy())
+    return pull, sums
 
 
 def _joined(inputs: Sequence[Tensor]) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smot.arrays import FloatArray
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fused:
@@ -33,7 +35,7 @@ class Fused:
 
         Args:
             inputs: tensors that get gradients, [..., n_i]; all with the same leading axes.
-            fixed: tensors that get none.
+            fixed: tensors that get none; what their rows mean is for the kernels to say.
             settings: numbers.
             widths: m_i of the outputs.
 
@@ -49,6 +51,13 @@ class Fused:
 def runs_fused(tensor: Tensor) -> bool:
     """Whether compiled kernels can work on a tensor's device."""
     return tensor.device.type == "cpu"
+
+
+def as_array(tensor: Tensor) -> FloatArray:
+    """A tensor as kernels take it: float32, or uint16 that holds bfloat16."""
+    plain = tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor
+    array: FloatArray = plain.numpy()
+    return array
 
 
 class _Operation(torch.autograd.Function):
@@ -89,4 +98,5 @@ class _Operation(torch.autograd.Function):
 
 def _rows(tensor: Tensor) -> Tensor:
     """[..., n] as contiguous float32 [N, n]."""
-    return tensor.detach().flatten(0, -2).float().contiguous()
+    rows = tensor.detach().flatten(0, -2) if tensor.dim() > 1 else tensor.detach()[None]
+    return rows.float().contiguous()

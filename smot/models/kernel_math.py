@@ -104,6 +104,31 @@ def exp(x: np.float32) -> np.float32:
 
 
 @njit(nogil=True, fastmath=True, inline="always", error_model="numpy")
+def log(x: np.float32) -> np.float32:
+    """Natural logarithm of a positive normal number, to within 2e-7 of it or absolutely.
+
+    Source: x = m 2^e with m in [sqrt(1/2), sqrt(2)) and the polynomial of Cephes' logf.
+    """
+    bits = bits_of_float(x) - np.int32(0x3F3504F3)
+    exponent = np.float32(bits >> np.int32(23))
+    part = float_of_bits((bits & np.int32(0x007FFFFF)) + np.int32(0x3F3504F3)) - ONE
+    square = part * part
+    value = np.float32(7.0376836292e-2)
+    value = value * part - np.float32(1.1514610310e-1)
+    value = value * part + np.float32(1.1676998740e-1)
+    value = value * part - np.float32(1.2420140846e-1)
+    value = value * part + np.float32(1.4249322787e-1)
+    value = value * part - np.float32(1.6668057665e-1)
+    value = value * part + np.float32(2.0000714765e-1)
+    value = value * part - np.float32(2.4999993993e-1)
+    value = value * part + np.float32(3.3333331174e-1)
+    value = value * part * square - HALF * square + part
+    value = value + exponent * np.float32(-2.12194440e-4)
+    result: np.float32 = value + exponent * np.float32(0.693359375)
+    return result
+
+
+@njit(nogil=True, fastmath=True, inline="always", error_model="numpy")
 def sigmoid(x: np.float32) -> np.float32:
     """1 / (1 + exp(-x))."""
     return ONE / (ONE + exp(-x))
@@ -132,6 +157,13 @@ def map_exp(values: FloatArray, results: FloatArray) -> None:
     """``exp`` of every element, [n]."""
     for i in range(len(values)):
         results[i] = exp(values[i])
+
+
+@njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+def map_log(values: FloatArray, results: FloatArray) -> None:
+    """``log`` of every element, [n]."""
+    for i in range(len(values)):
+        results[i] = log(values[i])
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")

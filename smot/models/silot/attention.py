@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smot.arrays import FloatArray
-from smot.models.fused import runs_fused
+from smot.models.fused import as_array, runs_fused
 from smot.models.layers import linear
 from smot.models.silot import attention_kernel
 
@@ -112,10 +111,10 @@ class _Combine(torch.autograd.Function):
         J = asked.shape[1]
         heard, asked, shares = heard.contiguous(), asked.contiguous(), shares.contiguous()
         pairs = heard.new_empty(B, J, K, W, dtype=weight.dtype)
-        attention_kernel.pair(heard.numpy(), asked.numpy(), _array(pairs))
+        attention_kernel.pair(heard.numpy(), asked.numpy(), as_array(pairs))
         values = torch.addmm(bias, pairs.view(-1, W), weight.t()).relu_().view(pairs.shape)
         pooled = heard.new_empty(B, J, W)
-        attention_kernel.pool(_array(values), shares.numpy(), pooled.numpy())
+        attention_kernel.pool(as_array(values), shares.numpy(), pooled.numpy())
         ctx.save_for_backward(pairs, values, shares, weight)
         ctx.n_asked = len(asked)
         return pooled
@@ -126,20 +125,16 @@ class _Combine(torch.autograd.Function):
         B, J, K, W = pairs.shape
         values_pull, shares_pull = torch.empty_like(values), torch.empty_like(shares)
         attention_kernel.pool_backward(
-            _array(values), shares.numpy(), gradients[0].float().contiguous().numpy(),
-            _array(values_pull), shares_pull.numpy(),
+            as_array(values), shares.numpy(), gradients[0].float().contiguous().numpy(),
+            as_array(values_pull), shares_pull.numpy(),
         )  # fmt: skip
         flat = values_pull.view(-1, W)
         pull = flat @ weight
         heard_pull, asked_pull = shares.new_empty(B, K, W), shares.new_empty(ctx.n_asked, J, W)
         attention_kernel.pair_backward(
-            _array(pairs), _array(pull.view(pairs.shape)), heard_pull.numpy(), asked_pull.numpy()
+            as_array(pairs),
+            as_array(pull.view(pairs.shape)),
+            heard_pull.numpy(),
+            asked_pull.numpy(),
         )
         return heard_pull, asked_pull, shares_pull, flat.t() @ pairs.view(-1, W), flat.sum(0)
-
-
-def _array(pairs: Tensor) -> FloatArray:
-    """Pairs as the kernels take them."""
-    plain = pairs.view(torch.uint16) if pairs.dtype == torch.bfloat16 else pairs
-    array: FloatArray = plain.numpy()
-    return array

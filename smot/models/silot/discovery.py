@@ -66,7 +66,7 @@ class Discovery(nn.Module):
         self,
         image: Tensor,
         cells: Tensor,
-        propagated: Objects | None,
+        explained: tuple[Tensor, Tensor] | None,
         noise: StepNoise,
         *,
         discovers: Tensor | None = None,
@@ -78,7 +78,8 @@ class Discovery(nn.Module):
         Args:
             image: [B, C, H, W].
             cells: the backbone's features, [B, grid height, grid width, F].
-            propagated: objects already explained, [B, K, ...]; None in the first frame.
+            explained: descriptions [B, K, 6 + A + H] of the propagated objects and their centres
+                y, x [B, K, 2], anchors; None in the first frame.
             noise: of the step.
             discovers: whether a video's objects are taken at all, [B, 1, 1], 0 or 1; None for all.
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors, or None.
@@ -89,7 +90,7 @@ class Discovery(nn.Module):
         J = height * width
         H, W = image.shape[-2:]
         centres = cell_centres(H, W, self.unit, image.device)
-        features = self._fused(cells, propagated, centres)
+        features = self._fused(cells, explained, centres)
         outputs, told = self.where(features).split([8, n], -1)
         where = latents.propose_box(
             _spared(outputs, wheels), noise.where, centres, CELL / self.unit
@@ -119,14 +120,15 @@ class Discovery(nn.Module):
         )
         return Discovered(objects, where, what, depth, presence)
 
-    def _fused(self, cells: Tensor, propagated: Objects | None, centres: Tensor) -> Tensor:
+    def _fused(
+        self, cells: Tensor, explained: tuple[Tensor, Tensor] | None, centres: Tensor
+    ) -> Tensor:
         """What cells know of the image and of the objects around, [B, J, F], float32."""
         B, height, width, n = cells.shape
-        if propagated is None:
+        if explained is None:
             heard = cells.new_zeros(cells.shape)
         else:
-            described = torch.cat(propagated.described, -1)
-            heard = self.attention(described, propagated.centre, None, centres[None])
+            heard = self.attention(*explained, None, centres[None])
             heard = heard.view(B, height, width, n).to(cells.dtype)
         joined = torch.cat([heard, cells], -1).permute(0, 3, 1, 2)
         fused: Tensor = self.fuse_second(torch.relu_(self.fuse_first(joined)))

@@ -8,10 +8,18 @@ from smot.models.distributions import (
     gaussian_kl,
     relaxed_bernoulli_log_density,
 )
+from smot.models.fused import Fused, runs_fused
+from smot.models.silot import divergence_kernel
 from smot.models.silot.clips import Gaussians
 from smot.models.silot.config import SilotConfig
 
 PARTS = ("where", "size", "what", "depth")
+
+_FIXED = Fused(forward=divergence_kernel.diverge, backward=divergence_kernel.diverge_backward)
+_LEARNED = Fused(
+    forward=divergence_kernel.diverge_learned,
+    backward=divergence_kernel.diverge_learned_backward,
+)
 
 
 def cross_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
@@ -33,13 +41,24 @@ def gaussian_divergences(
 
     Args:
         posterior: [T, B, N, 5 + A].
-        prior: the same, or [5 + A].
+        prior: the same; or [5 + A], and then it gets no gradient.
         pres: [T, B, N, 1].
     """
-    divergence = gaussian_kl(*posterior, *prior)
-    sums = (pres * divergence).flatten(0, -2).sum(0) / pres.shape[1]
-    parts = sums.split([2, 2, sums.shape[-1] - 5, 1])
-    return {name: part.sum() for name, part in zip(PARTS, parts, strict=True)}
+    if not runs_fused(pres):
+        sums = divergences_reference(posterior, prior, pres)
+    elif prior.mean.dim() == 1:
+        (sums,) = _FIXED((*posterior, pres), prior, (), (4,))
+    else:
+        (sums,) = _LEARNED((*posterior, pres, *prior), (), (), (4,))
+    total = sums.flatten(0, -2).sum(0) / pres.shape[1]
+    return dict(zip(PARTS, total.unbind(), strict=True))
+
+
+def divergences_reference(posterior: Gaussians, prior: Gaussians, pres: Tensor) -> Tensor:
+    """The sums over each part's columns, [T, B, N, 4], in plain PyTorch; same arguments."""
+    divergence = pres * gaussian_kl(*posterior, *prior)
+    parts = divergence.split([2, 2, divergence.shape[-1] - 5, 1], -1)
+    return torch.stack([part.sum(-1) for part in parts], -1)
 
 
 def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Gaussians:

@@ -23,7 +23,7 @@ from smot.models.silot.noise import (
     draw_prior_noise,
     step_noise,
 )
-from smot.models.silot.objects import Objects, presence_column, unpacked
+from smot.models.silot.objects import Objects, description, presence_column, unpacked
 from smot.models.silot.prior import PriorPropagation
 from smot.models.silot.propagation import Propagation, build_features
 from smot.models.silot.rendering import Renderer
@@ -126,18 +126,21 @@ class Silot(nn.Module):
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
             wheels: whether networks of boxes, depths and presences get no gradient.
         """
-        objects = self.unpacked(state)
         if noise.keeps is not None:
-            objects = objects._replace(pres=objects.pres * noise.keeps)
-        features = self.features(objects.described, objects.centre)
+            objects = self.unpacked(state)
+            state = objects._replace(pres=objects.pres * noise.keeps).packed()
+        objects = self.unpacked(state)
+        features = self.features((self._described(state),), objects.centre)
         change, propagated = self.propagation(
             image, features, objects, noise.propagation, wheels=wheels
         )
+        packed = propagated.packed()
+        explained = (self._described(packed), propagated.centre)
         found = self.discovery(
-            image, cells, propagated, noise.discovery,
+            image, cells, explained, noise.discovery,
             discovers=noise.discovers, offset=offset, wheels=wheels,
         )  # fmt: skip
-        state, is_new = self._selected(propagated.packed(), found.objects.packed())
+        state, is_new = self._selected(packed, found.objects.packed())
         return Step(state, is_new, found, change)
 
     @kept_casts()
@@ -224,9 +227,8 @@ class Silot(nn.Module):
         hidden = torch.where(paths.is_new[0][..., None], initial, torch.zeros_like(initial))
         changes = []
         for t in range(1, len(paths.states)):
-            objects = unpacked(paths.states[t - 1], self.config.what_size, 0)
             drawn = step_noise(noise, t - 1) if noise else QUIET
-            change = self.prior(objects, hidden, self.features, drawn, wheels=wheels)
+            change = self.prior(paths.states[t - 1], hidden, self.features, drawn, wheels=wheels)
             changes.append(change)
             hidden = self.prior.advance(change, paths.summary[t - 1], hidden)
             hidden = torch.where(paths.is_new[t][..., None], initial, hidden)
@@ -256,18 +258,20 @@ class Silot(nn.Module):
         """
         paths = trajectories(clip, self.config)
         hidden = self.follow(paths, None)[1]
-        objects = unpacked(paths.states[-1], self.config.what_size, 0)
-        states = []
+        states = [paths.states[-1]]
+        nothing = hidden[..., :0]
         for _ in range(horizon):
-            change = self.prior(objects, hidden, self.features, QUIET, wheels=False)
+            change = self.prior(states[-1], hidden, self.features, QUIET, wheels=False)
             hidden = self.prior.advance(change, None, hidden)
-            objects = change.objects(objects.hidden)
-            states.append(objects.packed())
-        return unpacked(torch.stack(states), self.config.what_size, 0)
+            states.append(change.objects(nothing).packed())
+        return unpacked(torch.stack(states[1:]), self.config.what_size, 0)
 
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""
         return unpacked(states, self.config.what_size, self.config.hidden_size)
+
+    def _described(self, state: Tensor) -> Tensor:
+        return description(state, self.config.what_size, self.config.hidden_size)
 
     def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
         """The objects that go on, packed [B, K, S], and which are new [B, K]."""

@@ -41,11 +41,6 @@ class Objects(NamedTuple):
         """y, x of the centre in the frame that the model sees, [..., 2], anchors."""
         return self.box[..., :2]
 
-    @property
-    def described(self) -> tuple[Tensor, ...]:
-        """What networks are told of objects, [..., 6 + A + H] in all."""
-        return tuple(self[:6])
-
 
 def described_width(what_size: int, hidden_size: int) -> int:
     """Numbers that describe an object to networks."""
@@ -55,6 +50,11 @@ def described_width(what_size: int, hidden_size: int) -> int:
 def unpacked(packed: Tensor, what_size: int, hidden_size: int) -> Objects:
     """Views of a packed tensor."""
     return Objects(*packed.split([2, 2, what_size, 1, 1, hidden_size, 4, 2, 1], dim=-1))
+
+
+def description(packed: Tensor, what_size: int, hidden_size: int) -> Tensor:
+    """What networks are told of packed objects, [..., 6 + A + H]: all up to ``hidden``."""
+    return packed[..., : described_width(what_size, hidden_size)]
 
 
 def presence_column(what_size: int) -> int:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.heads import Change, ObjectFeatures, PropagationHeads, StepNoise
-from smot.models.silot.objects import Objects
+from smot.models.silot.objects import description, unpacked
 from smot.models.silot.propagation import build_features
 
 
@@ -26,6 +26,7 @@ class PriorPropagation(nn.Module):
         self.features: ObjectFeatures | None = None
         if config.prior_own_features:
             self.features = build_features(config)
+        self.what_size = config.what_size
         self.suggestion = nn.Parameter(torch.zeros(2 * config.what_size))
         self.heads = PropagationHeads(
             config.n_features, 0, config.what_size, config.hidden_size, config.where_scale
@@ -33,23 +34,25 @@ class PriorPropagation(nn.Module):
 
     def forward(
         self,
-        objects: Objects,
+        state: Tensor,
         hidden: Tensor,
         shared: ObjectFeatures,
         noise: StepNoise,
         *,
         wheels: bool,
     ) -> Change:
-        """One step from objects [B, K, ...] and the prior's recurrent state [B, K, H].
+        """One step.
 
         Args:
-            objects: of the last frame; their own recurrent state is not looked at.
-            hidden: the prior's recurrent state.
+            state: objects of the last frame, packed without a recurrent state, [B, K, S - H].
+            hidden: the prior's recurrent state, [B, K, H].
             shared: the posterior's feature network.
             noise: of the step.
             wheels: whether the networks of boxes, depths and presences get no gradient.
         """
-        features = (self.features or shared)((*objects[:5], hidden), objects.centre)
+        objects = unpacked(state, self.what_size, 0)
+        visible = description(state, self.what_size, 0)
+        features = (self.features or shared)((visible, hidden), objects.centre)
         movement = self.heads.move((features,), objects, noise.where, wheels=wheels)
         suggestion = self.suggestion.expand(*features.shape[:-1], -1)
         return self.heads.change(
