@@ -38,3 +38,24 @@ def test_side_by_side_blocks_start_as_if_alone() -> None:
     cell = Gru(72, 128)
     alone = nn.init.calculate_gain("linear") * (6 / (72 + 128)) ** 0.5
     assert 0.98 * alone < float(cell.inputs.weight.detach().abs().max()) <= alone
+
+
+def test_compiled_gates_have_the_gradients_of_the_equations() -> None:
+    torch.manual_seed(0)
+    cell = Gru(3, 4)
+    results = []
+    for compiled in (True, False):
+        x, h = torch.linspace(-2, 2, 15).view(5, 3), torch.linspace(2, -2, 20).view(5, 4)
+        x.requires_grad_()
+        h.requires_grad_()
+        cell.zero_grad()
+        if compiled:
+            state = cell((x,), h)
+        else:
+            driven = cell.inputs(x)
+            z, r = torch.sigmoid(driven[:, :8] + cell.gates(h)).chunk(2, -1)
+            state = (1 - z) * h + z * torch.tanh(driven[:, 8:] + cell.candidate(r * h))
+        (state * torch.linspace(-1, 1, 20).view(5, 4)).sum().backward()
+        results.append([x.grad, h.grad, *(weight.grad.clone() for weight in cell.parameters())])
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-6)

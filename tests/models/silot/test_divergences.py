@@ -1,0 +1,110 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from smot.models.silot import SilotConfig, divergences
+from smot.models.silot.clips import Gaussians
+from smot.models.silot.count_prior import CountPrior
+
+
+def gaussians(*leading: int, seed: int) -> Gaussians:
+    generator = torch.Generator().manual_seed(seed)
+    mean = torch.randn(*leading, 9, generator=generator)
+    return Gaussians(mean, torch.rand(*leading, 9, generator=generator) + 0.05)
+
+
+def pulls(posterior: Gaussians, prior: Gaussians, pres: Tensor, *, fast: bool) -> list[Tensor]:
+    """Sums by part, then their gradients."""
+    learned = prior.mean.dim() > 1
+    tensors = [*posterior, pres, *(prior if learned else ())]
+    leaves = [each.clone().requires_grad_() for each in tensors]
+    given = Gaussians(*leaves[3:]) if learned else prior
+    if fast:
+        parts = divergences.gaussian_divergences(Gaussians(*leaves[:2]), given, leaves[2])
+        sums = torch.stack([*parts.values()])
+    else:
+        rows = divergences.divergences_reference(Gaussians(*leaves[:2]), given, leaves[2])
+        sums = rows.flatten(0, -2).sum(0) / pres.shape[1]
+    (sums * torch.tensor([1.0, -2.0, 3.0, 0.5])).sum().backward()
+    return [sums.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_kernel_and_reference_agree_in_values_and_gradients(learned: bool) -> None:
+    posterior = gaussians(3, 2, 4, seed=1)
+    prior = gaussians(3, 2, 4, seed=2) if learned else gaussians(seed=3)
+    pres = torch.rand(3, 2, 4, 1, generator=torch.Generator().manual_seed(4))
+    found = pulls(posterior, prior, pres, fast=True)
+    expected = pulls(posterior, prior, pres, fast=False)
+    assert len(found) == (6 if learned else 4)
+    for fast, plain in zip(found, expected, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_divergence_from_itself_is_zero() -> None:
+    same = gaussians(2, 3, 4, seed=1)
+    parts = divergences.gaussian_divergences(same, same, torch.ones(2, 3, 4, 1))
+    assert all(value.abs() < 1e-5 for value in parts.values())
+
+
+def test_parts_sum_to_the_divergence_of_torch() -> None:
+    posterior, prior = gaussians(2, 3, 4, seed=1), gaussians(2, 3, 4, seed=2)
+    parts = divergences.gaussian_divergences(posterior, prior, torch.ones(2, 3, 4, 1))
+    expected = kl_divergence(Normal(*posterior), Normal(*prior)).sum() / 3
+    torch.testing.assert_close(torch.stack([*parts.values()]).sum(), expected)
+
+
+def test_absent_objects_cost_nothing() -> None:
+    posterior = gaussians(2, 3, 4, seed=1)
+    config = SilotConfig(what_size=4)
+    prior = divergences.prior_of_discovery(config, 0.5, posterior.mean)
+    parts = divergences.gaussian_divergences(posterior, prior, torch.zeros(2, 3, 4, 1))
+    assert all(value == 0 for value in parts.values())
+
+
+def test_priors_are_those_of_the_specification() -> None:
+    config = SilotConfig(what_size=2)
+    like = torch.zeros(1)
+    found = divergences.prior_of_discovery(config, 0.5, like)
+    assert found.mean.tolist() == pytest.approx([0, 0, -2.197, -2.197, 0, 0, 0])
+    assert found.scale.tolist() == pytest.approx([1, 1, 0.5, 0.5, 1, 1, 1])
+    kept = divergences.prior_of_propagation(config, 0.25, like)
+    assert kept.mean.tolist() == found.mean.tolist()
+    assert kept.scale.tolist() == pytest.approx([0.3, 0.3, 0.25, 0.25, 0.4, 0.4, 1])
+
+
+def test_cross_entropy_is_that_of_torch_without_a_floor() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 1, 4, 4, generator=generator)
+    painted = torch.rand(2, 3, 1, 4, 4, generator=generator)
+    expected = torch.nn.functional.binary_cross_entropy(painted, images, reduction="sum") / 3
+    torch.testing.assert_close(divergences.cross_entropy(images, painted, 1e-9), expected)
+
+
+def test_count_divergence_counts_the_units_before() -> None:
+    tables = CountPrior(4)(0.3)
+    logits = torch.tensor([[[0.5, -1.0, 2.0, 0.1]]])
+    on = torch.tensor([[[True, False, True, True]]])
+    expected = sum(
+        kl_divergence(Bernoulli(torch.sigmoid(logits[0, 0, i])), Bernoulli(tables[0][i, c].exp()))
+        for i, c in enumerate([0, 1, 1, 2])
+    )
+    found = divergences.count_divergence(logits, on, tables, 0)
+    torch.testing.assert_close(found, torch.as_tensor(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_frame_starts_after_the_slots() -> None:
+    tables = CountPrior(4)(0.3)
+    logits, on = torch.tensor([[[0.5, -1.0]]]), torch.tensor([[[True, True]]])
+    expected = sum(
+        kl_divergence(Bernoulli(torch.sigmoid(logits[0, 0, i])), Bernoulli(tables[0][u, i].exp()))
+        for i, u in enumerate([2, 3])
+    )
+    found = divergences.count_divergence(logits, on, tables, 2)
+    torch.testing.assert_close(found, torch.as_tensor(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_presence_divergence_of_equals_is_zero() -> None:
+    sample = torch.randn(2, 3, 4, 1, generator=torch.Generator().manual_seed(0))
+    assert divergences.presence_divergence(sample, sample / 2, sample / 2) == 0
