@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from smot.models.sqair.compiled.discovering import Fixed, Given, Layers, Outcome, discover
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import GlimpseEncoder
-from smot.models.sqair.fused import normal_parameters, place, sample
+from smot.models.sqair.formulas import elu, normal_parameters, place
 from smot.models.sqair.layers import Linear, Mlp
 from smot.models.sqair.samples import Chosen, presence_logit
-from smot.models.sqair.taped import Taped, chain
+from smot.models.sqair.taped import Taped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,23 +20,16 @@ class Weights:
 
     Attributes:
         frame: of the recurrent network, for the frame's features.
-        condition: for what was propagated.
-        step: for [what, where, present, d] of the step before.
-        from_state: of the first layers of ``where`` and presence, for d, joined by output.
-        where: the rest of ``where``.
-        presence: of the first layer of presence, for ``what``; and the second layer.
-        encoder: of glimpses.
-        origin: zeros, [1, 4].
+        condition: of the recurrent network, for what was propagated.
+        layers: those of the loop. The recurrent network's for [what, where, present, d] of the
+            step before; the first layers of ``where`` and presence for d, joined by output; the
+            rest of ``where``; the glimpse encoder's; the first layer of presence for ``what``,
+            and the second.
     """
 
     frame: Tensor
     condition: Tensor
-    step: Taped
-    from_state: Taped
-    where: list[Taped]
-    presence: list[Taped]
-    encoder: list[Taped]
-    origin: Tensor
+    layers: Layers
 
 
 class Discovery(nn.Module):
@@ -46,9 +40,14 @@ class Discovery(nn.Module):
         n_features: size of the frame encoder's output.
         generator: source of the initial weights.
 
+    Attributes:
+        compiled: whether the loop over steps is compiled where the device is a CPU.
+
     Source: sqair.md 3.5. What a frame finds beyond its free slots is cut by packing and still
     pays its divergence, as in both codes.
     """
+
+    compiled = True
 
     def __init__(self, config: SqairConfig, n_features: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -72,19 +71,17 @@ class Discovery(nn.Module):
         frame, condition, before = self.recurrent.weight.split(sizes, dim=1)
         presence_state, presence_what = self.presence.first.weight.split([h, A], dim=1)
         firsts = (self.where.first, self.presence.first)
-        return Weights(
-            frame=frame,
-            condition=condition,
+        layers = Layers(
             step=Taped(torch.cat([before, self.recurrent_state.weight], dim=1)),
             from_state=Taped(
                 torch.cat([self.where.first.weight, presence_state]),
                 torch.cat([layer.bias for layer in firsts if layer.bias is not None]),
             ),
             where=self.where.taped()[1:],
+            encoder=encoder.mlp.taped(),
             presence=[Taped(presence_what), self.presence.last.taped()],
-            encoder=encoder.taped(),
-            origin=self.start.new_zeros(1, 4),
         )
+        return Weights(frame=frame, condition=condition, layers=layers)
 
     def from_frames(self, features: Tensor, weights: Weights) -> Tensor:
         """The frame's part of the recurrent product, constant over steps and particles.
@@ -101,7 +98,7 @@ class Discovery(nn.Module):
     def forward(
         self,
         frames: Tensor,
-        given: Tensor,
+        constant: Tensor,
         encoder: GlimpseEncoder,
         weights: Weights,
         noise: tuple[Tensor, Tensor, Tensor],
@@ -112,7 +109,7 @@ class Discovery(nn.Module):
 
         Args:
             frames: [B, C, H, W].
-            given: the constant part of the recurrent product, [S, h], S = B * K.
+            constant: part of the recurrent product that all steps share, [S, h], S = B * K.
             encoder: of glimpses.
             weights: from `weights`.
             noise: for where, what and presence, [N, S, ...] each; N is the most discoveries.
@@ -122,58 +119,77 @@ class Discovery(nn.Module):
         Returns:
             The samples of the steps made, at least one.
         """
-        n_rows = len(given)
-        present = given.new_ones(n_rows, 1)
-        before = [
-            given.new_zeros(n_rows, self.n_what + 4),
-            present,
-            self.start.expand(n_rows, -1),
-        ]
-        steps = []
-        for k in range(len(noise[2])):
-            could = present if counts is None else present * (counts > k)[:, None]
-            d = chain(torch.cat(before, dim=1), [weights.step], base=given, tanh_last=True)
-            step = self._step(
-                d, frames, encoder, weights, [part[k] for part in noise], could, counts is not None
-            )
-            present = step["present"]
-            before = [step["what"], step["where"], present, d]
-            steps.append(step)
-            if early_exit and not bool(present.any()):
-                break
-        made = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
-        n = len(steps)
+        n_particles = len(constant) // len(frames)
+        given = Given(constant=constant, start=self.start, where_std=self.where_std)
+        fixed = Fixed(
+            frames=frames.repeat_interleave(n_particles, dim=0),
+            where_noise=noise[0],
+            what_noise=noise[1],
+            chance=noise[2],
+            counts=counts,
+            window=encoder.window,
+            glimpse_size=encoder.size,
+            early_exit=early_exit,
+        )
+        if self.compiled and frames.device.type == "cpu":
+            made = discover(given, fixed, weights.layers)
+        else:
+            made = self._plain(given, fixed, encoder, weights.layers)
+        n_rows = len(constant)
+        n = len(made.logit) // n_rows
+        what, where, present, logit, what_std, where_std = (
+            part.view(n, n_rows, -1) for part in made
+        )
         return Chosen(
-            what=made["what"],
-            where=made["where"],
-            present=made["present"][..., 0],
-            logit=made["logit"][..., 0],
-            what_log_std=made["seen"][..., self.n_what :].log(),
-            where_log_std=made["where_std"].log(),
+            what=what,
+            where=where,
+            present=present[..., 0],
+            logit=logit[..., 0],
+            what_log_std=what_std.log(),
+            where_log_std=where_std.log(),
             what_noise=noise[1][:n],
             where_noise=noise[0][:n],
         )
 
+    def _plain(
+        self, given: Given, fixed: Fixed, encoder: GlimpseEncoder, layers: Layers
+    ) -> Outcome:
+        """The loop over steps in plain PyTorch; `discover` computes the same."""
+        n_rows = len(given.constant)
+        present = given.constant.new_ones(n_rows, 1)
+        d = given.start.expand(n_rows, -1)
+        before = given.constant.new_zeros(n_rows, self.n_what + 4)
+        steps = []
+        for k in range(len(fixed.chance)):
+            inputs = torch.cat([before, present, d], dim=1)
+            d = layers.step.plain(inputs, given.constant).tanh()
+            could = present if fixed.counts is None else present * (fixed.counts > k)[:, None]
+            step = self._step(d, k, could, given, fixed, encoder, layers)
+            before, present = torch.cat([step.what, step.where], dim=1), step.present
+            steps.append(step)
+            if fixed.early_exit and not bool(present.any()):
+                break
+        return Outcome(*(torch.cat(parts) for parts in zip(*steps, strict=True)))
+
     def _step(
         self,
         d: Tensor,
-        frames: Tensor,
-        encoder: GlimpseEncoder,
-        weights: Weights,
-        noise: list[Tensor],
+        k: int,
         could: Tensor,
-        forced: bool,
-    ) -> dict[str, Tensor]:
-        """One slot: its samples, the logit, and what the deviations follow from."""
+        given: Given,
+        fixed: Fixed,
+        encoder: GlimpseEncoder,
+        layers: Layers,
+    ) -> Outcome:
+        """One step."""
         h = self.n_hidden
-        for_where, for_presence = chain(d, [weights.from_state]).split([h, h // 2], dim=1)
-        codes = chain(for_where, weights.where, elu_first=True)
-        where, where_std = place(codes, weights.origin, noise[0], self.where_std)
-        seen = normal_parameters(encoder(frames, where, None, weights.encoder))
-        what = sample(seen, noise[1])
-        logit = presence_logit(chain(what, weights.presence, base=for_presence), could, forced)
-        present = (noise[2][:, None] < logit.detach().sigmoid()).float() * could
-        return {
-            "what": what, "where": where, "present": present, "logit": logit,
-            "seen": seen, "where_std": where_std,
-        }  # fmt: skip
+        hidden = layers.from_state.plain(d)
+        codes = layers.where[1].plain(elu(layers.where[0].plain(elu(hidden[:, :h]))))
+        noise = fixed.where_noise[k]
+        where, where_std = place(codes, torch.zeros_like(noise), noise, given.where_std)
+        mean, what_std = normal_parameters(encoder(fixed.frames, where, layers=layers.encoder))
+        what = torch.addcmul(mean, what_std, fixed.what_noise[k])
+        raw = layers.presence[1].plain(elu(layers.presence[0].plain(what, hidden[:, h:])))
+        logit = presence_logit(raw, could, fixed.counts is not None)
+        present = (fixed.chance[k][:, None] < logit.detach().sigmoid()).float() * could
+        return Outcome(what, where, present, logit, what_std, where_std)

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from smot.models.sprites import glimpse
 from smot.models.sqair.config import SqairConfig
+from smot.models.sqair.formulas import elu
 from smot.models.sqair.layers import Mlp
 from smot.models.sqair.placement import sprite_boxes
-from smot.models.sqair.taped import Taped, chain
+from smot.models.sqair.taped import Taped
 
 N_FILTERS = 128
 CELL = 12
@@ -106,27 +107,26 @@ class GlimpseEncoder(nn.Module):
         self,
         frames: Tensor,
         where: Tensor,
-        mask_logits: Tensor | None,
-        layers: Sequence[Taped],
+        mask_logits: Tensor | None = None,
+        layers: Sequence[Taped] = (),
     ) -> Tensor:
         """What glimpses at boxes show.
 
         Args:
-            frames: [M', C, H, W], M' a divisor of M: frames for as many boxes each.
+            frames: the frame of every box, [M, C, H, W].
             where: sx, sy, tx, ty before the squashing, [M, 4].
             mask_logits: glimpses are multiplied by their sigmoid, [M, G * G]; None for none.
-            layers: from ``taped``.
+            layers: of the network, where a loop holds them.
 
         Returns:
             Means and raw deviations side by side, [M, 2A].
         """
-        n_frames, M = len(frames), len(where)
-        if mask_logits is not None:
-            mask_logits = mask_logits.reshape(n_frames, M // n_frames, -1)
-        boxes = sprite_boxes(where, self.window).view(n_frames, -1, 4)
-        seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=mask_logits)
-        return chain(seen.view(M, -1), layers)
-
-    def taped(self) -> list[Taped]:
-        """The network's layers for use in a loop."""
-        return self.mlp.taped()
+        M = len(where)
+        masks = None if mask_logits is None else mask_logits.reshape(M, 1, -1)
+        boxes = sprite_boxes(where, self.window)[:, None]
+        seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=masks).flatten(1)
+        if not layers:
+            codes: Tensor = self.mlp(seen)
+            return codes
+        first, second, third = layers
+        return third.plain(elu(second.plain(elu(first.plain(seen)))))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from smot.models.sqair.fused import elu, gru_gates
+from smot.models.sqair.formulas import elu, gru_gates
 from smot.models.sqair.taped import Taped
 
 

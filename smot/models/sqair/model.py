@@ -44,12 +44,16 @@ class Sqair(nn.Module):
             generator: source of all noise.
 
         Returns:
-            The total is divided by the number of frames, as in the original: what its optimiser
-            does depends on the size of the gradient. Terms are nats per frame, or see
-            `smot.models.sqair.generative.diagnosis`.
+            Everything in float32, whatever autocast says: densities need it, and products of
+            some thirty rows gain little. The total is divided by the number of frames, as in the
+            original: what its optimiser does depends on the size of the gradient. Terms are nats
+            per frame, or see `smot.models.sqair.generative.diagnosis`.
         """
+        with torch.autocast(frames.device.type, enabled=False):
+            return self._objective(self.pixels(frames), step, generator)
+
+    def _objective(self, pixels: Tensor, step: int, generator: torch.Generator) -> Objective:
         config = self.config
-        pixels = self.pixels(frames)
         B, T = pixels.shape[:2]
         noise = Noise.draw(T, config.n_slots, B * config.n_particles, config.n_what, generator)
         clip = self.infer(pixels, noise)

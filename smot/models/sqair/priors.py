@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.fused import STD_FLOOR, elu, softplus
+from smot.models.sqair.formulas import STD_FLOOR, elu, softplus
 from smot.models.sqair.layers import Gru, Linear, Mlp
 from smot.models.sqair.samples import log_bernoulli, log_normal, presence_logit
 from smot.models.sqair.slots import ABSENT_LOGIT

@@ -1,18 +1,18 @@
 """Propagation: every object of the last frame moves, changes its looks, and may leave."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from smot.models.sqair.compiled.propagating import Fixed, Given, Layers, Outcome, propagate
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import GlimpseEncoder
-from smot.models.sqair.fused import blend, gru_gates, normal_parameters, place
+from smot.models.sqair.formulas import blend, elu, gru_gates, normal_parameters, place
 from smot.models.sqair.layers import Gru, Linear, Mlp
 from smot.models.sqair.samples import Chosen, presence_logit
 from smot.models.sqair.slots import ABSENT_LOGIT, Slots, Usage
-from smot.models.sqair.taped import Taped, chain
+from smot.models.sqair.taped import Taped
 
 PROPOSAL_SCALE = 0.1
 FACTOR_RANGE = 0.55
@@ -32,60 +32,25 @@ class Weights:
 
     Attributes:
         relation_given: of the relation network, for [proposal, what', where', present', tau].
-        relation_step: of the relation network, for [what, where, present, r].
         where_given: of the first layer of ``where``, for [where', tau].
         presence_given: of the first layer of presence, for tau.
-        from_relation: of the first layers of ``where`` and presence, for r, joined by output.
-        where: the rest of ``where``.
-        temporal: of the temporal network, for its input.
-        heads: of the temporal appearance and the gates, for the new temporal state, joined.
-        presence: of the first layer of presence, for ``what``; and the second layer.
-        encoder: of glimpses.
+        layers: those of the loop. The relation network's for [what, where, present, r] of the
+            slot before; the first layers of ``where`` and presence for r, joined by output; the
+            rest of ``where``; the glimpse encoder's; the temporal network's for its input; the
+            temporal appearance and the gates, joined; the first layer of presence for ``what``,
+            and the second.
         where_std: bias of the deviations of ``where`` before the softplus, [].
         factor: transposed covariance factor of ``where`` in units of its deviations, [4, 4].
         stretch: diagonal of that factor, [4].
     """
 
     relation_given: Tensor
-    relation_step: Taped
     where_given: Tensor
     presence_given: Tensor
-    from_relation: Taped
-    where: list[Taped]
-    temporal: Taped
-    heads: Taped
-    presence: list[Taped]
-    encoder: list[Taped]
+    layers: Layers
     where_std: Tensor
     factor: Tensor
     stretch: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Entries:
-    """What the loop needs that is known before it, for the slots in use, [M, ...]."""
-
-    what: Tensor
-    where: Tensor
-    present: Tensor
-    temporal: Tensor
-    where_noise: Tensor
-    what_noise: Tensor
-    chance: Tensor
-    mask: Tensor | None
-    relation: Tensor
-    from_relation: Tensor
-    from_temporal: Tensor
-
-    def by_slot(self, sizes: tuple[int, ...]) -> list["_Entries"]:
-        """The entries of each slot."""
-        parts: dict[str, Any] = {
-            name: [None] * len(sizes) if part is None else part.split(list(sizes))
-            for name, part in vars(self).items()
-        }
-        return [
-            _Entries(**{name: part[k] for name, part in parts.items()}) for k in range(len(sizes))
-        ]
 
 
 class Propagation(nn.Module):
@@ -95,8 +60,13 @@ class Propagation(nn.Module):
         config: widths and initial biases.
         generator: source of the initial weights.
 
+    Attributes:
+        compiled: whether the loop over slots is compiled where the device is a CPU.
+
     Source: sqair.md 3.3 (the original's relation RNN over slots).
     """
+
+    compiled = True
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
@@ -130,20 +100,23 @@ class Propagation(nn.Module):
         presence_r, presence_tau, presence_what = self.presence.first.weight.split([h, h, A], 1)
         heads = (self.temporal_what, self.gates)
         factor, stretch = self._factor()
-        return Weights(
-            relation_given=torch.cat([proposal, own, tau], dim=1),
-            relation_step=Taped(torch.cat([before, self.relation_state.weight], dim=1)),
-            where_given=where_given,
-            presence_given=presence_tau,
+        layers = Layers(
+            relation=Taped(torch.cat([before, self.relation_state.weight], dim=1)),
             from_relation=Taped(torch.cat([where_r, presence_r])),
             where=self.where.taped()[1:],
+            encoder=encoder.mlp.taped(),
             temporal=self.temporal.from_input.taped(),
             heads=Taped(
                 torch.cat([head.weight for head in heads]),
                 torch.cat([head.bias for head in heads if head.bias is not None]),
             ),
             presence=[Taped(presence_what), self.presence.last.taped()],
-            encoder=encoder.taped(),
+        )
+        return Weights(
+            relation_given=torch.cat([proposal, own, tau], dim=1),
+            where_given=where_given,
+            presence_given=presence_tau,
+            layers=layers,
             where_std=self.where_std + STD_SHIFT,
             factor=factor,
             stretch=stretch,
@@ -184,41 +157,30 @@ class Propagation(nn.Module):
         Returns:
             The samples, and the temporal states after this frame, [N, S, h].
         """
-        noise = (noise[0][: slots.n_slots], noise[1][: slots.n_slots], noise[2][: slots.n_slots])
-        entries = self._entries(frames, slots, usage, encoder, weights, noise)
-        frames = usage.frames(frames)
-        n_rows = usage.sizes[0]
-        before = [
-            entries.what.new_zeros(n_rows, self.n_what + 5),
-            self.relation_start.expand(n_rows, -1),
-        ]
-        steps = []
-        for size, now in zip(usage.sizes, entries.by_slot(usage.sizes), strict=True):
-            inputs = torch.cat([_first(part, size) for part in before], dim=1)
-            r = chain(inputs, [weights.relation_step], base=now.relation, tanh_last=True)
-            step = self._step(r, _first(frames, size), now, encoder, weights, stays)
-            before = [step["what"], step["where"], step["present"], r]
-            steps.append(step)
-        joined = {name: torch.cat([step[name] for step in steps]) for name in steps[0]}
-        joined["what_std"] = joined["what_std"].log()
-        joined["where_std"] = (joined["where_std"] * weights.stretch).log()
-        logit = usage.scatter(joined.pop("logit"), ABSENT_LOGIT)[..., 0]
-        whole = usage.scatter(torch.cat(list(joined.values()), dim=1))
-        parts = whole.split([part.shape[1] for part in joined.values()], dim=-1)
-        made = dict(zip(joined, parts, strict=True))
+        n = slots.n_slots
+        given, fixed = self._before(frames, slots, usage, encoder, weights, noise, stays)
+        if self.compiled and frames.device.type == "cpu":
+            made = propagate(given, fixed, weights.layers)
+        else:
+            made = self._plain(given, fixed, encoder, weights.layers)
+        logit = usage.scatter(made.logit, ABSENT_LOGIT)[..., 0]
+        parts = {
+            "what": made.what, "where": made.where, "present": made.present,
+            "what_log_std": made.what_std.log(),
+            "where_log_std": (made.where_std * weights.stretch).log(),
+            "temporal": made.temporal,
+        }  # fmt: skip
+        whole = usage.scatter(torch.cat(list(parts.values()), dim=1))
+        split = whole.split([part.shape[1] for part in parts.values()], dim=-1)
+        samples = dict(zip(parts, split, strict=True))
+        temporal, present = samples.pop("temporal"), samples.pop("present")[..., 0]
         chosen = Chosen(
-            what=made["what"],
-            where=made["where"],
-            present=made["present"][..., 0],
-            logit=logit,
-            what_log_std=made["what_std"],
-            where_log_std=made["where_std"],
-            where_noise=noise[0],
-            what_noise=noise[1],
-        )
-        return chosen, made["temporal"]
+            present=present, logit=logit, where_noise=noise[0][:n], what_noise=noise[1][:n],
+            **samples,
+        )  # fmt: skip
+        return chosen, temporal
 
-    def _entries(
+    def _before(
         self,
         frames: Tensor,
         slots: Slots,
@@ -226,62 +188,88 @@ class Propagation(nn.Module):
         encoder: GlimpseEncoder,
         weights: Weights,
         noise: tuple[Tensor, Tensor, Tensor],
-    ) -> _Entries:
+        stays: bool,
+    ) -> tuple[Given, Fixed]:
         """Everything that does not depend on the order of slots, for all of them at once."""
         what, where, present, tau = (
             usage.gather(part) for part in (slots.what, slots.where, slots.present, slots.temporal)
         )
+        present = present[:, None]
+        where_noise, what_noise, chance = (usage.gather(part[: slots.n_slots]) for part in noise)
         mask = None if self.mask is None else self.mask(tau)
         expected = where + PROPOSAL_SCALE * self.proposal(tau)
-        codes = encoder(usage.frames_of_entries(frames), expected, mask, weights.encoder)
-        present = present[:, None]
+        codes = encoder(usage.frames_of_entries(frames), expected, mask)
         known = torch.cat([codes[:, : self.n_what], what, where, present, tau], dim=1)
-        where_given = self.where.first.plus(torch.cat([where, tau], dim=1), weights.where_given)
-        presence_given = self.presence.first.plus(tau, weights.presence_given)
-        return _Entries(
+        for_where = self.where.first.plus(torch.cat([where, tau], dim=1), weights.where_given)
+        for_presence = self.presence.first.plus(tau, weights.presence_given)
+        given = Given(
+            relation=self.relation.plus(known, weights.relation_given),
+            from_relation=torch.cat([for_where, for_presence], dim=1),
+            from_temporal=self.temporal.from_state(tau),
+            temporal=tau,
+            mask=mask,
             what=what,
             where=where,
-            present=present,
-            temporal=tau,
-            where_noise=usage.gather(noise[0]) @ weights.factor,
-            what_noise=usage.gather(noise[1]),
-            chance=usage.gather(noise[2])[:, None],
-            mask=mask,
-            relation=self.relation.plus(known, weights.relation_given),
-            from_relation=torch.cat([where_given, presence_given], dim=1),
-            from_temporal=self.temporal.from_state(tau),
+            where_noise=where_noise @ weights.factor,
+            start=self.relation_start,
+            where_std=weights.where_std,
         )
+        fixed = Fixed(
+            frames=usage.frames(frames),
+            sizes=usage.sizes,
+            present=present.detach(),
+            what_noise=what_noise,
+            chance=chance[:, None],
+            window=encoder.window,
+            glimpse_size=encoder.size,
+            std_floor=self.std_floor,
+            stays=stays,
+        )
+        return given, fixed
+
+    def _plain(
+        self, given: Given, fixed: Fixed, encoder: GlimpseEncoder, layers: Layers
+    ) -> Outcome:
+        """The loop over slots in plain PyTorch; `propagate` computes the same."""
+        n_rows = fixed.sizes[0]
+        before = given.what.new_zeros(n_rows, self.n_what + 5)
+        r = given.start.expand(n_rows, -1)
+        steps = []
+        for k, size in enumerate(fixed.sizes):
+            rows = slice(sum(fixed.sizes[:k]), sum(fixed.sizes[: k + 1]))
+            inputs = torch.cat([before[:size], r[:size]], dim=1)
+            r = layers.relation.plain(inputs, given.relation[rows]).tanh()
+            step = self._step(r, rows, given, fixed, encoder, layers)
+            before = torch.cat([step.what, step.where, step.present], dim=1)
+            steps.append(step)
+        return Outcome(*(torch.cat(parts) for parts in zip(*steps, strict=True)))
 
     def _step(
         self,
         r: Tensor,
-        frames: Tensor,
-        now: _Entries,
+        rows: slice,
+        given: Given,
+        fixed: Fixed,
         encoder: GlimpseEncoder,
-        weights: Weights,
-        stays: bool,
-    ) -> dict[str, Tensor]:
-        """One slot: its samples, their deviations, the logit and the new temporal state."""
+        layers: Layers,
+    ) -> Outcome:
+        """One slot."""
         h = self.n_hidden
-        for_where, for_presence = chain(r, [weights.from_relation], base=now.from_relation).split(
-            [h, h // 2], dim=1
+        hidden = layers.from_relation.plain(r, given.from_relation[rows])
+        codes = layers.where[1].plain(elu(layers.where[0].plain(elu(hidden[:, :h]))))
+        where, where_std = place(
+            codes, given.where[rows], given.where_noise[rows], given.where_std
         )
-        codes = chain(for_where, weights.where, elu_first=True)
-        where, where_std = place(codes, now.where, now.where_noise, weights.where_std)
-        seen = normal_parameters(encoder(frames, where, now.mask, weights.encoder))
-        inputs = chain(torch.cat([r, where, seen], dim=1), [weights.temporal])
-        temporal = gru_gates(inputs, now.from_temporal, now.temporal)
-        heads = chain(temporal, [weights.heads])
-        what, what_std = blend(heads, seen, now.what, now.what_noise, self.std_floor)
-        raw = chain(what, weights.presence, base=for_presence)
-        logit = presence_logit(raw, now.present, stays)
-        present = (now.chance < logit.detach().sigmoid()).float() * now.present
-        return {
-            "what": what, "where": where, "present": present, "logit": logit,
-            "what_std": what_std, "where_std": where_std, "temporal": temporal,
-        }  # fmt: skip
-
-
-def _first(part: Tensor, size: int) -> Tensor:
-    """The first rows, without a step in the graph where that is all of them."""
-    return part if len(part) == size else part[:size]
+        mask = None if given.mask is None else given.mask[rows]
+        seen = normal_parameters(encoder(fixed.frames[: len(r)], where, mask, layers.encoder))
+        inputs = layers.temporal.plain(torch.cat([r, where, *seen], dim=1))
+        temporal = gru_gates(inputs, given.from_temporal[rows], given.temporal[rows])
+        heads = layers.heads.plain(temporal)
+        what, what_std = blend(
+            heads, seen, given.what[rows], fixed.what_noise[rows], self.std_floor
+        )
+        could = fixed.present[rows]
+        raw = layers.presence[1].plain(elu(layers.presence[0].plain(what, hidden[:, h:])))
+        logit = presence_logit(raw, could, fixed.stays)
+        present = (fixed.chance[rows] < logit.detach().sigmoid()).float() * could
+        return Outcome(what, where, present, logit, what_std, where_std, temporal)

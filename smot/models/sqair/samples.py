@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smot.models.sqair.fused import softplus
+from smot.models.sqair.formulas import softplus
 from smot.models.sqair.slots import ABSENT_LOGIT
 
 LOG_2PI = math.log(2 * math.pi)
