@@ -3,7 +3,7 @@
 At each IoU threshold 0.1, 0.2, ..., 0.9, predictions of all frames are taken in the order of
 their confidence. A prediction belongs to the true box that it overlaps most; it is right if their
 IoU exceeds the threshold and no more confident prediction has taken that box (it gets no second
-choice). Precision is interpolated at recall 0, 0.1, ..., 1 and averaged over recalls and
+choice; of true boxes that it overlaps exactly alike it takes one that is free). Precision is interpolated at recall 0, 0.1, ..., 1 and averaged over recalls and
 thresholds.
 
 So that the result depends neither on the order of videos nor on how work was divided, predictions
@@ -100,7 +100,8 @@ def _detections(
                 level[b, n] = levels[b, t, j]
                 best, overlap = 0, 0.0
                 for i in range(n_truth[b, t]):
-                    if iou[b, t, i, j] > overlap:
+                    tied = iou[b, t, i, j] == overlap and covered[i] < covered[best]
+                    if iou[b, t, i, j] > overlap or (tied and overlap > 0):
                         best, overlap = i, iou[b, t, i, j]
                 reach = 0
                 while reach < len(thresholds) and overlap > thresholds[reach]:

@@ -29,29 +29,30 @@ def test_levels_span_the_grid_and_are_finest_at_both_ends() -> None:
 
 def plain_average_precision(truth: Tracks, predicted: Tracks) -> float:
     """By loops, from the definition, with confidences as they are."""
-    total = 0.0
-    for threshold in THRESHOLDS:
-        right: list[tuple[float, bool]] = []
-        for v, t in np.ndindex(truth.shape[:2]):
-            right += flags(truth, predicted, v, t, threshold)
-        total += interpolated(right, int(truth.present.sum())) / len(THRESHOLDS)
-    return total
+    found = [
+        each for v, t in np.ndindex(truth.shape[:2]) for each in flags(truth, predicted, v, t)
+    ]
+    n_truth = int(truth.present.sum())
+    curves = [[(sure, hits[i]) for sure, hits in found] for i in range(len(THRESHOLDS))]
+    return sum(interpolated(right, n_truth) for right in curves) / len(THRESHOLDS)
 
 
-def flags(
-    truth: Tracks, predicted: Tracks, v: int, t: int, threshold: float
-) -> list[tuple[float, bool]]:
-    objects = truth.boxes[v, t][truth.present[v, t]]
+def flags(truth: Tracks, predicted: Tracks, v: int, t: int) -> list[tuple[float, list[bool]]]:
+    """Confidence of each prediction of a frame, and whether it is right at each threshold."""
+    order = [k for k in np.argsort(truth.ids[v, t]) if truth.present[v, t, k]]
+    objects = truth.boxes[v, t][order]
     used = np.flatnonzero(predicted.present[v, t] & (predicted.confidence[v, t] > 0))
-    taken: set[int] = set()
+    taken: list[set[int]] = [set() for _ in THRESHOLDS]
     found = []
-    for k in sorted(used, key=lambda k: -predicted.confidence[v, t, k]):
+    for k in sorted(used, key=lambda k: (-predicted.confidence[v, t, k], predicted.ids[v, t, k])):
         overlap = iou(predicted.boxes[v, t, k][None], objects)[0]
-        best = int(overlap.argmax()) if len(objects) else -1
-        hit = best >= 0 and overlap[best] > threshold and best not in taken
-        if hit:
-            taken.add(best)
-        found.append((float(predicted.confidence[v, t, k]), hit))
+        alike = np.flatnonzero(overlap == overlap.max(initial=0)).tolist()
+        best = min(alike, key=lambda i: sum(i in each for each in taken), default=-1)
+        hits = []
+        for threshold, those in zip(THRESHOLDS, taken, strict=True):
+            hits.append(bool(best >= 0 and overlap[best] > threshold and best not in those))
+            those |= {best} if hits[-1] else set()
+        found.append((float(predicted.confidence[v, t, k]), hits))
     return found
 
 
@@ -82,3 +83,9 @@ def test_the_grid_of_confidences_hardly_moves_ap() -> None:
     predicted = Tracks(boxes=predicted.boxes, ids=predicted.ids, confidence=sure)
     found = summarise(count_errors(truth, predicted, MatchSettings()))["ap"]
     assert found == pytest.approx(plain_average_precision(truth, predicted), abs=2e-3)
+
+
+def test_truth_finds_itself_even_where_two_true_boxes_are_the_same() -> None:
+    boxes = np.tile(np.array([3.0, 4, 9, 12]), (1, 2, 2, 1))
+    truth = Tracks.from_slots(boxes, np.ones((1, 2, 2), bool))
+    assert summarise(count_errors(truth, truth, MatchSettings()))["ap"] == 1.0
