@@ -1,6 +1,6 @@
 """Prediction: the propagation prior goes on by itself, without looking at any frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,21 @@ class Rollout:
     where: Tensor
     present: Tensor
     logit: Tensor
+
+    def frames(self, last: Slots) -> list[Slots]:
+        """The objects frame by frame, with the identities of the last frame seen."""
+        parts = zip(self.what, self.where, self.present, self.logit, strict=True)
+        return [
+            replace(
+                last,
+                what=what,
+                where=where,
+                present=present,
+                logit=logit,
+                ids=torch.where(present > 0.5, last.ids, -1),
+            )
+            for what, where, present, logit in parts
+        ]
 
 
 def roll_out(prior: PropagationPrior, slots: Slots, noise: Noise, *, stays: bool) -> Rollout:

@@ -1,16 +1,15 @@
 """What SQAIR makes of videos, for pictures: objects, their patches, and the frames painted."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 
 from smot.arrays import BoolArray, FloatArray, IntArray
+from smot.models.sqair.course import tracks_of
 from smot.models.sqair.model import Sqair
-from smot.models.sqair.prediction import Rollout
 from smot.models.sqair.slots import Slots
-from smot.tracks import ABSENT, Trace, Tracks
+from smot.tracks import ABSENT, Trace
 
 
 def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
@@ -22,52 +21,26 @@ def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
         model: decodes them.
         frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
     """
-    n_slots = max(1, *(each.n_slots for each in frames))
-    whole = [each.padded(n_slots) for each in frames]
-    what, where, present, logit, ids = (
+    tracks = tracks_of(frames, model.config.geometry)
+    whole = [each.padded(tracks.shape[2]) for each in frames]
+    what, where, present = (
         torch.stack([getattr(each, name) for each in whole]).transpose(1, 2)
-        for name in ("what", "where", "present", "logit", "ids")
+        for name in ("what", "where", "present")
     )
-    decoder, geometry = model.generative.decoder, model.config.geometry
+    decoder = model.generative.decoder
     painted = decoder(what.flatten(0, 1), where.flatten(0, 1), present.flatten(0, 1))
-    patches = decoder.patches(what.flatten(0, 2)).unflatten(0, ids.shape)
+    patches = decoder.patches(what.flatten(0, 2)).unflatten(0, present.shape)
 
     def by_video(part: torch.Tensor) -> np.ndarray:
         return part.transpose(0, 1).numpy(force=True)
 
-    tracks = Tracks(
-        boxes=by_video(geometry.object_boxes(where)),
-        ids=by_video(ids),
-        confidence=by_video(logit.sigmoid()).clip(0, 1),
-    )
-    pictures = by_video(painted.unflatten(0, ids.shape[:2]))
+    pictures = by_video(painted.unflatten(0, present.shape[:2]))
     return Trace(
         tracks=tracks,
         is_new=_first_seen(tracks.ids),
         appearances=_opaque(by_video(patches)),
         reconstruction=np.moveaxis(_rgb(pictures, axis=2), 2, -1),
     )
-
-
-def following(slots: Slots, rollout: Rollout) -> list[Slots]:
-    """The objects of the frames that a prior made up, with their identities.
-
-    Args:
-        slots: of the last frame seen, [N, B, ...].
-        rollout: of T frames, [T, N, B, ...].
-    """
-    parts = zip(rollout.what, rollout.where, rollout.present, rollout.logit, strict=True)
-    return [
-        replace(
-            slots,
-            what=what,
-            where=where,
-            present=present,
-            logit=logit,
-            ids=torch.where(present > 0.5, slots.ids, ABSENT),
-        )
-        for what, where, present, logit in parts
-    ]
 
 
 def _first_seen(ids: IntArray) -> BoolArray:

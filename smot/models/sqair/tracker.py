@@ -1,22 +1,21 @@
 """SQAIR as a tracker: samples weighed by the frames seen so far."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from smot.arrays import IntArray, UInt8Array
 from smot.errors import UsageError
-from smot.models.sqair.clips import Clip, FrameSample, Memory
+from smot.models.sqair.course import Chances, Course, follow, nothing, tracks_of
 from smot.models.sqair.model import Sqair
 from smot.models.sqair.noise import Noise
-from smot.models.sqair.placement import Geometry
-from smot.models.sqair.prediction import Rollout, roll_out
+from smot.models.sqair.prediction import roll_out
 from smot.models.sqair.slots import Slots
-from smot.models.sqair.trace import explained, following
-from smot.tracks import ABSENT, Trace, Tracks
+from smot.models.sqair.trace import explained
+from smot.tracks import Trace, Tracks
 
 VIDEOS_AT_ONCE = 50
 CHOICES = ("frame", "video")
@@ -58,25 +57,6 @@ class TrackerConfig:
             if getattr(self, name) < 0:
                 value = getattr(self, name)
                 raise UsageError(f"sqair: {name} must not be negative, not {value}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Course:
-    """Where inference stands after the frames of a batch of videos.
-
-    Attributes:
-        boxes: x0, y0, x1, y1, [T, N, B, 4], pixels.
-        ids: [T, N, B].
-        confidence: [T, N, B].
-        memory: after the last frame, one row per video.
-        slots: the objects themselves, one row per video, for each frame.
-    """
-
-    boxes: Tensor
-    ids: Tensor
-    confidence: Tensor
-    memory: Memory
-    slots: list[Slots]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,10 +106,6 @@ class SqairTracker:
         return CountOracle(tracker=self, count=count)
 
     @property
-    def _geometry(self) -> Geometry:
-        return self.model.config.geometry
-
-    @property
     def _n_slots(self) -> int:
         return self.config.n_slots or self.model.config.n_slots
 
@@ -141,138 +117,75 @@ class SqairTracker:
 
     def _track(self, videos: UInt8Array, counts: IntArray | None) -> Tracks:
         if len(videos) == 0:
-            return _nothing(videos.shape[1])
-        parts = []
-        with torch.inference_mode():
-            for some in _batches(len(videos)):
-                course = self._follow(videos[some], None if counts is None else counts[some])
-                parts.append(_tracks(course.boxes, course.ids, course.confidence))
-        return Tracks.stack(parts)
+            return nothing(videos.shape[1])
+        return self._in_batches(videos, counts, lambda some, told: self._follow(some, told).frames)
 
     def _predict(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Tracks:
         if len(videos) == 0:
-            return _nothing(horizon)
-        parts = []
-        with torch.inference_mode():
-            for some in _batches(len(videos)):
-                told = None if counts is None else counts[some]
-                memory = self._follow(videos[some], told).memory
-                rollout = self._roll_out(videos[some], horizon, memory, stays=told is not None)
-                parts.append(self._rollout_tracks(rollout, memory))
-        return Tracks.stack(parts)
+            return nothing(horizon)
+        return self._in_batches(
+            videos, counts, lambda some, told: self._foresee(some, told, horizon)[1]
+        )
 
     def _trace(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Trace:
         with torch.inference_mode():
-            course = self._follow(videos, counts)
-            frames, memory = course.slots, course.memory
-            if horizon:
-                stays = counts is not None
-                rollout = self._roll_out(videos, horizon, memory, stays=stays)
-                frames = [*frames, *following(memory.slots, rollout)]
-            return explained(self.model, frames)
+            course, predicted = self._foresee(videos, counts, horizon)
+            return explained(self.model, [*course.frames, *predicted])
 
-    def _roll_out(
-        self, videos: UInt8Array, horizon: int, memory: Memory, *, stays: bool
-    ) -> Rollout:
-        noise = self._rollout_noise(videos, horizon, memory.slots.n_slots)
-        prior = self.model.generative.propagation_prior
-        return roll_out(prior, memory.slots, noise, stays=stays)
+    def _in_batches(
+        self,
+        videos: UInt8Array,
+        counts: IntArray | None,
+        found: Callable[[UInt8Array, IntArray | None], list[Slots]],
+    ) -> Tracks:
+        """Tracks of what is found in videos, some at a time."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(videos), VIDEOS_AT_ONCE):
+                some = slice(start, start + VIDEOS_AT_ONCE)
+                frames = found(videos[some], None if counts is None else counts[some])
+                parts.append(tracks_of(frames, self.model.config.geometry))
+        return Tracks.stack(parts)
 
-    def _follow(self, videos: UInt8Array, counts: IntArray | None) -> _Course:
+    def _follow(self, videos: UInt8Array, counts: IntArray | None) -> Course:
         """Infer what is in a batch of videos."""
-        pixels = self.model.pixels(self._tensor(videos))
-        K = self._n_particles
+        device = next(self.model.parameters()).device
+        pixels = self.model.pixels(torch.from_numpy(np.ascontiguousarray(videos)).to(device))
         told, n_slots = None, self._n_slots
         if counts is not None:
-            rows = torch.from_numpy(np.asarray(counts, np.float32)).to(pixels.device)
-            told, n_slots = rows.repeat_interleave(K), max(int(counts.max(initial=0)), 1)
-        noise, luck = self._noise(videos, n_slots)
-        walk = self._each_frame if self.config.choose == "frame" else self._whole_video
-        return walk(pixels, noise, luck, told)
+            rows = torch.from_numpy(np.asarray(counts, np.float32)).to(device)
+            told = rows.repeat_interleave(self._n_particles)
+            n_slots = max(int(counts.max(initial=0)), 1)
+        chances = self._chances(videos, n_slots)
+        return follow(self.model, pixels, chances, told, causal=self.config.choose == "frame")
 
-    def _each_frame(
-        self, pixels: Tensor, noise: Noise, luck: Tensor, counts: Tensor | None
-    ) -> _Course:
-        """Draw a particle after every frame, and let all go on from it."""
-        net, prior = self.model.inference, self.model.generative.propagation_prior
-        B, T = pixels.shape[:2]
-        K = noise.n_rows // B
-        prepared = net.prepared()
-        given = net.given(pixels, K, prepared)
-        memory = net.start(noise.n_rows)
-        slots, boxes, ids, confidence = [], [], [], []
-        for t in range(T):
-            sample, memory = net.advance(
-                pixels[:, t], given[t], memory, noise.at(t), prior, prepared, counts=counts
-            )
-            weights = self._weights(pixels[:, t : t + 1], [sample], t, noise.n_slots, counts)
-            rows = _drawn(weights.view(B, K), luck[t])
-            chosen = memory.slots.rows(rows)
-            slots.append(chosen)
-            boxes.append(self._geometry.object_boxes(chosen.where))
-            ids.append(chosen.ids)
-            confidence.append(chosen.logit.sigmoid())
-            memory = memory.rows(rows.repeat_interleave(K))
-        first = torch.arange(B, device=pixels.device) * K
-        return _Course(
-            boxes=_stacked(boxes), ids=_stacked(ids, ABSENT), confidence=_stacked(confidence),
-            memory=memory.rows(first), slots=slots,
-        )  # fmt: skip
+    def _foresee(
+        self, videos: UInt8Array, counts: IntArray | None, horizon: int
+    ) -> tuple[Course, list[Slots]]:
+        """What is in a batch of videos, and what the prior makes of the frames after."""
+        course = self._follow(videos, counts)
+        if horizon == 0:
+            return course, []
+        last = course.memory.slots
+        noise = self._rollout_noise(videos, horizon, last.n_slots)
+        prior = self.model.generative.propagation_prior
+        rollout = roll_out(prior, last, noise, stays=counts is not None)
+        return course, rollout.frames(last)
 
-    def _whole_video(
-        self, pixels: Tensor, noise: Noise, luck: Tensor, counts: Tensor | None
-    ) -> _Course:
-        """Let every particle go its own way, and draw one by the weights of all frames."""
-        net, prior = self.model.inference, self.model.generative.propagation_prior
-        B, T = pixels.shape[:2]
-        K = noise.n_rows // B
-        prepared = net.prepared()
-        given = net.given(pixels, K, prepared)
-        memory = net.start(noise.n_rows)
-        samples = []
-        for t in range(T):
-            sample, memory = net.advance(
-                pixels[:, t], given[t], memory, noise.at(t), prior, prepared, counts=counts
-            )
-            samples.append(sample)
-        weights = self._weights(pixels, samples, 0, noise.n_slots, counts)
-        rows = _drawn(weights.view(B, K), luck[T - 1])
-        slots = [sample.slots.rows(rows) for sample in samples]
-        return _Course(
-            boxes=_stacked([self._geometry.object_boxes(each.where) for each in slots]),
-            ids=_stacked([each.ids for each in slots], ABSENT),
-            confidence=_stacked([each.logit.sigmoid() for each in slots]),
-            memory=memory.rows(rows),
-            slots=slots,
-        )
-
-    def _weights(
-        self,
-        pixels: Tensor,
-        samples: list[FrameSample],
-        n_seen: int,
-        n_most: int,
-        counts: Tensor | None,
-    ) -> Tensor:
-        """Log importance weights of the rows over some frames, [S]."""
-        told = counts is not None or self.model.config.presence == "fixed"
-        clip = Clip.of(samples, n_most=n_most, n_seen=n_seen, told=told)
-        return self.model.evidence(pixels, clip).log_weights.sum(0)
-
-    def _noise(self, videos: UInt8Array, n_slots: int) -> tuple[Noise, Tensor]:
-        """Noise for all frames and rows, and the luck of the draws among particles, [T, B, K]."""
-        T, K = videos.shape[1], self._n_particles
+    def _chances(self, videos: UInt8Array, n_slots: int) -> Chances:
+        """Noise for all frames and rows, and the luck of the draws among particles."""
+        B, T, K = len(videos), videos.shape[1], self._n_particles
         A, device = self.model.config.n_what, next(self.model.parameters()).device
         if self.config.latents == "mean":
-            noise = Noise.none(T, n_slots, len(videos) * K, A, device)
-            return noise, torch.zeros(T, len(videos), K, device=device)
+            noise = Noise.none(T, n_slots, B * K, A, device)
+            return Chances(noise=noise, luck=torch.zeros(T, B, K, device=device))
         parts, luck = [], []
         for video in videos:
-            generator = self._generator(video, 0)
-            parts.append(Noise.draw(T, n_slots, K, A, generator))
+            parts.append(Noise.draw(T, n_slots, K, A, self._generator(video, 0)))
             chances = torch.rand(T, K, generator=self._generator(video, 1))
             luck.append(-(-chances.clamp_(1e-9, 1 - 1e-7).log()).log())
-        return Noise.side_by_side(parts).to(device), torch.stack(luck, dim=1).to(device)
+        noise = Noise.side_by_side(parts).to(device)
+        return Chances(noise=noise, luck=torch.stack(luck, dim=1).to(device))
 
     def _rollout_noise(self, videos: UInt8Array, horizon: int, n_slots: int) -> Noise:
         """Noise for the frames to predict, one row per video."""
@@ -288,15 +201,6 @@ class SqairTracker:
         content = zlib.crc32(np.ascontiguousarray(video[0]).tobytes())
         words = np.random.SeedSequence([self.config.seed, content, purpose]).generate_state(2)
         return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
-
-    def _tensor(self, videos: UInt8Array) -> Tensor:
-        device = next(self.model.parameters()).device
-        return torch.from_numpy(np.ascontiguousarray(videos)).to(device)
-
-    def _rollout_tracks(self, rollout: Rollout, memory: Memory) -> Tracks:
-        ids = torch.where(rollout.present > 0.5, memory.slots.ids, ABSENT)
-        boxes = self._geometry.object_boxes(rollout.where)
-        return _tracks(boxes, ids, rollout.logit.sigmoid())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -346,41 +250,3 @@ class CountOracle:
     def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
         """Predict videos, [B, T, H, W, 3], with so many objects each, [B]."""
         return self.tracker._predict(videos, horizon, counts)
-
-
-def _batches(n_videos: int) -> list[slice]:
-    starts = range(0, n_videos, VIDEOS_AT_ONCE)
-    return [slice(start, start + VIDEOS_AT_ONCE) for start in starts]
-
-
-def _drawn(log_weights: Tensor, luck: Tensor) -> Tensor:
-    """Rows of the particles drawn by their weights, [B]: the largest log weight plus luck wins."""
-    B, K = log_weights.shape
-    chosen = (log_weights + luck).argmax(-1)
-    return torch.arange(B, device=chosen.device) * K + chosen
-
-
-def _stacked(parts: list[Tensor], value: float = 0.0) -> Tensor:
-    """Frames of different numbers of slots, [N, B, ...] each, as one, [T, N, B, ...]."""
-    n_slots = max(max(len(part) for part in parts), 1)
-    whole = parts[0].new_full((len(parts), n_slots, *parts[0].shape[1:]), value)
-    for t, part in enumerate(parts):
-        whole[t, : len(part)] = part
-    return whole
-
-
-def _nothing(n_frames: int) -> Tracks:
-    """Tracks of no videos."""
-    empty = torch.zeros(n_frames, 1, 0)
-    return _tracks(empty[..., None].expand(-1, -1, -1, 4), empty.long(), empty)
-
-
-def _tracks(boxes: Tensor, ids: Tensor, confidence: Tensor) -> Tracks:
-    """Tracks of tensors [T, N, B, ...]."""
-
-    def by_video(part: Tensor) -> np.ndarray:
-        return part.movedim(2, 0).numpy(force=True)
-
-    return Tracks(
-        boxes=by_video(boxes), ids=by_video(ids), confidence=by_video(confidence).clip(0, 1)
-    )

@@ -165,3 +165,16 @@ def test_the_family_makes_trackers_of_its_modules_only(small: Sqair) -> None:
     assert FAMILY.tracker(small, "mine").name == "mine"
     with pytest.raises(UsageError, match="not a SQAIR model: Linear"):
         FAMILY.tracker(torch.nn.Linear(1, 1), "mine")
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_a_trace_tells_the_tracks_and_what_is_new(
+    small: Sqair, videos: UInt8Array, options: dict[str, object]
+) -> None:
+    follower = tracker(small, **options)
+    trace = follower.trace(videos, 2)
+    assert_equal(trace.tracks[:, :4], follower.track(videos))
+    assert_equal(trace.tracks[:, 4:], follower.predict(videos, 2))
+    assert (trace.is_new[:, 0] == trace.tracks.present[:, 0]).all()
+    assert not trace.is_new[:, 4:].any()
+    assert trace.reconstruction.shape == (4, 6, 24, 20, 3)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from smot.models.sqair.compiled import kernels
+from smot.models.sqair.compiled import cells, kernels
 from smot.models.sqair.compiled.looking import (
     Frames,
     Look,
@@ -179,7 +179,7 @@ class _Run:
         product(self.layers.from_state, self.d.tensor, self.hidden.tensor, rows)
         kernels.elu_rows(self.hidden.array, h, start, stop)
         self.look.forward(rows, self.hidden.tensor[:, :h], self.origin, self.where_noise.array)
-        kernels.appear(
+        cells.appear(
             self.look.codes.array, self.what_noise.array, self.what.array, self.what_std.array,
             start, stop,
         )  # fmt: skip
@@ -238,7 +238,7 @@ class _Run:
         start, stop = rows.start, rows.stop
         h = self.d.tensor.shape[1]
         slopes, hidden = self.slopes, self.slopes["hidden"]
-        kernels.appear_slopes(
+        cells.appear_slopes(
             self.look.codes.array, self.what_noise.array, slopes["what"].array,
             slopes["what_std"].array, self.look.slopes[-1].array, start, stop,
         )  # fmt: skip

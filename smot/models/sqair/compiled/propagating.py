@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from smot.models.sqair.compiled import kernels
+from smot.models.sqair.compiled import cells, kernels
 from smot.models.sqair.compiled.looking import (
     Frames,
     Look,
@@ -215,12 +215,12 @@ class _Run:
             start, stop,
         )  # fmt: skip
         product(self.layers.temporal, self.reads.tensor, self.gates.tensor, rows)
-        kernels.gru(
+        cells.gru(
             self.gates.array, self.given["from_temporal"].array, self.given["temporal"].array,
             self.temporal.array, start, stop,
         )  # fmt: skip
         product(self.layers.heads, self.temporal.tensor, self.heads.tensor, rows)
-        kernels.blend(
+        cells.blend(
             self.heads.array, self.reads.array, self.r.array.shape[1] + 4,
             self.given["what"].array, self.noise.array, self.fixed.std_floor,
             self.what.array, self.what_std.array, start, stop,
@@ -277,7 +277,7 @@ class _Run:
     def _update_back(self, rows: slice) -> None:
         start, stop = rows.start, rows.stop
         slopes, look = self.slopes, self.look
-        kernels.blend_slopes(
+        cells.blend_slopes(
             self.heads.array, self.reads.array, self.r.array.shape[1] + 4,
             self.given["what"].array, self.noise.array,
             slopes["what"].array, slopes["what_std"].array,
@@ -285,7 +285,7 @@ class _Run:
         )  # fmt: skip
         temporal = slopes["temporal"].tensor[rows]
         temporal.addmm_(slopes["heads"].tensor[rows], self.layers.heads.weight)
-        kernels.gru_slopes(
+        cells.gru_slopes(
             self.gates.array, self.given["from_temporal"].array, self.given["temporal"].array,
             slopes["temporal"].array, slopes["gates"].array, slopes["from_temporal"].array,
             slopes["tau"].array, start, stop,
