@@ -1,10 +1,10 @@
 """Average precision: how well confidence sorts right boxes from wrong ones.
 
 At each IoU threshold 0.1, 0.2, ..., 0.9, predictions of all frames are taken in the order of
-their confidence. A prediction belongs to the true box that it overlaps most; it is right if their
-IoU exceeds the threshold and no more confident prediction has taken that box (it gets no second
-choice; of true boxes that it overlaps exactly alike it takes one that is free). Precision is interpolated at recall 0, 0.1, ..., 1 and averaged over recalls and
-thresholds.
+their confidence. A prediction belongs to the true box that it overlaps most (of those that it
+overlaps exactly alike, one that is free); it is right if their IoU exceeds the threshold and no
+more confident prediction has taken that box (it gets no second choice). Precision is interpolated
+at recall 0, 0.1, ..., 1 and averaged over recalls and thresholds.
 
 So that the result depends neither on the order of videos nor on how work was divided, predictions
 of equal confidence enter the curve together, and confidences are first put on a grid of levels

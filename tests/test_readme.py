@@ -1,0 +1,50 @@
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from smot.cli import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_python_lines_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(
+        cli,
+        [
+            "generate",
+            "mnist",
+            "--digits",
+            "mnist-5k",
+            "--n-train",
+            "0",
+            "--n-val",
+            "0",
+            "--n-test",
+            "50",
+            "--counts",
+            "1,6,12",
+            "--out",
+            "data/quick.h5",
+            "--quiet",
+        ],
+    )
+    assert made.exit_code == 0, made.output
+    (lines,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(lines, "README.md", "exec"), {})
+    mota, idf1 = map(float, capsys.readouterr().out.split())
+    assert 0.2 < mota < 0.8
+    assert 0.4 < idf1 < 0.9
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(targets) > 8
+    assert [
+        each for each in targets if not each.startswith("http") and not (ROOT / each).exists()
+    ] == []
