@@ -30,6 +30,8 @@ class TrainConfig:
         clip_norm: largest norm of the whole gradient; 0 does not clip.
         ema_decay: of the running average of the weights, which validation then uses; 0 is off.
         curriculum: (step, frames): from that step on clips have so many frames; starts at step 0.
+        short_every: every so many updates one sees shorter clips; 0 is never.
+        short_frames: the length of those, where the curriculum's are longer.
         precision: "float32", or "bf16" for autocast around the objective.
         device: "cpu", "cuda", "cuda:1".
         max_steps: budget in updates; 0 is none.
@@ -63,6 +65,8 @@ class TrainConfig:
     clip_norm: float = 10.0
     ema_decay: float = 0.0
     curriculum: tuple[tuple[int, int], ...] = ((0, 8),)
+    short_every: int = 0
+    short_frames: int = 1
     precision: str = "float32"
     device: str = "cpu"
     max_steps: int = 0
@@ -78,10 +82,10 @@ class TrainConfig:
         _check_name("optimiser", self.optimiser, OPTIMISERS)
         _check_name("schedule", self.schedule, SCHEDULES)
         _check_name("precision", self.precision, PRECISIONS)
-        for name in ("batch_size", "eval_steps", "log_steps", "n_stages"):
+        for name in ("batch_size", "eval_steps", "log_steps", "n_stages", "short_frames"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in (
-            "seed", "warmup_steps", "clip_norm", "max_steps", "max_hours",
+            "seed", "warmup_steps", "clip_norm", "max_steps", "max_hours", "short_every",
             "patience_start", "patience_steps", "decay_from", "decay_to",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "not negative")

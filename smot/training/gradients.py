@@ -50,7 +50,8 @@ class GradientBuffer:
         sizes = [each.numel() for each in self._parameters]
         *pieces, self._has, self._tail = torch.split(self._flat, [*sizes, len(sizes), 3])
         self._views = [
-            piece.view_as(each) for piece, each in zip(pieces, self._parameters, strict=True)
+            _laid_out_like(each, piece)
+            for piece, each in zip(pieces, self._parameters, strict=True)
         ]
         self._gradients = self._flat[:n_weights]
 
@@ -105,3 +106,17 @@ class GradientBuffer:
             present = [share > 0 for share in self._has.tolist()]
         for parameter, view, has in zip(self._parameters, self._views, present, strict=True):
             parameter.grad = view if has else None
+
+
+def _laid_out_like(parameter: Tensor, piece: Tensor) -> Tensor:
+    """A view of a flat piece with the parameter's shape and order in memory.
+
+    Fused optimisers walk through both in memory's order and never look at strides: a gradient
+    laid out otherwise (channels last against first) would be added to the wrong weights.
+    """
+    if parameter.is_contiguous():
+        return piece.view_as(parameter)
+    strides = parameter.stride()
+    outermost_first = sorted(range(parameter.dim()), key=lambda axis: -strides[axis])
+    ordered = piece.view([parameter.shape[axis] for axis in outermost_first])
+    return ordered.permute([outermost_first.index(axis) for axis in range(parameter.dim())])

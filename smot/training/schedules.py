@@ -41,11 +41,16 @@ def learning_rate(config: TrainConfig, step: int, hours: float, stage: int) -> f
 def clip_frames(config: TrainConfig, step: int, stage: int) -> int:
     """The number of frames T of the clips of the update after ``step``.
 
-    From the second stage of early stopping on, clips have their final length.
+    From the second stage of early stopping on, clips have their final length. Every
+    ``short_every`` updates one has short clips: they cost little, and what is learned from first
+    frames (discovery) is seen as often again. Source: ours.
     """
-    if stage:
-        return config.n_frames
-    return [frames for start, frames in config.curriculum if start <= step][-1]
+    frames = config.n_frames
+    if not stage:
+        frames = [length for start, length in config.curriculum if start <= step][-1]
+    if config.short_every and step % config.short_every == 0:
+        return min(frames, config.short_frames)
+    return frames
 
 
 def _decay(config: TrainConfig, share: float) -> float:

@@ -74,3 +74,16 @@ def test_an_objective_that_is_not_finite_shows_even_where_gradients_are() -> Non
     buffer, _ = buffer_of([[1.0, 1.0]], Group())
     signals = buffer.reduce(loss=torch.tensor(math.inf), stop=False, hours=0.0, clip_norm=1.0)
     assert math.isnan(signals.norm)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_fused_optimiser_moves_each_weight_by_its_own_gradient(
+    memory_format: torch.memory_format,
+) -> None:
+    layer = nn.Conv2d(3, 4, 3).to(memory_format=memory_format)
+    buffer = GradientBuffer(dict(layer.named_parameters()), Group())
+    before, gradient = layer.weight.detach().clone(), torch.randn(4, 3, 3, 3)
+    layer.weight.grad, layer.bias.grad = gradient, torch.zeros(4)
+    buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    torch.optim.SGD(layer.parameters(), lr=1.0, fused=True).step()
+    torch.testing.assert_close(layer.weight.detach(), before - gradient)

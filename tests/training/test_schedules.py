@@ -44,6 +44,12 @@ def test_clips_grow_at_the_steps_of_the_curriculum() -> None:
     assert [clip_frames(config, step, 0) for step in (0, 9, 10, 19, 20, 99)] == [2, 2, 4, 4, 8, 8]
 
 
+def test_short_clips_come_in_between() -> None:
+    config = TrainConfig(curriculum=((0, 1), (4, 8)), short_every=3, short_frames=2)
+    assert [clip_frames(config, step, 0) for step in range(8)] == [1, 1, 1, 1, 8, 8, 2, 8]
+    assert [clip_frames(config, step, 1) for step in range(4)] == [2, 8, 8, 2]
+
+
 def test_later_stages_have_full_clips() -> None:
     assert clip_frames(TrainConfig(curriculum=((0, 2), (10, 8))), 0, 1) == 8
 
@@ -62,6 +68,8 @@ def test_later_stages_have_full_clips() -> None:
         ("curriculum", ((5, 2),)),
         ("curriculum", ((0, 2), (0, 4))),
         ("curriculum", ((0, 0),)),
+        ("short_every", -1),
+        ("short_frames", 0),
         ("drops", (1.5,)),
         ("decay_to", 2.0),
         ("max_hours", -1.0),
