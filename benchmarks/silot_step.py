@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from smot.arrays import UInt8Array
 from smot.generators import MnistSettings, load_digits, render
-from smot.models import chains, layers
+from smot.models import chains, gru
 from smot.models.chains import Chain
 from smot.models.silot import (
     Silot,
@@ -40,6 +40,7 @@ from smot.models.silot import (
 )
 from smot.models.sprites.glimpses import glimpse_reference
 from smot.models.sprites.painting import paint_reference
+from smot.training.memory import keep_freed_memory
 
 BATCH = 16
 TRAINED = 100_000
@@ -56,6 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Inherited by the other processes: waiting threads must not spin on a core that works.
     os.environ["OMP_WAIT_POLICY"] = "passive"
+    keep_freed_memory()  # as training does; for the eager model too
     torch.set_num_threads(1)
     print(f"batch {BATCH}, {arguments.filters} filters, load {os.getloadavg()[0]:.1f}")
     print("precision  T  step ms  eager ms  ratio  GFLOP  GFLOP/s  matmul  videos/s: 1", end="")
@@ -181,7 +183,7 @@ def eager() -> Iterator[None]:
         return outputs.float()
 
     with ExitStack() as stack:
-        for module in (chains, layers, latents, divergences, attention):
+        for module in (chains, gru, latents, divergences, attention):
             stack.enter_context(patch.object(module, "runs_fused", lambda _: False))
         for module in (propagation, discovery):
             stack.enter_context(patch.object(module, "glimpse", glimpse_reference))

@@ -169,6 +169,7 @@ class Port:
             looks = Normal(*self._encode(crop(frames, where, self.config.glimpse_size)))
             what = looks.loc + looks.scale * noise.what[t, 1, k]
             logit = mlp(net.presence, torch.cat([d, what], dim=1))[:, 0]
+            logit = logit + (self.config.later_bias if t else 0.0)
             logit = present * logit + (present - 1) * 88
             now = (noise.presence[t, 1, k] < logit.sigmoid()).float() * present
             score = present * Bernoulli(logits=logit).log_prob(now)

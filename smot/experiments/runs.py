@@ -18,6 +18,7 @@ from smot.models.learned import Objective
 from smot.models.settings import to_plain
 from smot.training.curves import draw_curves
 from smot.training.loop import TrainingLoop
+from smot.training.memory import keep_freed_memory
 from smot.training.prefetch import Batches
 from smot.training.processes import Group, process_device
 from smot.training.progress import Board, Progress
@@ -91,6 +92,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         DataError: videos or checkpoints that cannot be used, or training that broke.
         KeyboardInterrupt: stopped on request, with the state saved.
     """
+    keep_freed_memory()
     folder = RunFolder(options.out)
     progress = Progress(quiet=options.quiet or not group.leads)
     source = open_source(plan.data, plan.train.seed)

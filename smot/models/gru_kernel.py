@@ -1,107 +1,92 @@
-"""Compiled gates of the recurrent unit; rows of n numbers."""
+"""Compiled gates of the recurrent unit; rows of n numbers.
 
-import numpy as np
+``driven``, ``remembered`` and ``proposed`` and their gradients are float32, or uint16 that holds
+bfloat16; the rest is float32.
+"""
+
 from numba import njit
 
 from smot.arrays import FloatArray
-from smot.models.kernel_math import ONE, sigmoid, tanh
+from smot.models.kernel_math import ONE, read, sigmoid, tanh, write
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def open_gates(
-    driven: FloatArray,
-    recurrent: FloatArray,
-    state: FloatArray,
-    update: FloatArray,
-    remembered: FloatArray,
-    rest: FloatArray,
+    driven: FloatArray, state: FloatArray, update: FloatArray, remembered: FloatArray
 ) -> None:
-    """Update gate, what the reset gate lets through, and what drives the candidate.
+    """The update gate, and what the reset gate lets through.
 
     Args:
-        driven: from the inputs, for update, reset and candidate, [N, 3n].
-        recurrent: from the state, for update and reset, [N, 2n].
+        driven: what drives update, reset and candidate, [N, 3n].
         state: [N, n].
         update: written, [N, n].
         remembered: reset * state, written, [N, n].
-        rest: the candidate's part of ``driven``, written, [N, n].
     """
     n = state.shape[1]
     for row in range(len(state)):
         for i in range(n):
-            update[row, i] = sigmoid(driven[row, i] + recurrent[row, i])
+            update[row, i] = sigmoid(read(driven[row, i]))
         for i in range(n):
-            reset = sigmoid(driven[row, n + i] + recurrent[row, n + i])
-            remembered[row, i] = reset * state[row, i]
-        for i in range(n):
-            rest[row, i] = driven[row, 2 * n + i]
+            write(remembered, (row, i), sigmoid(read(driven[row, n + i])) * state[row, i])
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def open_gates_backward(
-    driven: FloatArray,
-    recurrent: FloatArray,
-    state: FloatArray,
-    update_pull: FloatArray,
-    remembered_pull: FloatArray,
-    rest_pull: FloatArray,
-    driven_pull: FloatArray,
-    recurrent_pull: FloatArray,
-    state_pull: FloatArray,
-) -> None:
-    """Gradients of ``open_gates``: those for its outputs in, those for its inputs out."""
+    driven: FloatArray, state: FloatArray, update: FloatArray, update_pull: FloatArray,
+    remembered_pull: FloatArray, driven_pull: FloatArray, state_pull: FloatArray,
+) -> None:  # fmt: skip
+    """Gradients of ``open_gates``.
+
+    Args:
+        driven: as in ``open_gates``.
+        state: as in ``open_gates``.
+        update: what ``open_gates`` made.
+        update_pull: gradient for it.
+        remembered_pull: gradient for what was remembered.
+        driven_pull: the first two thirds are written, [N, 3n].
+        state_pull: added to, [N, n].
+    """
     n = state.shape[1]
     for row in range(len(state)):
         for i in range(n):
-            value = sigmoid(driven[row, i] + recurrent[row, i])
-            pull = update_pull[row, i] * value * (ONE - value)
-            driven_pull[row, i] = pull
-            recurrent_pull[row, i] = pull
+            value = update[row, i]
+            write(driven_pull, (row, i), update_pull[row, i] * value * (ONE - value))
         for i in range(n):
-            value = sigmoid(driven[row, n + i] + recurrent[row, n + i])
-            state_pull[row, i] = remembered_pull[row, i] * value
-            pull = remembered_pull[row, i] * state[row, i] * value * (ONE - value)
-            driven_pull[row, n + i] = pull
-            recurrent_pull[row, n + i] = pull
-        for i in range(n):
-            driven_pull[row, 2 * n + i] = rest_pull[row, i]
+            value = sigmoid(read(driven[row, n + i]))
+            pull = read(remembered_pull[row, i])
+            state_pull[row, i] += pull * value
+            write(driven_pull, (row, n + i), pull * state[row, i] * value * (ONE - value))
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def close_gates(
-    driven: FloatArray,
-    proposed: FloatArray,
-    update: FloatArray,
-    state: FloatArray,
+    driven: FloatArray, proposed: FloatArray, state: FloatArray, update: FloatArray,
     result: FloatArray,
-) -> None:
-    """The new state, (1 - update) * state + update * tanh(driven + proposed); all [N, n]."""
+) -> None:  # fmt: skip
+    """The new state, (1 - update) * state + update * tanh(driven's last third + proposed)."""
+    n = state.shape[1]
     for row in range(len(state)):
-        for i in range(state.shape[1]):
-            candidate = tanh(driven[row, i] + proposed[row, i])
+        for i in range(n):
+            candidate = tanh(read(driven[row, 2 * n + i]) + read(proposed[row, i]))
             gap = candidate - state[row, i]
             result[row, i] = state[row, i] + update[row, i] * gap
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def close_gates_backward(
-    driven: FloatArray,
-    proposed: FloatArray,
-    update: FloatArray,
-    state: FloatArray,
+    driven: FloatArray, proposed: FloatArray, state: FloatArray, update: FloatArray,
     pull: FloatArray,
-    driven_pull: FloatArray,
-    proposed_pull: FloatArray,
-    update_pull: FloatArray,
-    state_pull: FloatArray,
-) -> None:
-    """Gradients of ``close_gates``."""
-    one = np.float32(1)
+    driven_pull: FloatArray, state_pull: FloatArray, update_pull: FloatArray,
+) -> None:  # fmt: skip
+    """Gradients of ``close_gates``; of ``driven_pull`` the last third is written, [N, 3n].
+
+    It is the gradient for ``proposed``, too.
+    """
+    n = state.shape[1]
     for row in range(len(state)):
-        for i in range(state.shape[1]):
-            candidate = tanh(driven[row, i] + proposed[row, i])
-            steep = pull[row, i] * update[row, i] * (one - candidate * candidate)
-            driven_pull[row, i] = steep
-            proposed_pull[row, i] = steep
+        for i in range(n):
+            candidate = tanh(read(driven[row, 2 * n + i]) + read(proposed[row, i]))
+            steep = pull[row, i] * update[row, i] * (ONE - candidate * candidate)
+            write(driven_pull, (row, 2 * n + i), steep)
             update_pull[row, i] = pull[row, i] * (candidate - state[row, i])
-            state_pull[row, i] = pull[row, i] * (one - update[row, i])
+            state_pull[row, i] = pull[row, i] * (ONE - update[row, i])

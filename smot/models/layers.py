@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
-from smot.models import gru_kernel
 from smot.models.chains import Chain
-from smot.models.fused import Fused, runs_fused
 
 
 def initialise(layer: nn.Module) -> None:
@@ -59,45 +56,3 @@ class Mlp(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Inputs [..., n_i] -> [..., n_out], float32."""
         return self._chain(*inputs)
-
-
-class Gru(nn.Module):
-    """A gated recurrent unit whose candidate sees ``reset * state``, not the reset of a product.
-
-    z = sigmoid(Wz x + Uz h + bz), r = sigmoid(Wr x + Ur h + br),
-    c = tanh(Wc x + Uc (r * h) + bc), h' = (1 - z) * h + z * c.
-
-    Source: the form of the original code's library (Sonnet), which differs from torch.nn.GRUCell.
-    """
-
-    def __init__(self, n_in: int, n_state: int) -> None:
-        super().__init__()
-        self.inputs = _blocks(n_in, n_state, 3)
-        self.gates = _blocks(n_state, n_state, 2)
-        self.candidate = linear(n_state, n_state, bias=False)
-        parts = (self.inputs, self.gates, self.candidate)
-        self._drive, self._recur, self._propose = (Chain([part]) for part in parts)
-
-    def forward(self, inputs: Sequence[Tensor], state: Tensor) -> Tensor:
-        """Inputs [..., n_i] (joined), [..., n_state] -> [..., n_state], float32."""
-        n = state.shape[-1]
-        driven, recurrent = self._drive(*inputs), self._recur(state)
-        if runs_fused(state):
-            update, remembered, driven = _OPEN((driven, recurrent, state), (), (), (n, n, n))
-            proposed = self._propose(remembered)
-            return _CLOSE((driven, proposed, update, state), (), (), (n,))[0]
-        update, reset = torch.sigmoid(driven[..., : 2 * n] + recurrent).split(n, -1)
-        candidate = torch.tanh(driven[..., 2 * n :] + self._propose(reset * state))
-        return torch.lerp(state, candidate, update)
-
-
-_OPEN = Fused(forward=gru_kernel.open_gates, backward=gru_kernel.open_gates_backward)
-_CLOSE = Fused(forward=gru_kernel.close_gates, backward=gru_kernel.close_gates_backward)
-
-
-def _blocks(n_in: int, n_out: int, n_blocks: int) -> nn.Linear:
-    """Layers side by side, each initialised as if alone; biases for three blocks only."""
-    layer = linear(n_in, n_blocks * n_out, bias=n_blocks == 3)
-    for block in layer.weight.data.split(n_out):
-        nn.init.xavier_uniform_(block)
-    return layer

@@ -1,7 +1,8 @@
 import torch
 from torch import nn
 
-from smot.models.layers import Gru, Mlp
+from smot.models.gru import Gru
+from smot.models.layers import Mlp
 
 
 def test_gru_follows_its_equations() -> None:
@@ -59,3 +60,18 @@ def test_compiled_gates_have_the_gradients_of_the_equations() -> None:
         results.append([x.grad, h.grad, *(weight.grad.clone() for weight in cell.parameters())])
     for fast, plain in zip(*results, strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_gates_in_half_precision_follow_those_in_full() -> None:
+    torch.manual_seed(0)
+    cell = Gru(3, 4)
+    x, h = torch.randn(5, 3), torch.randn(5, 4)
+    results = []
+    for half in (False, True):
+        cell.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            state = cell((x[:, :1], x[:, 1:]), h)
+        (state * torch.linspace(-1, 1, 20).view(5, 4)).sum().backward()
+        results.append([state.detach(), *(weight.grad.clone() for weight in cell.parameters())])
+    for full, narrow in zip(*results, strict=True):
+        torch.testing.assert_close(full, narrow, rtol=0.05, atol=0.02)

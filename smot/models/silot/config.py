@@ -17,6 +17,8 @@ class SilotConfig:
         crop: side of the random square crop that training sees, pixels; 0 for whole frames.
         n_slots: objects carried from frame to frame.
         n_backbone_filters: width of the backbone's convolutions.
+        kaiming_backbone: whether the backbone's hidden layers begin with He's larger weights in
+            place of Xavier's.
         n_features: width of the features of cells and objects, and of encoded glimpses.
         glimpse_size: side G of glimpses and sprites, pixels.
         what_size: size of an object's appearance latent.
@@ -51,7 +53,7 @@ class SilotConfig:
             nearly 0 to 1; 0 for their full weight from the start.
         initial_what_std: what posteriors of appearances begin with, below 2.
         tight_boxes: whether the tracker reports the extent of an object's ink in place of its
-            box; see ``smot.models.silot.extents``.
+            box; see ``smot.models.extents``.
         ink_threshold: least difference to the background that counts as ink, in [0, 1].
         anneal_from: update at which ``log_floor`` and ``size_prior_std`` begin to move.
         anneal_until: update at which they arrive at their ends.
@@ -70,6 +72,7 @@ class SilotConfig:
     crop: int = 0
     n_slots: int = 16
     n_backbone_filters: int = 128
+    kaiming_backbone: bool = False
     n_features: int = 64
     glimpse_size: int = 14
     what_size: int = 64

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from smot.models.chains import Chain
-from smot.models.layers import Gru, Mlp, linear
+from smot.models.gru import Gru
+from smot.models.layers import Mlp, linear
 from smot.models.silot import latents
 from smot.models.silot.attention import SpatialAttention
 from smot.models.silot.latents import Depth, Drawn, Movement, Presence

@@ -5,13 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from smot.models.chains import kept_casts
+from smot.models.casts import kept_casts
 from smot.models.learned import Objective
-from smot.models.silot import divergences, schedules
+from smot.models.silot import schedules
 from smot.models.silot.backbone import Backbone
-from smot.models.silot.clips import Clip, Gaussians, Step, Trajectories, gaussians, trajectories
+from smot.models.silot.clips import Clip, Step, Trajectories, trajectories
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.count_prior import CountPrior
 from smot.models.silot.cropping import random_squares
 from smot.models.silot.discovery import Discovery, n_cells
 from smot.models.silot.heads import QUIET, Change
@@ -28,6 +27,13 @@ from smot.models.silot.prior import PriorPropagation
 from smot.models.silot.propagation import Propagation, build_features
 from smot.models.silot.rendering import Renderer
 from smot.models.silot.selection import gather, select
+from smot.models.silot.terms import (
+    discovery_terms,
+    learned_prior_terms,
+    presence_terms,
+    propagation_terms,
+    reconstruction_terms,
+)
 
 __all__ = ["Silot", "Trajectories", "trajectories"]
 
@@ -44,14 +50,18 @@ class Silot(nn.Module):
     def __init__(self, config: SilotConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config.n_channels, config.n_backbone_filters, config.n_features)
+        self.backbone = Backbone(
+            config.n_channels,
+            config.n_backbone_filters,
+            config.n_features,
+            kaiming=config.kaiming_backbone,
+        )
         self.features = build_features(config)
         self.propagation = Propagation(config)
         self.prior = PriorPropagation(config)
         self.discovery = Discovery(config)
         self.renderer = Renderer(config)
         self._begin_sure(config)
-        self._count_priors: dict[int, CountPrior] = {}
 
     def _begin_sure(self, config: SilotConfig) -> None:
         """Let the networks of appearances begin with the configured standard deviation."""
@@ -157,22 +167,17 @@ class Silot(nn.Module):
         wheels = schedules.has_training_wheels(config, step)
         clip = self.sweep(images, noise=noise, wheels=wheels, offset=offset)
         painted = self.renderer(self.unpacked(clip.states), (H, W))
-        floor = schedules.log_floor(config, step)
-        reconstruction = divergences.cross_entropy(images, painted, floor)
-        terms = {"reconstruction": config.reconstruction_weight * reconstruction}
-        terms |= self._discovery_terms(clip, step)
+        terms = reconstruction_terms(config, images, painted, step)
+        terms |= discovery_terms(config, clip, step)
         if T > 1:
             paths = trajectories(clip, config)
-            terms |= self._propagation_terms(paths, step)
+            terms |= propagation_terms(config, paths, step)
             if config.learned_prior_weight:
                 learned = self.learned_terms(paths, noise.prior, wheels=wheels)
                 weight = config.learned_prior_weight
                 terms |= {name: weight * value for name, value in learned.items()}
-        terms["presence"] = self._count_term(clip, step)
-        total = torch.stack(list(terms.values())).sum()
-        return Objective(
-            total=total, terms={name: value.detach() for name, value in terms.items()}
-        )
+        terms |= presence_terms(config, clip, step)
+        return _objective(terms)
 
     def observe(self, frames: Tensor, *, generator: torch.Generator | None) -> Trajectories:
         """What the posterior, held fixed, makes of clips: to train the learned prior on.
@@ -201,10 +206,7 @@ class Silot(nn.Module):
         steps, B, K, _ = paths.logit.shape
         noise = draw_prior_noise(self.config, (steps, B, K), generator)
         terms = self.learned_terms(paths, noise)
-        total = torch.stack(list(terms.values())).sum()
-        return Objective(
-            total=total, terms={name: value.detach() for name, value in terms.items()}
-        )
+        return _objective(terms)
 
     def follow(
         self,
@@ -221,29 +223,37 @@ class Silot(nn.Module):
             wheels: whether networks of boxes, depths and presences get no gradient.
 
         Returns:
-            Its own steps from the second frame on, and its recurrent state at the end, [B, K, H].
+            Its own steps from the second frame on, and its recurrent state before the last of
+            them, [B, K, H].
         """
-        initial = self.discovery.initial_hidden
-        hidden = torch.where(paths.is_new[0][..., None], initial, torch.zeros_like(initial))
-        changes = []
+        hidden = self._prior_begins(paths, 0, torch.zeros_like(self.discovery.initial_hidden))
+        changes: list[Change] = []
         for t in range(1, len(paths.states)):
+            if changes:
+                hidden = self._prior_state(paths, changes, hidden)
             drawn = step_noise(noise, t - 1) if noise else QUIET
-            change = self.prior(paths.states[t - 1], hidden, self.features, drawn, wheels=wheels)
-            changes.append(change)
-            hidden = self.prior.advance(change, paths.summary[t - 1], hidden)
-            hidden = torch.where(paths.is_new[t][..., None], initial, hidden)
+            changes.append(
+                self.prior(paths.states[t - 1], hidden, self.features, drawn, wheels=wheels)
+            )
         return changes, hidden
+
+    def _prior_state(self, paths: Trajectories, changes: list[Change], hidden: Tensor) -> Tensor:
+        """The learned prior's recurrent state after the last of its steps, from that before."""
+        t = len(changes)
+        hidden = self.prior.advance(changes[-1], paths.summary[t - 1], hidden)
+        return self._prior_begins(paths, t, hidden)
+
+    def _prior_begins(self, paths: Trajectories, t: int, hidden: Tensor) -> Tensor:
+        """Recurrent states in frame t, where those of new objects begin anew."""
+        is_new = paths.is_new[t][..., None]
+        return torch.where(is_new, self.discovery.initial_hidden, hidden)
 
     def learned_terms(
         self, paths: Trajectories, noise: tuple[Tensor, Tensor] | None, *, wheels: bool = False
     ) -> dict[str, Tensor]:
         """KLs of propagation against the learned prior, by name; arguments as in ``follow``."""
         changes, _ = self.follow(paths, noise, wheels=wheels)
-        posterior, pres = Gaussians(paths.mean, paths.scale), paths.summary[..., -1:]
-        parts = divergences.gaussian_divergences(posterior, gaussians(changes), pres)
-        logit = torch.stack([each.presence.logit for each in changes])
-        parts["presence"] = divergences.presence_divergence(paths.sample, paths.logit, logit)
-        return {f"prior_{name}": value for name, value in parts.items()}
+        return learned_prior_terms(paths, changes)
 
     @kept_casts()
     def imagine(self, clip: Clip, horizon: int) -> Objects:
@@ -257,7 +267,9 @@ class Silot(nn.Module):
             Objects of the frames that follow, [horizon, B, K, ...]; they have no recurrent state.
         """
         paths = trajectories(clip, self.config)
-        hidden = self.follow(paths, None)[1]
+        changes, hidden = self.follow(paths, None)
+        if changes:
+            hidden = self._prior_state(paths, changes, hidden)
         states = [paths.states[-1]]
         nothing = hidden[..., :0]
         for _ in range(horizon):
@@ -280,41 +292,7 @@ class Silot(nn.Module):
         both = torch.cat([propagated, discovered], dim=1)
         return gather(both, chosen.source), chosen.is_new
 
-    def _discovery_terms(self, clip: Clip, step: int) -> dict[str, Tensor]:
-        posterior = gaussians(clip.discovered)
-        pres = torch.stack([each.objects.pres for each in clip.discovered])
-        size_std = schedules.size_prior_std(self.config, step)
-        prior = divergences.prior_of_discovery(self.config, size_std, pres)
-        parts = divergences.gaussian_divergences(posterior, prior, pres)
-        parts["what"] = parts["what"] * schedules.what_weight(self.config, step)
-        return {f"discovery_{name}": value for name, value in parts.items()}
 
-    def _propagation_terms(self, paths: Trajectories, step: int) -> dict[str, Tensor]:
-        posterior, pres = Gaussians(paths.mean, paths.scale), paths.summary[..., -1:]
-        size_std = schedules.size_prior_std(self.config, step)
-        prior = divergences.prior_of_propagation(self.config, size_std, pres)
-        parts = divergences.gaussian_divergences(posterior, prior, pres)
-        parts["what"] = parts["what"] * schedules.what_weight(self.config, step)
-        return {f"propagation_{name}": value for name, value in parts.items()}
-
-    def _count_term(self, clip: Clip, step: int) -> Tensor:
-        """KL of all presences from the count prior; frame 0 has discovery units only."""
-        found = torch.stack([each.presence.logit for each in clip.discovered])[..., 0]
-        found_on = torch.stack([each.objects.pres for each in clip.discovered])[..., 0] > 0.5
-        K, J = clip.states.shape[2], found.shape[2]
-        tables = self._count_prior(K + J, found.device)(
-            schedules.count_log_odds(self.config, step)
-        )
-        term = divergences.count_divergence(found[:1], found_on[:1], tables, K)
-        if not clip.changes:
-            return term
-        kept = torch.stack([each.presence.logit for each in clip.changes])[..., 0]
-        kept_on = torch.stack([each.presence.pres for each in clip.changes])[..., 0] > 0.5
-        logits = torch.cat([kept, found[1:]], -1)
-        on = torch.cat([kept_on, found_on[1:]], -1)
-        return term + divergences.count_divergence(logits, on, tables, 0)
-
-    def _count_prior(self, n_units: int, device: torch.device) -> CountPrior:
-        if n_units not in self._count_priors:
-            self._count_priors[n_units] = CountPrior(n_units).to(device)
-        return self._count_priors[n_units]
+def _objective(terms: dict[str, Tensor]) -> Objective:
+    total = torch.stack(list(terms.values())).sum()
+    return Objective(total=total, terms={name: each.detach() for name, each in terms.items()})

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from smot.models.extents import ink_boxes
 from smot.models.silot.clips import Clip
 from smot.models.silot.discovery import n_cells
-from smot.models.silot.extents import ink_boxes
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Objects
 from smot.tracks import ABSENT, Trace, Tracks

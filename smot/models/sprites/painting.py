@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smot.models.sprites import paint_kernel
+from smot.models.sprites import paint_backward_kernel, paint_geometry, paint_kernel
 from smot.models.sprites.threads import over_images
 
 LOGIT_LIMIT = 10.0
@@ -100,7 +100,7 @@ def paint_reference(
     y, x, h, w = (boxes.float() * unit).unbind(-1)
     rows, columns = (
         (torch.arange(n, device=boxes.device) + 0.5 - centre[..., None])
-        * 2 / side.clamp(min=unit * paint_kernel.SMALLEST_SIDE)[..., None]
+        * 2 / side.clamp(min=unit * paint_geometry.SMALLEST_SIDE)[..., None]
         for n, centre, side in ((H, y, h), (W, x, w))
     )  # fmt: skip
     grid = torch.stack(
@@ -111,7 +111,7 @@ def paint_reference(
         align_corners=False,
     ).view(N, K, -1, H, W)  # fmt: skip
     colour, alpha, importance = placed[:, :, :-2], placed[:, :, -2:-1], placed[:, :, -1:]
-    weight = importance.sum(1) + float(paint_kernel.WEIGHT_EPSILON)
+    weight = importance.sum(1) + float(paint_geometry.WEIGHT_EPSILON)
     return background[:, None, None] + (importance * alpha * colour).sum(1) / weight
 
 
@@ -159,7 +159,7 @@ class _Painted(torch.autograd.Function):
         scales = torch.tensor(ctx.scales)
         results = [torch.empty_like(each) for each in (colours, boxes, presence, depth)]
         over_images(
-            paint_kernel.paint_backward, len(images), colours.numpy(), boxes.numpy(),
+            paint_backward_kernel.paint_backward, len(images), colours.numpy(), boxes.numpy(),
             presence.numpy(), depth.numpy(), background.numpy(), ctx.settings, scales.numpy(),
             images.numpy(), weight.numpy(), gradient.numpy(),
             *(each.numpy() for each in results),

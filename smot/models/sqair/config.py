@@ -31,10 +31,14 @@ class SqairConfig:
         n_what: A, numbers that describe an object's appearance.
         n_hidden: width of every hidden layer and recurrent state, even; some are half as wide.
         encoder: "mlp" or "conv", how the whole frame is read by discovery.
+        n_filters: of every convolution.
         presence: "inferred"; or "fixed": exactly N objects from the first frame to the last.
         count_prior: prior of the number of discoveries: "cat" (learned) or "geom" (truncated).
         step_success: ratio of successive probabilities of the "geom" prior.
         discovery_bias: initial bias of the posterior's logit of one more discovery.
+        later_bias: added to the posterior's logits of discovery in all frames but the first. 0 as
+            in both codes; well below 0, what was found once is followed before anything is found
+            again.
         propagation_bias: initial bias of the posterior's logit that an object stays.
         prior_propagation_bias: added to the prior's logit that an object stays.
         propagation_prior: what the learned prior's means are relative to: "rnn" nothing, "rw" the
@@ -53,9 +57,18 @@ class SqairConfig:
         estimator: score-function signal, "code" (as in the original code) or "vimco".
         score_ramp_steps: updates over which the score term grows from 0 to its full weight.
         signal_clip: bound on the size of the score signal, nats; 0 leaves it alone.
+        slot_steps: updates after which training allows one more slot, beginning with one; 0
+            allows all from the start.
+        logit_limit: discovery's logits of presence are pulled back where their size exceeds
+            this, so that no choice is ever certain and something can still be learned about it;
+            0 for none.
+        logit_pull: strength of that pull, nats per squared logit beyond the limit.
         count_anneal_start: ratio of the "geom" prior at step 0, moving to `step_success`
             geometrically over `count_anneal_steps`; with 0 steps it plays no part.
         count_anneal_steps: see above.
+        tight_boxes: whether the tracker reports the extent of an object's ink in place of the
+            patch that it is painted through. Nothing in the objective asks for a tight patch.
+        ink_threshold: least brightness that counts as ink, in (0, 1).
 
     Raises:
         UsageError: a value outside its range, or a name that is not known.
@@ -69,10 +82,12 @@ class SqairConfig:
     n_what: int = 50
     n_hidden: int = 256
     encoder: str = "mlp"
+    n_filters: int = 128
     presence: str = "inferred"
     count_prior: str = "geom"
     step_success: float = 0.516
     discovery_bias: float = 5.0
+    later_bias: float = 0.0
     propagation_bias: float = 5.0
     prior_propagation_bias: float = 10.0
     propagation_prior: str = "rnn"
@@ -88,8 +103,13 @@ class SqairConfig:
     estimator: str = "code"
     score_ramp_steps: int = 0
     signal_clip: float = 0.0
+    slot_steps: int = 0
+    logit_limit: float = 0.0
+    logit_pull: float = 1.0
     count_anneal_start: float = 1.0
     count_anneal_steps: int = 0
+    tight_boxes: bool = False
+    ink_threshold: float = 0.12
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frame_size", tuple(self.frame_size))
@@ -110,6 +130,10 @@ class SqairConfig:
     def score_weight_at(self, step: int) -> float:
         """Weight of the score term after so many updates, in [0, 1]."""
         return min(step / self.score_ramp_steps, 1.0) if self.score_ramp_steps else 1.0
+
+    def n_slots_at(self, step: int) -> int:
+        """Slots that training allows after so many updates."""
+        return min(1 + step // self.slot_steps, self.n_slots) if self.slot_steps else self.n_slots
 
     def step_success_at(self, step: int) -> float:
         """Ratio of the "geom" count prior after so many updates."""
@@ -142,6 +166,8 @@ def _check_sizes(config: SqairConfig) -> None:
         ("glimpse_size", config.glimpse_size, 2),
         ("n_what", config.n_what, 1),
         ("n_hidden", config.n_hidden, 2),
+        ("n_filters", config.n_filters, 1),
+        ("slot_steps", config.slot_steps, 0),
         ("score_ramp_steps", config.score_ramp_steps, 0),
         ("count_anneal_steps", config.count_anneal_steps, 0),
     ):
@@ -149,6 +175,10 @@ def _check_sizes(config: SqairConfig) -> None:
             raise UsageError(f"{name} must be at least {least}, not {value}")
     if config.channels not in (1, 3):
         raise UsageError(f"channels must be 1 or 3, not {config.channels}")
+    if config.slot_steps and config.count_prior == "cat":
+        raise UsageError(
+            "slot_steps must be 0 with count_prior 'cat', which has a size of its own"
+        )
     if config.n_hidden % 2:
         raise UsageError(f"n_hidden must be even, not {config.n_hidden}")
 
@@ -163,7 +193,9 @@ def _check_reals(config: SqairConfig) -> None:
         value = getattr(config, name)
         if not 0 < value <= 1:
             raise UsageError(f"{name} must be in (0, 1], not {value}")
-    for name in ("signal_clip", "what_std_floor"):
+    if not 0 < config.ink_threshold < 1:
+        raise UsageError(f"ink_threshold must be in (0, 1), not {config.ink_threshold}")
+    for name in ("signal_clip", "what_std_floor", "logit_limit", "logit_pull"):
         value = getattr(config, name)
         if value < 0:
             raise UsageError(f"{name} must not be negative, not {value}")

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smot.models.extents import ink_boxes
 from smot.models.sqair.clips import Clip, FrameSample, Memory
 from smot.models.sqair.model import Sqair
 from smot.models.sqair.noise import Noise
-from smot.models.sqair.placement import Geometry
+from smot.models.sqair.placement import sprite_boxes
 from smot.models.sqair.slots import Slots
 from smot.tracks import Tracks
 
@@ -79,12 +80,12 @@ def follow(
     return Course(frames=frames, memory=memory.rows(rows))
 
 
-def tracks_of(frames: Sequence[Slots], geometry: Geometry) -> Tracks:
+def tracks_of(model: Sqair, frames: Sequence[Slots]) -> Tracks:
     """The tracks of objects in consecutive frames; confidence is the presence's probability.
 
     Args:
+        model: knows what boxes to report.
         frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
-        geometry: how boxes are placed.
     """
     n_slots = max(1, *(each.n_slots for each in frames))
     whole = [each.padded(n_slots) for each in frames]
@@ -93,10 +94,35 @@ def tracks_of(frames: Sequence[Slots], geometry: Geometry) -> Tracks:
         return torch.stack([getattr(each, name) for each in whole]).movedim(2, 0)
 
     return Tracks(
-        boxes=geometry.object_boxes(by_video("where")).numpy(force=True),
+        boxes=reported_boxes(model, by_video("what"), by_video("where")).numpy(force=True),
         ids=by_video("ids").numpy(force=True),
         confidence=np.clip(by_video("logit").sigmoid().numpy(force=True), 0, 1),
     )
+
+
+def reported_boxes(model: Sqair, what: Tensor, where: Tensor) -> Tensor:
+    """The boxes of objects: their patches, or what is bright in these if the settings say so.
+
+    Args:
+        model: knows the settings, and paints.
+        what: appearances, [..., A].
+        where: places, [..., 4].
+
+    Returns:
+        x0, y0, x1, y1, [..., 4], pixels.
+
+    Source: ours; the original reports patches. SILOT's tight boxes here are found alike.
+    """
+    config, decoder = model.config, model.generative.decoder
+    if not config.tight_boxes:
+        return config.geometry.object_boxes(where)
+    patches = decoder.patches(what.flatten(0, -2)).clamp(0, 1)
+    opaque = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1)
+    black = patches.new_zeros(config.channels)
+    sprites = sprite_boxes(where.flatten(0, -2), model.inference.glimpse_encoder.window)
+    boxes = ink_boxes(sprites, opaque, black, config.ink_threshold).flip(-1)
+    size, centre = boxes.split(2, dim=-1)
+    return torch.cat([centre - size / 2, centre + size / 2], dim=-1).view(*where.shape)
 
 
 def nothing(n_frames: int) -> Tracks:

@@ -102,7 +102,9 @@ class Discovery(nn.Module):
         encoder: GlimpseEncoder,
         weights: Weights,
         noise: tuple[Tensor, Tensor, Tensor],
+        *,
         counts: Tensor | None,
+        logit_shift: float,
         early_exit: bool,
     ) -> Chosen:
         """Sample objects until every row has stopped.
@@ -114,6 +116,7 @@ class Discovery(nn.Module):
             weights: from `weights`.
             noise: for where, what and presence, [N, S, ...] each; N is the most discoveries.
             counts: how many each row must find, [S], float32; None where that is inferred.
+            logit_shift: added to every logit of presence.
             early_exit: stop as soon as no row goes on; later slots hold nothing either way.
 
         Returns:
@@ -127,6 +130,7 @@ class Discovery(nn.Module):
             what_noise=noise[1],
             chance=noise[2],
             counts=counts,
+            logit_shift=logit_shift,
             window=encoder.window,
             glimpse_size=encoder.size,
             early_exit=early_exit,
@@ -190,6 +194,6 @@ class Discovery(nn.Module):
         mean, what_std = normal_parameters(encoder(fixed.frames, where, layers=layers.encoder))
         what = torch.addcmul(mean, what_std, fixed.what_noise[k])
         raw = layers.presence[1].plain(elu(layers.presence[0].plain(what, hidden[:, h:])))
-        logit = presence_logit(raw, could, fixed.counts is not None)
+        logit = presence_logit(raw + fixed.logit_shift, could, fixed.counts is not None)
         present = (fixed.chance[k][:, None] < logit.detach().sigmoid()).float() * could
         return Outcome(what, where, present, logit, what_std, where_std)

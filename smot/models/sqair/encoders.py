@@ -13,7 +13,6 @@ from smot.models.sqair.layers import Mlp
 from smot.models.sqair.placement import sprite_boxes
 from smot.models.sqair.taped import Taped
 
-N_FILTERS = 128
 CELL = 12
 
 
@@ -41,9 +40,10 @@ class FrameEncoder(nn.Module):
             return
         n_in = config.channels
         for kernel, stride in ((4, 3), (4, 2), (4, 2), (1, 1), (1, 1), (1, 1)):
-            self.convolutions.append(_convolution(n_in, kernel, stride, generator))
-            n_in = N_FILTERS
-        self.n_features = N_FILTERS * _n_cells(H) * _n_cells(W)
+            layer = _convolution(n_in, config.n_filters, kernel, stride, generator)
+            self.convolutions.append(layer)
+            n_in = config.n_filters
+        self.n_features = config.n_filters * _n_cells(H) * _n_cells(W)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features of frames.
@@ -75,8 +75,10 @@ def _margin(n_pixels: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def _convolution(n_in: int, kernel: int, stride: int, generator: torch.Generator) -> nn.Module:
-    layer = nn.utils.skip_init(nn.Conv2d, n_in, N_FILTERS, kernel, stride)
+def _convolution(
+    n_in: int, n_out: int, kernel: int, stride: int, generator: torch.Generator
+) -> nn.Module:
+    layer = nn.utils.skip_init(nn.Conv2d, n_in, n_out, kernel, stride)
     std = (n_in * kernel**2) ** -0.5
     with torch.no_grad():
         nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std, generator=generator)

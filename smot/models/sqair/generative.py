@@ -11,6 +11,7 @@ from smot.models.sqair.decoder import Decoder
 from smot.models.sqair.placement import Geometry
 from smot.models.sqair.priors import CountPrior, PropagationPrior, WherePrior
 from smot.models.sqair.samples import LOG_2PI, log_bernoulli, log_discoveries
+from smot.models.sqair.slots import ABSENT_LOGIT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,16 @@ class Generative(nn.Module):
         T, S = painted.shape[:2]
         frames = pixels.transpose(0, 1).flatten(0, 1)
         return self.decoder.log_likelihood(frames, painted.flatten(0, 1)).view(T, S)
+
+
+def logit_excess(clip: Clip, limit: float) -> Tensor:
+    """How far discovery's logits lie beyond a limit, squared, summed over frames and slots, [S].
+
+    Only logits that were a choice count, not those ruled out.
+    """
+    size = clip.discovered.logit.abs()
+    excess = (size - limit).clamp(min=0) * (size < -ABSENT_LOGIT)
+    return excess.square().sum((0, 1))
 
 
 def diagnosis(

@@ -39,6 +39,7 @@ class Inference(nn.Module):
         h = config.n_hidden
         self.fixed = config.presence == "fixed"
         self.n_what, self.n_hidden = config.n_what, h
+        self.later_bias = config.later_bias
         self.frame_encoder = FrameEncoder(config, generator)
         self.glimpse_encoder = GlimpseEncoder(config, generator)
         self.propagation = Propagation(config, generator)
@@ -115,8 +116,9 @@ class Inference(nn.Module):
             counts = torch.zeros_like(counts)
         given = torch.addmm(given, condition, prepared.discovery.condition.T)
         discovered = self.discovery(
-            pixels, given, self.glimpse_encoder, prepared.discovery, noise.discovery, counts,
-            early_exit,
+            pixels, given, self.glimpse_encoder, prepared.discovery, noise.discovery,
+            counts=counts, logit_shift=self.later_bias if memory.n_seen else 0.0,
+            early_exit=early_exit,
         )  # fmt: skip
         new, n_used = self._new_slots(discovered, memory.n_used, prior.start)
         packed = pack(moved, new, n_most)

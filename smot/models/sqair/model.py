@@ -12,7 +12,7 @@ from smot.errors import DataError
 from smot.models.learned import Objective
 from smot.models.sqair.clips import Clip
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.generative import Evidence, Generative, diagnosis
+from smot.models.sqair.generative import Evidence, Generative, diagnosis, logit_excess
 from smot.models.sqair.inference import Inference
 from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import effective_particles, importance_bound, loss
@@ -55,7 +55,8 @@ class Sqair(nn.Module):
     def _objective(self, pixels: Tensor, step: int, generator: torch.Generator) -> Objective:
         config = self.config
         B, T = pixels.shape[:2]
-        noise = Noise.draw(T, config.n_slots, B * config.n_particles, config.n_what, generator)
+        n_rows, n_slots = B * config.n_particles, config.n_slots_at(step)
+        noise = Noise.draw(T, n_slots, n_rows, config.n_what, generator)
         clip = self.infer(pixels, noise)
         evidence = self.generative.evidence(pixels, clip, config.step_success_at(step))
         log_weights = evidence.log_weights.sum(0).view(B, -1)
@@ -66,6 +67,9 @@ class Sqair(nn.Module):
             clip=config.signal_clip,
             weight=config.score_weight_at(step),
         )
+        if config.logit_limit > 0:
+            excess = logit_excess(clip, config.logit_limit).view(B, -1).mean(-1)
+            per_video = per_video + config.logit_pull * excess
         terms = diagnosis(pixels, clip, evidence, config.geometry)
         terms["bound"] = importance_bound(log_weights.detach()).mean() / T
         terms["elbo"] = log_weights.detach().mean() / T

@@ -21,7 +21,7 @@ def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
         model: decodes them.
         frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
     """
-    tracks = tracks_of(frames, model.config.geometry)
+    tracks = tracks_of(model, frames)
     whole = [each.padded(tracks.shape[2]) for each in frames]
     what, where, present = (
         torch.stack([getattr(each, name) for each in whole]).transpose(1, 2)

@@ -144,7 +144,7 @@ class SqairTracker:
             for start in range(0, len(videos), VIDEOS_AT_ONCE):
                 some = slice(start, start + VIDEOS_AT_ONCE)
                 frames = found(videos[some], None if counts is None else counts[some])
-                parts.append(tracks_of(frames, self.model.config.geometry))
+                parts.append(tracks_of(self.model, frames))
         return Tracks.stack(parts)
 
     def _follow(self, videos: UInt8Array, counts: IntArray | None) -> Course:

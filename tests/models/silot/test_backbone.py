@@ -1,5 +1,7 @@
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from smot.models.silot.backbone import Backbone, cell_centres, grid_shape
 
@@ -29,3 +31,34 @@ def test_cells_see_the_same_thing_wherever_it_is() -> None:
     moved[0, 0, 39:70, 15:46] = patch
     here, there = backbone(image), backbone(moved)
     torch.testing.assert_close(here[0, 2, 3], there[0, 4, 2], rtol=1e-5, atol=1e-6)
+
+
+def test_kaiming_weights_let_the_size_of_features_pass() -> None:
+    torch.manual_seed(0)
+    frames = torch.rand(4, 1, 48, 48)
+    sizes = [
+        Backbone(1, 64, 64, kaiming=kaiming)(frames).std().item() for kaiming in (False, True)
+    ]
+    assert sizes[1] > 2 * sizes[0]
+
+
+@pytest.mark.parametrize("size", [(48, 48), (31, 50)])
+def test_leaving_out_what_sees_padding_alone_changes_nothing(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(1, 6, 5)
+    for layer in backbone.convolutions:
+        nn.init.normal_(layer.bias)
+    images = torch.rand(2, 1, *size)
+    after = [12 * -(-side // 12) + 10 - side for side in size]
+    values = F.pad(images, (9, after[1], 9, after[0]))
+    for layer in backbone.convolutions[:-1]:
+        values = torch.relu(layer(values))
+    expected = backbone.convolutions[-1](values).permute(0, 2, 3, 1)
+    found = backbone(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    slopes = [
+        torch.autograd.grad(each.square().sum(), list(backbone.parameters()))
+        for each in (found, expected)
+    ]
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)

@@ -8,7 +8,9 @@ from benchmarks.sqair_port import Port
 from smot.errors import DataError, UsageError
 from smot.models.learned import LearnedModel
 from smot.models.sqair import Sqair, SqairConfig, build
+from smot.models.sqair.generative import logit_excess
 from smot.models.sqair.noise import Noise
+from smot.models.sqair.slots import ABSENT_LOGIT
 
 from .conftest import SMALL, shaken
 
@@ -19,11 +21,11 @@ def log_weights(model: Sqair, frames: Tensor, noise: Noise, **options: object) -
     return model.evidence(pixels, clip).log_weights.sum(0)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("channels", "later_bias"), [(1, 0.0), (3, 0.0), (1, -0.5)])
 def test_log_weights_are_those_of_the_straightforward_port(
-    frames: Tensor, noise: Noise, channels: int
+    frames: Tensor, noise: Noise, channels: int, later_bias: float
 ) -> None:
-    model = shaken(build(replace(SMALL, channels=channels), 0))
+    model = shaken(build(replace(SMALL, channels=channels, later_bias=later_bias), 0))
     pixels = model.pixels(frames)
     clip = model.infer(pixels, noise)
     evidence = model.evidence(pixels, clip)
@@ -109,6 +111,8 @@ def test_every_parameter_gets_a_gradient(small: Sqair, frames: Tensor) -> None:
     "change",
     [
         {"encoder": "conv"},
+        {"encoder": "conv", "n_filters": 8, "slot_steps": 3},
+        {"logit_limit": 0.1},
         {"count_prior": "cat"},
         {"propagation_prior": "rw"},
         {"propagation_prior": "guided"},
@@ -149,6 +153,15 @@ def test_fixed_presence_gives_all_slots_in_every_frame(frames: Tensor, noise: No
     assert not clip.discovered.present[1:].any()
     evidence = model.evidence(model.pixels(frames), clip)
     torch.testing.assert_close(evidence.score, torch.zeros_like(evidence.score))
+
+
+def test_a_later_bias_holds_for_every_frame_but_the_first(frames: Tensor, noise: Noise) -> None:
+    free, held = (shaken(build(replace(SMALL, later_bias=bias), 0)) for bias in (0.0, -60.0))
+    clips = [model.infer(model.pixels(frames), noise) for model in (free, held)]
+    first = [clip.discovered.logit[0, 0] for clip in clips]
+    torch.testing.assert_close(first[0], first[1])
+    assert clips[0].discovered.present[1:].any()
+    assert not clips[1].discovered.present[1:].any()
 
 
 def test_told_counts_are_kept(small: Sqair, frames: Tensor, noise: Noise) -> None:
@@ -221,6 +234,9 @@ def test_one_channel_is_the_mean_of_the_colours(small: Sqair) -> None:
         ({"output_std": 0.0}, "output_std must be above 0, not 0.0"),
         ({"step_success": 1.5}, r"step_success must be in \(0, 1\], not 1.5"),
         ({"signal_clip": -1.0}, "signal_clip must not be negative, not -1.0"),
+        ({"ink_threshold": 0.0}, r"ink_threshold must be in \(0, 1\), not 0.0"),
+        ({"logit_limit": -1.0}, "logit_limit must not be negative, not -1.0"),
+        ({"slot_steps": 5, "count_prior": "cat"}, "slot_steps must be 0 with count_prior 'cat'"),
     ],
 )
 def test_settings_that_cannot_be_are_named(change: dict[str, object], message: str) -> None:
@@ -235,3 +251,27 @@ def test_schedules_are_functions_of_the_step() -> None:
     assert [config.score_weight_at(step) for step in (0, 5, 10, 99)] == [0, 0.5, 1, 1]
     assert [config.step_success_at(step) for step in (0, 5, 10, 99)] == [1, 0.5, 0.25, 0.25]
     assert SqairConfig().score_weight_at(0) == 1
+    growing = SqairConfig(n_slots=3, slot_steps=10)
+    assert [growing.n_slots_at(step) for step in (0, 9, 10, 20, 99)] == [1, 1, 2, 3, 3]
+    assert SqairConfig(n_slots=3).n_slots_at(0) == 3
+
+
+def test_training_holds_no_more_objects_than_slots_are_allowed(frames: Tensor) -> None:
+    model = build(replace(SMALL, slot_steps=10, discovery_bias=20.0, propagation_bias=20.0), 0)
+    for step, n_slots in ((0, 1.0), (10, 2.0), (25, 3.0)):
+        objective = model.objective(frames, step=step, generator=torch.Generator().manual_seed(0))
+        assert objective.terms["count"].item() == n_slots
+
+
+def test_only_a_choice_that_is_all_but_certain_is_pulled_back(
+    small: Sqair, frames: Tensor, noise: Noise
+) -> None:
+    clip = small.infer(small.pixels(frames), noise)
+    logits = clip.discovered.logit
+    made = logits > ABSENT_LOGIT
+    assert 0 < made.sum() < made.numel()  # some steps had nothing to choose
+    limit = logits[made].abs().median().item()
+    (slope,) = torch.autograd.grad(logit_excess(clip, limit).sum(), logits, retain_graph=True)
+    beyond = made & (logits.abs() > limit)
+    torch.testing.assert_close(slope, 2 * (logits - limit * logits.sign()) * beyond)
+    assert logit_excess(clip, 80.0).sum() == 0

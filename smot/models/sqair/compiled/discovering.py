@@ -1,21 +1,17 @@
 """The loop of discovery in one frame, compiled, with slopes by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from smot.models.sqair.compiled import cells, kernels
-from smot.models.sqair.compiled.looking import (
-    Frames,
-    Look,
-    Sheet,
-    product,
-    product_slopes,
-)
+from smot.models.sqair.compiled.deciding import Decision
+from smot.models.sqair.compiled.looking import Frames, Look, Sheet, product, product_slopes
+from smot.models.sqair.compiled.looping import Run, looped
 from smot.models.sqair.taped import Taped
 
 
@@ -44,6 +40,7 @@ class Fixed:
         what_noise: [N, S, A].
         chance: [N, S].
         counts: how many each row must find, [S]; None where that is inferred.
+        logit_shift: added to every logit.
         window: from `Geometry.window`.
         glimpse_size: G.
         early_exit: stop as soon as no row goes on.
@@ -54,6 +51,7 @@ class Fixed:
     what_noise: Tensor
     chance: Tensor
     counts: Tensor | None
+    logit_shift: float
     window: Tensor
     glimpse_size: int
     early_exit: bool
@@ -87,31 +85,10 @@ class Outcome(NamedTuple):
 
 def discover(given: Given, fixed: Fixed, layers: Layers) -> Outcome:
     """Run the loop over steps; the formulas are those of `Discovery.step`."""
-    tokens = [layer.token for layer in layers.all]
-    return Outcome(*_Loop.apply(fixed, layers, *vars(given).values(), *tokens))
+    return Outcome(*looped(lambda parts: _Run(parts, fixed, layers), given, layers.all))
 
 
-class _Loop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, fixed: Fixed, layers: Layers, *parts: Tensor) -> tuple[Tensor, ...]:
-        run = _Run(Given(**dict(zip(Given.__annotations__, parts, strict=False))), fixed, layers)
-        run.forward()
-        ctx.run = run
-        made = run.outcome()
-        ctx.mark_non_differentiable(made.present)
-        return tuple(made)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        run: _Run = ctx.run
-        made = run.backward(Outcome(*slopes))
-        return None, None, *made, *(None for _ in run.layers.all)
-
-
-class _Run:
-    """One run of the loop: its numbers, and the steps forward and backward."""
-
+class _Run(Run):
     def __init__(self, given: Given, fixed: Fixed, layers: Layers) -> None:
         self.fixed, self.layers = fixed, layers
         self.constant, self.start = given.constant.detach(), given.start.detach()
@@ -121,12 +98,13 @@ class _Run:
         self.n_rows = S
         self.where_noise = Sheet.of(fixed.where_noise.reshape(M, 4))
         self.what_noise = Sheet.of(fixed.what_noise.reshape(M, A))
-        self.chance = Sheet.of(fixed.chance.reshape(M, 1))
-        self.could = Sheet.blank(M, 1)
+        self.decision = Decision(
+            layers.presence, fixed.chance.reshape(M, 1), forced=fixed.counts is not None,
+            shift=fixed.logit_shift,
+        )  # fmt: skip
         self.inputs, self.d = Sheet.blank(M, A + 5 + h), Sheet.blank(M, h)
-        self.hidden, self.choosing = Sheet.blank(M, h + h // 2), Sheet.blank(M, h // 2)
+        self.hidden = Sheet.blank(M, h + h // 2)
         self.what, self.what_std = Sheet.blank(M, A), Sheet.blank(M, A)
-        self.logit, self.present = Sheet.blank(M, 1), Sheet.blank(M, 1)
         self.origin = np.zeros((M, 4), np.float32)
         mask = np.zeros((0, fixed.glimpse_size, fixed.glimpse_size), np.float32)
         pixels = Sheet.of(fixed.frames).array
@@ -134,15 +112,16 @@ class _Run:
         std_bias = float(given.where_std)
         self.look = Look(M, layers.where, layers.encoder, std_bias, frames)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> tuple[Outcome, Tensor]:
         """What the steps have made."""
         made = (
-            self.what, self.look.where, self.present, self.logit, self.what_std,
-            self.look.where_std,
+            self.what, self.look.where, self.decision.present, self.decision.logit,
+            self.what_std, self.look.where_std,
         )  # fmt: skip
         n = self.n_steps * self.n_rows
         # Aliases: autograd hangs the graph, which holds this run, on what is returned.
-        return Outcome(*(sheet.tensor[:n].detach() for sheet in made))
+        outcome = Outcome(*(sheet.tensor[:n].detach() for sheet in made))
+        return outcome, outcome.present
 
     def forward(self) -> None:
         """Steps until no row goes on."""
@@ -164,7 +143,7 @@ class _Run:
             self.inputs.tensor[rows, -h:] = self.start
         else:
             kernels.carry(
-                self.what.array, self.look.where.array, self.present.array, self.d.array,
+                self.what.array, self.look.where.array, self.decision.present.array, self.d.array,
                 self.inputs.array, start - self.n_rows, start, self.n_rows,
             )  # fmt: skip
         torch.addmm(
@@ -186,33 +165,25 @@ class _Run:
 
     def _decide(self, rows: slice, k: int) -> int:
         """Whether there is an object; the number of rows in which there is."""
-        start, stop = rows.start, rows.stop
-        h = self.d.tensor.shape[1]
-        inner, last = self.layers.presence
-        product(inner, self.what.tensor, self.choosing.tensor, rows, self.hidden.tensor[:, h:])
-        kernels.elu_rows(self.choosing.array, h // 2, start, stop)
-        product(last, self.choosing.tensor, self.logit.tensor, rows)
-        could = self.could.tensor[rows]
-        could.copy_(self.present.tensor[start - self.n_rows : start] if k else torch.ones(1, 1))
+        decision, h = self.decision, self.d.tensor.shape[1]
+        could = decision.could.tensor[rows]
+        if k:
+            could.copy_(decision.present.tensor[rows.start - self.n_rows : rows.start])
+        else:
+            could.fill_(1)
         if self.fixed.counts is not None:
             could.mul_((self.fixed.counts > k)[:, None])
-        n_found: int = kernels.decide(
-            self.logit.array, self.could.array, self.chance.array, self.fixed.counts is not None,
-            self.present.array, start, stop,
-        )  # fmt: skip
-        return n_found
+        return decision.forward(rows, self.what.tensor, self.hidden.tensor[:, h:])
 
-    def backward(self, slopes: Outcome) -> tuple[Tensor | None, ...]:
+    def backward(self, slopes: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
         """Slopes for everything in `Given`, in its order; notes those of the weights."""
         n = self.n_steps * self.n_rows
-        self.slopes = {name: Sheet.of(slope.clone()) for name, slope in slopes._asdict().items()}
-        for name, like in {
-            "inputs": self.inputs, "d": self.d, "hidden": self.hidden, "choosing": self.choosing,
-        }.items():  # fmt: skip
+        named = Outcome(*slopes)._asdict()
+        self.slopes = {name: Sheet.of(slope.clone()) for name, slope in named.items()}
+        for name, like in {"inputs": self.inputs, "d": self.d, "hidden": self.hidden}.items():
             self.slopes[name] = Sheet.blank(n, like.array.shape[1])
         self.slopes["d"].tensor.zero_()
-        told = self.fixed.counts is not None
-        self.slopes["logit"].tensor.mul_(0 if told else self.could.tensor[:n])
+        self.decision.free(self.slopes["logit"].tensor)
         constant = torch.zeros_like(self.constant)
         for k in reversed(range(self.n_steps)):
             rows = slice(k * self.n_rows, (k + 1) * self.n_rows)
@@ -226,13 +197,8 @@ class _Run:
         return constant, start, self.look.slopes[1].tensor[:n, 4:].sum()
 
     def _decide_back(self, rows: slice) -> None:
-        h = self.d.tensor.shape[1]
-        inner, last = self.layers.presence
-        choosing = self.slopes["choosing"]
-        product_slopes(last, self.slopes["logit"].tensor, choosing.tensor, rows)
-        kernels.elu_slopes(self.choosing.array, choosing.array, h // 2, rows.start, rows.stop)
-        self.slopes["hidden"].tensor[rows, h:] = choosing.tensor[rows]
-        self.slopes["what"].tensor[rows].addmm_(choosing.tensor[rows], inner.weight)
+        logit, what, hidden = (self.slopes[name].tensor for name in ("logit", "what", "hidden"))
+        self.decision.backward(rows, logit, what, hidden[:, self.d.tensor.shape[1] :])
 
     def _look_back(self, rows: slice) -> None:
         start, stop = rows.start, rows.stop
@@ -266,8 +232,7 @@ class _Run:
         for layer, inputs, name in (
             (layers.step, self.inputs, "d"),
             (layers.from_state, self.d, "hidden"),
-            (layers.presence[0], self.what, "choosing"),
-            (layers.presence[1], self.choosing, "logit"),
         ):
             layer.store.append((inputs.tensor[:n], slopes[name].tensor))
+        self.decision.note(self.what.tensor, slopes["logit"].tensor, n)
         self.look.note(self.hidden.tensor[:, : self.d.tensor.shape[1]], n)

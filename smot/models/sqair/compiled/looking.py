@@ -170,6 +170,13 @@ class Look:
         kernels.elu_slopes(self.hidden.array, self.slopes[0].array, width, start, stop)
         product_slopes(to_hidden, self.slopes[0].tensor, state, rows)
 
+    def mask_logit_slopes(self) -> Tensor | None:
+        """Slopes for the logits of the masks, [M, G * G]; None where there are none."""
+        mask = self.frames.mask
+        if not len(mask):
+            return None
+        return torch.from_numpy(self.mask_slopes * mask * (1 - mask)).flatten(1)
+
     def note(self, state: Tensor, n_rows: int) -> None:
         """Leave inputs and slopes of the first rows for the weights' gradients.
 

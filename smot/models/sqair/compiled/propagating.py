@@ -1,22 +1,17 @@
 """The loop of propagation over the slots of one frame, compiled, with slopes by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from smot.models.sqair.compiled import cells, kernels
-from smot.models.sqair.compiled.looking import (
-    Frames,
-    Look,
-    Sheet,
-    product,
-    product_slopes,
-)
+from smot.models.sqair.compiled.deciding import Decision
+from smot.models.sqair.compiled.looking import Frames, Look, Sheet, product, product_slopes
+from smot.models.sqair.compiled.looping import Run, looped
 from smot.models.sqair.taped import Taped
 
 
@@ -110,31 +105,10 @@ class Outcome(NamedTuple):
 
 def propagate(given: Given, fixed: Fixed, layers: Layers) -> Outcome:
     """Run the loop over slots; the formulas are those of `Propagation.step`."""
-    tokens = [layer.token for layer in layers.all]
-    return Outcome(*_Loop.apply(fixed, layers, *vars(given).values(), *tokens))
+    return Outcome(*looped(lambda parts: _Run(parts, fixed, layers), given, layers.all))
 
 
-class _Loop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, fixed: Fixed, layers: Layers, *parts: Tensor) -> tuple[Tensor, ...]:
-        run = _Run(Given(**dict(zip(Given.__annotations__, parts, strict=False))), fixed, layers)
-        run.forward()
-        ctx.run = run
-        made = run.outcome()
-        ctx.mark_non_differentiable(made.present)
-        return tuple(made)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        run: _Run = ctx.run
-        made = run.backward(Outcome(*slopes))
-        return None, None, *made, *(None for _ in run.layers.all)
-
-
-class _Run:
-    """One run of the loop: its numbers, and the steps forward and backward."""
-
+class _Run(Run):
     def __init__(self, given: Given, fixed: Fixed, layers: Layers) -> None:
         self.fixed, self.layers = fixed, layers
         self.given = {
@@ -142,13 +116,14 @@ class _Run:
         }
         M, A = given.what.shape
         h, G = given.temporal.shape[1], fixed.glimpse_size
-        self.noise, self.could = Sheet.of(fixed.what_noise), Sheet.of(fixed.present)
+        self.noise = Sheet.of(fixed.what_noise)
+        self.decision = Decision(layers.presence, fixed.chance, forced=fixed.stays)
+        self.decision.could.tensor.copy_(fixed.present)
         self.inputs, self.r = Sheet.blank(M, A + 5 + h), Sheet.blank(M, h)
         self.hidden, self.reads = Sheet.blank(M, h + h // 2), Sheet.blank(M, h + 4 + 2 * A)
         self.gates, self.temporal = Sheet.blank(M, 3 * h), Sheet.blank(M, h)
-        self.heads, self.choosing = Sheet.blank(M, 5 * A), Sheet.blank(M, h // 2)
+        self.heads = Sheet.blank(M, 5 * A)
         self.what, self.what_std = Sheet.blank(M, A), Sheet.blank(M, A)
-        self.logit, self.present = Sheet.blank(M, 1), Sheet.blank(M, 1)
         mask = np.zeros((0, G, G), np.float32)
         if given.mask is not None:
             mask = given.mask.detach().sigmoid().view(M, G, G).numpy()
@@ -156,23 +131,24 @@ class _Run:
         std_bias = float(given.where_std)
         self.look = Look(M, layers.where, layers.encoder, std_bias, frames)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> tuple[Outcome, Tensor]:
         """What the loop has made."""
         made = (
-            self.what, self.look.where, self.present, self.logit, self.what_std,
-            self.look.where_std, self.temporal,
+            self.what, self.look.where, self.decision.present, self.decision.logit,
+            self.what_std, self.look.where_std, self.temporal,
         )  # fmt: skip
         # Aliases: autograd hangs the graph, which holds this run, on what is returned.
-        return Outcome(*(sheet.tensor.detach() for sheet in made))
+        outcome = Outcome(*(sheet.tensor.detach() for sheet in made))
+        return outcome, outcome.present
 
     def forward(self) -> None:
         """All slots in turn."""
-        chance = Sheet.of(self.fixed.chance).array
+        h = self.r.tensor.shape[1]
         for rows, before in self._steps():
             self._recur(rows, before)
             self._look(rows)
             self._update(rows)
-            self._decide(rows, chance)
+            self.decision.forward(rows, self.what.tensor, self.hidden.tensor[:, h:])
 
     def _steps(self) -> list[tuple[slice, int]]:
         """The rows of every slot, and the first row of the slot before (0 for the first)."""
@@ -189,7 +165,7 @@ class _Run:
             self.inputs.tensor[rows, n_samples:] = self.given["start"].tensor
         else:
             kernels.carry(
-                self.what.array, self.look.where.array, self.present.array, self.r.array,
+                self.what.array, self.look.where.array, self.decision.present.array, self.r.array,
                 self.inputs.array, before, start, stop - start,
             )  # fmt: skip
         base = self.given["relation"].tensor
@@ -226,35 +202,18 @@ class _Run:
             self.what.array, self.what_std.array, start, stop,
         )  # fmt: skip
 
-    def _decide(self, rows: slice, chance: np.ndarray) -> None:
-        """Whether the object stays."""
-        start, stop = rows.start, rows.stop
-        h = self.r.tensor.shape[1]
-        inner, last = self.layers.presence
-        base = self.hidden.tensor[:, h:]
-        product(inner, self.what.tensor, self.choosing.tensor, rows, base)
-        kernels.elu_rows(self.choosing.array, h // 2, start, stop)
-        product(last, self.choosing.tensor, self.logit.tensor, rows)
-        kernels.decide(
-            self.logit.array, self.could.array, chance, self.fixed.stays, self.present.array,
-            start, stop,
-        )  # fmt: skip
-
-    def backward(self, slopes: Outcome) -> tuple[Tensor | None, ...]:
+    def backward(self, slopes: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
         """Slopes for everything in `Given`, in its order; notes those of the weights."""
-        self.slopes = {name: Sheet.of(slope.clone()) for name, slope in slopes._asdict().items()}
+        named = Outcome(*slopes)._asdict()
+        self.slopes = {name: Sheet.of(slope.clone()) for name, slope in named.items()}
         blank = {
             "inputs": self.inputs, "r": self.r, "hidden": self.hidden,
             "reads": self.reads, "gates": self.gates, "from_temporal": self.gates,
-            "heads": self.heads, "choosing": self.choosing, "before": self.what,
-            "tau": self.temporal,
+            "heads": self.heads, "before": self.what, "tau": self.temporal,
         }  # fmt: skip
         self.slopes |= {name: Sheet.blank(*like.array.shape) for name, like in blank.items()}
         self.slopes["r"].tensor.zero_()
-        if not self.fixed.stays:
-            self.slopes["logit"].tensor.mul_(self.could.tensor)
-        else:
-            self.slopes["logit"].tensor.zero_()
+        self.decision.free(self.slopes["logit"].tensor)
         self.look.mask_slopes[:] = 0
         for rows, before in reversed(self._steps()):
             self._decide_back(rows)
@@ -265,14 +224,8 @@ class _Run:
         return self._given_slopes()
 
     def _decide_back(self, rows: slice) -> None:
-        start, stop = rows.start, rows.stop
-        h = self.r.tensor.shape[1]
-        inner, last = self.layers.presence
-        choosing = self.slopes["choosing"]
-        product_slopes(last, self.slopes["logit"].tensor, choosing.tensor, rows)
-        kernels.elu_slopes(self.choosing.array, choosing.array, h // 2, start, stop)
-        self.slopes["hidden"].tensor[rows, h:] = choosing.tensor[rows]
-        self.slopes["what"].tensor[rows].addmm_(choosing.tensor[rows], inner.weight)
+        logit, what, hidden = (self.slopes[name].tensor for name in ("logit", "what", "hidden"))
+        self.decision.backward(rows, logit, what, hidden[:, self.r.tensor.shape[1] :])
 
     def _update_back(self, rows: slice) -> None:
         start, stop = rows.start, rows.stop
@@ -327,10 +280,9 @@ class _Run:
             (layers.from_relation, self.r, "hidden"),
             (layers.temporal, self.reads, "gates"),
             (layers.heads, self.temporal, "heads"),
-            (layers.presence[0], self.what, "choosing"),
-            (layers.presence[1], self.choosing, "logit"),
         ):
             layer.store.append((inputs.tensor, slopes[name].tensor))
+        self.decision.note(self.what.tensor, slopes["logit"].tensor, len(self.r.tensor))
         self.look.note(self.hidden.tensor[:, :h], len(self.r.tensor))
 
     def _given_slopes(self) -> tuple[Tensor | None, ...]:
@@ -338,14 +290,9 @@ class _Run:
         slopes, look = self.slopes, self.look
         n_samples = self.inputs.tensor.shape[1] - self.r.tensor.shape[1]
         first = slice(0, self.fixed.sizes[0])
-        mask = None
-        if "mask" in self.given:
-            weights = torch.from_numpy(look.frames.mask)
-            slope = torch.from_numpy(look.mask_slopes) * weights * (1 - weights)
-            mask = slope.flatten(1)
         return (
             slopes["r"].tensor, slopes["hidden"].tensor, slopes["from_temporal"].tensor,
-            slopes["tau"].tensor, mask, slopes["before"].tensor, slopes["where"].tensor,
-            look.noise_slopes.tensor, slopes["inputs"].tensor[first, n_samples:].sum(0),
-            look.slopes[1].tensor[:, 4:].sum(),
+            slopes["tau"].tensor, look.mask_logit_slopes(), slopes["before"].tensor,
+            slopes["where"].tensor, look.noise_slopes.tensor,
+            slopes["inputs"].tensor[first, n_samples:].sum(0), look.slopes[1].tensor[:, 4:].sum(),
         )  # fmt: skip
