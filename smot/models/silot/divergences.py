@@ -27,10 +27,11 @@ def cross_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
 
     Args:
         images: truth, [T, B, C, H, W].
-        painted: reconstruction, same shape.
+        painted: reconstruction, same shape, in [0, 1] as the renderer's always are.
         floor: added inside the logarithms.
     """
-    on, off = torch.log(painted + floor), torch.log((1 + floor) - painted)
+    # Not (1 + floor) - painted: in float32 1 + 1e-9 is 1, and a painted 1 would leave log(0).
+    on, off = torch.log(painted + floor), torch.log((1 - painted) + floor)
     return -torch.lerp(off, on, images).sum() / images.shape[1]
 
 

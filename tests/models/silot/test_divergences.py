@@ -6,6 +6,8 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from smot.models.silot import SilotConfig, divergences
 from smot.models.silot.clips import Gaussians
 from smot.models.silot.count_prior import CountPrior
+from smot.models.sprites import Paint, paint
+from smot.models.sprites.painting import paint_reference
 
 
 def gaussians(*leading: int, seed: int) -> Gaussians:
@@ -80,6 +82,45 @@ def test_cross_entropy_is_that_of_torch_without_a_floor() -> None:
     painted = torch.rand(2, 3, 1, 4, 4, generator=generator)
     expected = torch.nn.functional.binary_cross_entropy(painted, images, reduction="sum") / 3
     torch.testing.assert_close(divergences.cross_entropy(images, painted, 1e-9), expected)
+
+
+@pytest.mark.parametrize("floor", [1e-9, 1e-2])
+def test_cross_entropy_of_sure_pixels_is_that_of_the_formula(floor: float) -> None:
+    """Right and wrong zeros and ones, in float32 as in float64: values and slopes are finite."""
+    images = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 1, 1, 4)
+    painted = torch.tensor([1.0, 0.0, 0.0, 1.0]).view(1, 1, 1, 1, 4).requires_grad_()
+    value = divergences.cross_entropy(images, painted, floor)
+    value.backward()
+    exact = painted.detach().double().requires_grad_()
+    on, off = torch.log(exact + floor), torch.log((1 - exact) + floor)
+    expected = -(images * on + (1 - images) * off).sum()
+    expected.backward()
+    torch.testing.assert_close(value.detach(), expected.detach().float())
+    assert painted.grad is not None
+    assert exact.grad is not None
+    torch.testing.assert_close(painted.grad, exact.grad.float())
+
+
+def test_white_frames_on_a_white_background_cost_the_same_compiled_and_plain() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors = [
+        torch.randn(2, 3, 2, 6, 6, generator=generator) * 20,
+        torch.rand(2, 3, 4, generator=generator) * 0.3 + 0.1,
+        torch.rand(2, 3, generator=generator),
+        torch.rand(2, 3, generator=generator),
+    ]
+    found = []
+    for painter in (paint, paint_reference):
+        leaves = [each.clone().requires_grad_() for each in tensors]
+        painted = painter(
+            *leaves, torch.ones(1), unit=48.0, frame_size=(24, 24), style=Paint(alpha_scale=1.0)
+        )
+        assert (painted == 1).any()
+        value = divergences.cross_entropy(torch.ones(1, 2, 1, 24, 24), painted[None], 1e-9)
+        found.append([value.detach(), *torch.autograd.grad(value, leaves)])
+    for fast, plain in zip(*found, strict=True):
+        assert torch.isfinite(fast).all()
+        torch.testing.assert_close(fast, plain, rtol=1e-3, atol=1e-4)
 
 
 def test_count_divergence_counts_the_units_before() -> None:
