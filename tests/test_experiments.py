@@ -15,7 +15,7 @@ from smot.experiments.runs import RunOptions, carry_out
 from smot.experiments.silot_prior import STAGE
 from smot.experiments.stages import cached_batches, check_stage
 from smot.experiments.validation import ValidationScore
-from smot.generators import MnistSettings, ShapesSettings, generate
+from smot.generators import MnistSettings, ShapesSettings, generate, load_digits
 from smot.models import families
 from smot.models.checkpoints import load_checkpoint, load_model
 from smot.models.silot import FAMILY as SILOT
@@ -129,6 +129,39 @@ def test_a_files_preset_is_that_of_the_most_alike_data_set(tmp_path: Path) -> No
     generate(odd, None, seed=0, path=tmp_path / "b.h5", groups=groups, workers=1)
     with pytest.raises(UsageError, match="no preset for shapes of 32x40 pixels; name one"):
         dataset_of(str(tmp_path / "b.h5"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_channels", "background"),
+    [
+        ({}, 1, (0, 0, 0)),
+        ({"coloured": True}, 3, (0, 0, 0)),
+        ({"background": (51, 51, 51)}, 1, (0.2, 0.2, 0.2)),
+        ({"background": (0, 51, 255)}, 3, (0, 0.2, 1)),
+    ],
+)
+def test_a_model_sees_the_colours_and_the_background_of_its_videos(
+    tmp_path: Path,
+    changes: dict[str, object],
+    n_channels: int,
+    background: tuple[float, float, float],
+) -> None:
+    path, groups = tmp_path / "a.h5", {"train": 1, "val": 1}
+    settings = MnistSettings(max_objects=6, **changes)  # type: ignore[arg-type]
+    generate(settings, load_digits("mnist-5k"), path, groups=groups, workers=1)
+    request = Request(family="silot", out=str(tmp_path / "run"), data=str(path))
+    model = resolve(request)[0].model
+    assert (model.n_channels, model.background) == (n_channels, background)
+    named = replace(request, data=None, assignments=(f"data.file={path}",))
+    assert resolve(named)[0].model == model
+    told = replace(request, assignments=("model.n_channels=3", "model.background=[1, 1, 1]"))
+    assert resolve(told)[0].model == replace(model, n_channels=3, background=(1, 1, 1))
+
+
+def test_a_model_for_videos_that_are_made_is_the_presets() -> None:
+    for dataset in ("mnist-6", "shapes-48"):
+        request = Request(family="silot", out="none", dataset=dataset)
+        assert resolve(request)[0].model == find_preset("silot", "fast", dataset).model
 
 
 def test_a_file_without_training_videos_is_refused(tmp_path: Path) -> None:

@@ -89,9 +89,22 @@ def open_source(config: DataConfig, seed: int) -> Source:
     """
     if config.file:
         return _file_source(config.file, seed)
-    if config.dataset not in DATASETS:
-        raise UsageError(f"no data set {config.dataset!r}: there are {', '.join(DATASETS)}")
     return _endless_source(config, seed)
+
+
+def looks_of(config: DataConfig) -> DataDescription:
+    """What the videos look like; which digits they are made from is left open.
+
+    Raises:
+        UsageError: no such data set.
+        DataError: the file cannot be used.
+    """
+    from smot.videos import open_videos
+
+    if not config.file:
+        return _settings(config.dataset).describe("")
+    with open_videos(config.file) as file:
+        return file.description
 
 
 def dataset_of(path: str) -> str:
@@ -192,7 +205,7 @@ def _endless_source(config: DataConfig, seed: int) -> Source:
     from smot.generators.synthesis import origin
     from smot.videos.fingerprints import settings_fingerprint
 
-    settings = DATASETS[config.dataset]
+    settings = _settings(config.dataset)
     digits = None
     if isinstance(settings, MnistSettings):
         digits = load_digits(config.digits, config.mnist_root or None)
@@ -214,6 +227,12 @@ def _endless_source(config: DataConfig, seed: int) -> Source:
         description=made_from.description,
         fingerprint=settings_fingerprint(made_from),
     )
+
+
+def _settings(dataset: str) -> Settings:
+    if dataset not in DATASETS:
+        raise UsageError(f"no data set {dataset!r}: there are {', '.join(DATASETS)}")
+    return DATASETS[dataset]
 
 
 def plain_data(config: DataConfig) -> dict[str, Any]:

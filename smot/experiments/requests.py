@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from smot.errors import UsageError
-from smot.experiments.data import DataConfig, dataset_of
+from smot.experiments.data import DataConfig, dataset_of, looks_of
 from smot.experiments.plans import Plan, preset_plan
 from smot.experiments.runs import check_budget, resumable_plan
 from smot.models.checkpoints import load_checkpoint
+from smot.models.families import load_family
 from smot.models.settings import from_plain
 
 USUAL_PRESET = {"silot": "fast", "sqair": "cpu"}
@@ -67,7 +68,8 @@ def resolve(request: Request) -> tuple[Plan, bool, list[str]]:
     """
     stored = resumable_plan(request.out) if request.resume else None
     if stored is None:
-        plan = _changed(_fresh(request), request)
+        plan = _fresh(request)
+        plan = _changed(_suited(plan, _changed(plan, request).data), request)
         check_budget(plan)
         notices = [f"no run in {request.out} yet: starting one"] if request.resume else []
         return plan, False, notices
@@ -85,6 +87,12 @@ def _fresh(request: Request) -> Plan:
     preset = request.preset or USUAL_PRESET.get(request.family, "fast")
     plan = preset_plan(request.family, preset, DataConfig(dataset=dataset))
     return _continuing(plan, Path(request.init_from)) if request.init_from else plan
+
+
+def _suited(plan: Plan, data: DataConfig) -> Plan:
+    """The plan with the model settings that its videos need."""
+    model = load_family(plan.family).suited(plan.model, looks_of(data))
+    return replace(plan, model=model)
 
 
 def _continuing(plan: Plan, origin: Path) -> Plan:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from smot.tracks import Tracker
+from smot.tracks import DataDescription, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,11 @@ class LearnedModel(Protocol):
         ...
 
 
+def as_they_are(config: Any, data: DataDescription) -> Any:  # noqa: ARG001
+    """The settings of a family that fits all videos alike."""
+    return config
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One kind of learned tracker, as `smot.models.families` lists it.
@@ -50,9 +55,11 @@ class Family:
         config_type: frozen dataclass with the model's settings; plain values only.
         build: the module from its settings, freshly initialised from a seed.
         tracker: a tracker around a module: (module, name) -> Tracker.
+        suited: settings as videos of a kind need them: (settings, description) -> settings.
     """
 
     name: str
     config_type: type[Any]
     build: Callable[[Any, int], nn.Module]
     tracker: Callable[[nn.Module, str], Tracker]
+    suited: Callable[[Any, DataDescription], Any] = as_they_are

@@ -37,8 +37,8 @@ def load_fitting(
 def packaged_weights(family: str, data: DataDescription | None) -> Path:
     """The packaged weights trained on videos most like these.
 
-    Objects must be of the same kind, in the same colours. Then the same frame size is preferred,
-    then training with at least as many objects, but no more than needed.
+    Objects must be of the same kind, in the same colours, on the same background. Then the same
+    frame size is preferred, then training with at least as many objects, but no more than needed.
 
     Raises:
         UsageError: none are packaged for such videos.
@@ -46,9 +46,8 @@ def packaged_weights(family: str, data: DataDescription | None) -> Path:
     fitting = [
         ((trained.frame_size != data.frame_size, *_distance(trained, data)), path)
         for path, trained in _packaged(family)
-        if data and trained.dataset == data.dataset
-        and set(data.palette) <= set(trained.palette)
-    ]  # fmt: skip
+        if data and _alike(trained, data)
+    ]
     if not fitting:
         kind = data.dataset if data else "unknown"
         raise UsageError(
@@ -63,6 +62,13 @@ def _packaged(family: str) -> Iterator[tuple[Path, DataDescription]]:
         trained = load_checkpoint(path).about.data
         if trained is not None:
             yield path, trained
+
+
+def _alike(trained: DataDescription, data: DataDescription) -> bool:
+    """Whether all that videos show was there in training too."""
+    kind, background = trained.dataset, trained.background
+    same = (kind, background) == (data.dataset, data.background)
+    return same and set(data.palette) <= set(trained.palette)
 
 
 def _distance(trained: DataDescription, data: DataDescription) -> tuple[bool, int]:

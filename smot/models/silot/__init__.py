@@ -1,5 +1,7 @@
 """SILOT, which discovers objects on a grid and propagates them through time."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -10,7 +12,7 @@ from smot.models.silot.model import Silot
 from smot.models.silot.tracker import SilotTracker
 from smot.tracks import DataDescription
 
-__all__ = ["FAMILY", "Silot", "SilotConfig", "SilotTracker", "build", "load_tracker"]
+__all__ = ["FAMILY", "Silot", "SilotConfig", "SilotTracker", "build", "load_tracker", "suited"]
 
 
 def load_tracker(
@@ -48,9 +50,19 @@ def build(config: SilotConfig, seed: int) -> Silot:
         return Silot(config)
 
 
+def suited(config: SilotConfig, data: DataDescription) -> SilotConfig:
+    """The settings for such videos: their background, and all channels where there is colour."""
+    grey = all(len(set(colour)) == 1 for colour in (*data.palette, data.background))
+    red, green, blue = (level / 255 for level in data.background)
+    n_channels = config.n_channels if grey else 3
+    return replace(config, background=(red, green, blue), n_channels=n_channels)
+
+
 def _tracker(module: nn.Module, name: str) -> SilotTracker:
     assert isinstance(module, Silot)
     return SilotTracker(model=module, name=name)
 
 
-FAMILY = Family(name="silot", config_type=SilotConfig, build=build, tracker=_tracker)
+FAMILY = Family(
+    name="silot", config_type=SilotConfig, build=build, tracker=_tracker, suited=suited
+)
