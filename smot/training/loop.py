@@ -103,13 +103,14 @@ class TrainingLoop:
             self._reporter.close()
 
     def _run(self, wish: Wish) -> None:
-        while not self._finished():
+        going_on = self._evaluate_if_pending()  # a run that was stopped just before one
+        while going_on and not self._finished():
             signals = self._update(self._feed.next(), wish)
+            self._state.evaluation_pending = self._evaluation_due()
             if signals.stop:
                 self._save_last()
                 raise KeyboardInterrupt
-            if self._evaluation_due() and not self._evaluate():
-                break
+            going_on = self._evaluate_if_pending()
             self._save_if_due()
         self._save_last()
 
@@ -166,8 +167,15 @@ class TrainingLoop:
         due = self._state.step % self._config.eval_steps == 0 or self._finished()
         return self._score is not None and due
 
-    def _evaluate(self) -> bool:
-        """Score the model and act on it; False if training is to end."""
+    def _evaluate_if_pending(self) -> bool:
+        """Score the model and act on it where that is due; False if training is to end."""
+        if not self._state.evaluation_pending:
+            return True
+        self._state.evaluation_pending = False  # before a state is saved
+        return self._evaluate() is not Verdict.STOP
+
+    def _evaluate(self) -> Verdict:
+        """Score the model and act on what follows."""
         state = self._state
         began = time.monotonic()
         state.model.eval()
@@ -184,7 +192,7 @@ class TrainingLoop:
             self._save_best()
         if verdict is Verdict.NEXT_STAGE:
             self._next_stage()
-        return verdict is not Verdict.STOP
+        return verdict
 
     def _next_stage(self) -> None:
         """Restart from the best weights, which process 0 has written."""

@@ -54,6 +54,7 @@ class TrainingState:
         self.stopping = Stopping()
         self.step = 0
         self.hours = 0.0
+        self.evaluation_pending = False  # due after the last update, and not made yet
 
     def checkpoint(self, identity: Identity) -> Checkpoint:
         """The whole state; its tensors are shared with the running model."""
@@ -69,6 +70,7 @@ class TrainingState:
             "optimiser": self.optimiser.state_dict(),
             "averages_updates": self.averages.n_updates,
             "stopping": asdict(self.stopping),
+            "evaluation_pending": self.evaluation_pending,
             "extra": dict(identity.extra),
         }
         return Checkpoint(
@@ -92,6 +94,7 @@ class TrainingState:
         self._load_optimiser(training.get("optimiser"), path)
         self._load_averages(checkpoint)
         self.stopping = from_plain(Stopping, training["stopping"], what=f"{path}: early stopping")
+        self.evaluation_pending = bool(training.get("evaluation_pending", False))
         self.step = checkpoint.about.step
         self.hours = checkpoint.about.hours
 

@@ -1,4 +1,5 @@
 import json
+import math
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -239,6 +240,38 @@ def test_a_resumed_stage_repeats_the_uninterrupted_one(tmp_path: Path) -> None:
         train(config, parted, batches=interrupting(toy_batches(3, 4), 9), score=score)
     train(config, parted, resume=True, score=score)
     assert losses(parted) == losses(whole)
+
+
+def evaluations(folder: RunFolder) -> list[dict[str, object]]:
+    rows = [row for row in folder.records() if row["kind"] == "eval"]
+    timed = ("hours", "seconds")
+    return [{name: row[name] for name in row if name not in timed} for row in rows]
+
+
+@pytest.mark.parametrize("step", [8, 12, 16, 20])
+def test_an_interrupt_just_before_an_evaluation_does_not_lose_it(
+    tmp_path: Path, step: int
+) -> None:
+    config = replace(CONFIG, patience_steps=5, n_stages=4)
+
+    def uneven_score(model: nn.Module) -> dict[str, float]:
+        return {"score": math.sin(200 * float(model.picture.sum()))}
+
+    whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
+    train(config, whole, score=uneven_score)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, parted, score=uneven_score, toy=ToyConfig(interrupt_at=step - 1))
+    assert load_checkpoint(parted.last).about.step == step
+    train(config, parted, resume=True, score=uneven_score)
+    verdicts = {row["verdict"] for row in evaluations(whole)}
+    assert verdicts == {"best", "go on", "next stage"}
+    assert evaluations(parted) == evaluations(whole)
+    assert losses(parted) == losses(whole)
+    for name in ("best", "last"):
+        first, second = (load_checkpoint(getattr(each, name)) for each in (whole, parted))
+        assert_same(first.weights, second.weights)
+        assert_same(first.averages, second.averages)
+        assert_same(first.training, second.training)
 
 
 def test_bf16_wraps_the_objective_and_nothing_else(tmp_path: Path) -> None:

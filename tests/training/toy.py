@@ -1,5 +1,6 @@
 """A model so small that a run of it takes no time: it learns the mean frame, with noise."""
 
+import signal
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ class ToyConfig:
     wheels: int = 3
     break_at: int = -1
     break_gradient_at: int = -1
+    interrupt_at: int = -1
 
 
 class Toy(nn.Module):
@@ -46,6 +48,8 @@ class Toy(nn.Module):
         penalty = self.picture.square().sum() * 1e-3
         if step == self.config.break_at:
             penalty = penalty * float("nan")
+        if step == self.config.interrupt_at:
+            signal.raise_signal(signal.SIGINT)
         if step == self.config.break_gradient_at:
             penalty = penalty + (self.picture - self.picture).abs().pow(0.5).sum()
         terms = {"fit": fit.detach(), "penalty": penalty.detach()}
