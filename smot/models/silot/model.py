@@ -22,7 +22,13 @@ from smot.models.silot.noise import (
     draw_prior_noise,
     step_noise,
 )
-from smot.models.silot.objects import Objects, description, presence_column, unpacked
+from smot.models.silot.objects import (
+    Objects,
+    description,
+    ended,
+    presence_column,
+    unpacked,
+)
 from smot.models.silot.prior import PriorPropagation
 from smot.models.silot.propagation import Propagation, build_features
 from smot.models.silot.rendering import Renderer
@@ -136,9 +142,7 @@ class Silot(nn.Module):
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
             wheels: whether networks of boxes, depths and presences get no gradient.
         """
-        if noise.keeps is not None:
-            objects = self.unpacked(state)
-            state = objects._replace(pres=objects.pres * noise.keeps).packed()
+        state = self._continued(state, noise.keeps)
         objects = self.unpacked(state)
         features = self.features((self._described(state),), objects.centre)
         change, propagated = self.propagation(
@@ -232,9 +236,8 @@ class Silot(nn.Module):
             if changes:
                 hidden = self._prior_state(paths, changes, hidden)
             drawn = step_noise(noise, t - 1) if noise else QUIET
-            changes.append(
-                self.prior(paths.states[t - 1], hidden, self.features, drawn, wheels=wheels)
-            )
+            before = self._continued(paths.states[t - 1])
+            changes.append(self.prior(before, hidden, self.features, drawn, wheels=wheels))
         return changes, hidden
 
     def _prior_state(self, paths: Trajectories, changes: list[Change], hidden: Tensor) -> Tensor:
@@ -273,10 +276,20 @@ class Silot(nn.Module):
         states = [paths.states[-1]]
         nothing = hidden[..., :0]
         for _ in range(horizon):
-            change = self.prior(states[-1], hidden, self.features, QUIET, wheels=False)
+            before = self._continued(states[-1])
+            change = self.prior(before, hidden, self.features, QUIET, wheels=False)
             hidden = self.prior.advance(change, None, hidden)
             states.append(change.objects(nothing).packed())
         return unpacked(torch.stack(states[1:]), self.config.what_size, 0)
+
+    def _continued(self, state: Tensor, keeps: Tensor | None = None) -> Tensor:
+        """Packed objects [B, K, S] that go on into the next frame; ``keeps`` as in the noise."""
+        ends = state[..., presence_column(self.config.what_size), None] < self.config.end_below
+        if keeps is not None:
+            ends = ends | (keeps == 0)
+        elif not self.config.end_below:
+            return state
+        return ended(state, ends)
 
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""

@@ -5,6 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+AWAY = -10.0
+"""A coordinate that no frame has, anchors."""
+_CENTRE = slice(-7, -5)
+"""Where the centre of ``Objects.box`` is in packed objects."""
+
 
 class Objects(NamedTuple):
     """Objects of one frame (or of many), all with the same leading axes.
@@ -55,6 +60,23 @@ def unpacked(packed: Tensor, what_size: int, hidden_size: int) -> Objects:
 def description(packed: Tensor, what_size: int, hidden_size: int) -> Tensor:
     """What networks are told of packed objects, [..., 6 + A + H]: all up to ``hidden``."""
     return packed[..., : described_width(what_size, hidden_size)]
+
+
+def ended(packed: Tensor, ends: Tensor) -> Tensor:
+    """Packed objects, those that end replaced by nothing, out of reach of every place.
+
+    An object that has lost its presence, but stays where it was, keeps discovery from finding
+    there what it no longer explains.
+
+    Args:
+        packed: with or without recurrent states, [..., S].
+        ends: which end, bool, [..., 1].
+
+    Source: ours; in the paper faint objects go on.
+    """
+    nothing = packed.new_zeros(packed.shape[-1])
+    nothing[_CENTRE] = AWAY
+    return torch.where(ends, nothing, packed)
 
 
 def presence_column(what_size: int) -> int:

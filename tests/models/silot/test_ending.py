@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from smot.arrays import UInt8Array
+from smot.models.silot import FAMILY, Silot, SilotConfig
+from smot.models.silot.heads import QUIET
+from smot.models.silot.objects import presence_column
+
+
+def built(config: SilotConfig, end_below: float) -> Silot:
+    model = FAMILY.build(replace(config, end_below=end_below), 3)
+    assert isinstance(model, Silot)
+    return model.eval()
+
+
+def at_frame_one(model: Silot, videos: UInt8Array, presence: float) -> tuple[Tensor, Tensor]:
+    """Second frame's state and discovery logits, with every object's presence set before it."""
+    images = model.images(torch.from_numpy(videos))
+    cells = model.backbone(images[1])
+    state = model.sweep(images[:1]).states[0].clone()
+    state[..., presence_column(model.config.what_size)] = presence
+    step = model.advance(images[1], cells, state)
+    return step.state, step.discovered.presence.logit
+
+
+@pytest.mark.parametrize("interacting", [False, True])
+def test_where_all_objects_end_discovery_sees_what_it_would_in_a_first_frame(
+    config: SilotConfig, videos: UInt8Array, interacting: bool
+) -> None:
+    model = built(replace(config, interacting=interacting), 0.5)
+    images = model.images(torch.from_numpy(videos))
+    first = model.discovery(images[1], model.backbone(images[1]), None, QUIET)
+    _, logits = at_frame_one(model, videos, 0.49)
+    torch.testing.assert_close(logits, first.presence.logit)
+    _, heard = at_frame_one(model, videos, 0.51)
+    assert not torch.allclose(heard, first.presence.logit)
+
+
+def test_an_ended_object_never_comes_back(config: SilotConfig, videos: UInt8Array) -> None:
+    model = built(config, 0.5)
+    model.discovery.pres.output_bias.data.fill_(-30)  # nothing is found anew
+    state, _ = at_frame_one(model, videos, 0.49)
+    assert state[..., presence_column(model.config.what_size)].max() < 1e-4
+    state, _ = at_frame_one(model, videos, 0.51)
+    assert state[..., presence_column(model.config.what_size)].max() > 1e-3
+
+
+def test_faint_objects_go_on_as_in_the_paper_by_default(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    model = built(config, 0.0)
+    model.discovery.pres.output_bias.data.fill_(-30)
+    state, _ = at_frame_one(model, videos, 0.01)
+    assert state[..., presence_column(model.config.what_size)].max() > 1e-3
+
+
+def test_the_learned_prior_ends_the_same_objects(config: SilotConfig, videos: UInt8Array) -> None:
+    model = built(config, 0.5)
+    clip = model.sweep(model.images(torch.from_numpy(videos))[:3])
+    pres = presence_column(config.what_size)
+    clip.states[..., pres] = 0.49
+    assert model.imagine(clip, 2).pres.max() == 0
+    clip.states[..., pres] = 0.51
+    assert model.imagine(clip, 2).pres.max() > 0
