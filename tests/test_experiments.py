@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from smot.errors import DataError, UsageError
+from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.data import DATASETS, DataConfig, dataset_of, open_source, training_batches
 from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import preset_plan, stored_plan
@@ -29,6 +29,7 @@ from tests.training.with_toy import VIDEOS as SMALL
 
 VALIDATION = ValidationConfig(n_videos=5, batch_size=2)
 TOY_DATA = DataConfig(dataset="toy")
+ALONE = Group()
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +44,17 @@ def video_file(tmp_path: Path) -> Path:
     return path
 
 
-def run(out: Path, *, resume: bool = False, **changes: object) -> None:
+def run(
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    group: Group = ALONE,
+    **changes: object,
+) -> None:
     plan = preset_plan("toy", "small", TOY_DATA)
     plan = replace(plan, train=replace(plan.train, **changes))
-    carry_out(plan, RunOptions(out=str(out), resume=resume, quiet=True), Group())
+    carry_out(plan, RunOptions(out=str(out), resume=resume, force=force, quiet=True), group)
 
 
 @pytest.mark.parametrize("family", ["silot", "sqair"])
@@ -184,13 +192,27 @@ def test_the_score_is_the_same_however_the_videos_are_divided(score: str) -> Non
             told[self.rank].append(value)
             return [value] if self.rank else [value, told[1][len(told[0]) - 1]]
 
-    source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(noise=0.0), 0).eval()
+    source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(), 0).eval()
     config = replace(VALIDATION, score=score)
     with torch.no_grad():
         whole = ValidationScore(FAMILY, source, config, Group())(module)
         ValidationScore(FAMILY, source, config, Half(rank=1, size=2))(module)
         halves = ValidationScore(FAMILY, source, config, Half(rank=0, size=2))(module)
     assert halves == pytest.approx(whole)
+
+
+def test_the_objective_as_a_score_does_not_depend_on_what_training_drops() -> None:
+    source = open_source(DataConfig(dataset="shapes-48"), 0)
+    config = replace(VALIDATION, score="objective", n_videos=3)
+    scores = []
+    for dropped in (0.0, 1.0):
+        model = replace(
+            TINY, discovery_dropout=dropped, track_dropout=dropped, crop=int(24 * dropped)
+        )
+        score = ValidationScore(SILOT, source, config, Group())
+        with torch.no_grad():
+            scores.append(score(SILOT.build(model, 0).eval()))
+    assert scores[0] == scores[1]
 
 
 def test_prediction_counts_into_the_score_if_asked_for() -> None:
@@ -223,6 +245,34 @@ def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them(tmp_path: Path) -> 
     parted = load_checkpoint(tmp_path / "parted" / "last.pt")
     for name, weight in whole.weights.items():
         assert torch.equal(weight, parted.weights[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "best"}, "Toy has no 'best'"),
+        ({"only_parameters": ("prior",)}, "no parameter begins with 'prior'"),
+        ({"init_from": "none.pt"}, "no such checkpoint"),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_the_one_it_was_to_replace(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    run(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(SmotError, match=message):
+        run(tmp_path, force=True, **changes)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_batch_that_two_processes_cannot_share_leaves_the_run_to_be_replaced(
+    tmp_path: Path,
+) -> None:
+    run(tmp_path)
+    before = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(UsageError, match="multiple of the 3 processes"):
+        run(tmp_path, force=True, group=Group(size=3))
+    assert (tmp_path / "last.pt").read_bytes() == before
 
 
 def test_resuming_takes_the_runs_own_settings_and_tells_of_changes(tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     progress = Progress(quiet=options.quiet or not group.leads)
     source = open_source(plan.data, plan.train.seed)
     state = _begun(plan, options, folder, progress)
-    group.gathered(None)  # nobody writes before everybody has read
+    loop = _loop(plan, options, state, source, folder, group, progress)
+    group.gathered(None)  # nobody writes before everybody has read, and can do what is asked
     if group.leads:
         folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
-    loop = _loop(plan, options, state, source, folder, group, progress)
     progress.notice(_opening(plan, state, group))
     try:
         loop.run()
