@@ -42,7 +42,7 @@ class RunFolder:
             raise UsageError(f"{self.path} holds a run: --resume goes on, --force restarts")
 
     def start(self, config: Mapping[str, Any], *, resumed_at: int | None) -> None:
-        """Make the folder and write settings and environment.
+        """Make the folder and write settings and environment; no other run may be at work in it.
 
         Args:
             config: the resolved settings, plain values.
@@ -50,6 +50,7 @@ class RunFolder:
                 what an earlier run left.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._remove_unfinished()
         if resumed_at is None:
             for old in (self.last, self.best, self.metrics, self.curves):
                 old.unlink(missing_ok=True)
@@ -99,6 +100,12 @@ class RunFolder:
             except json.JSONDecodeError:
                 continue
         return rows
+
+    def _remove_unfinished(self) -> None:
+        """Remove the temporary files of a process that died while it saved a state."""
+        for name in (self.last.name, self.best.name):
+            for left in self.path.glob(f".{name}.*.tmp"):
+                left.unlink()
 
     def _forget_after(self, step: int) -> None:
         """Drop the lines of updates that are about to be made again."""

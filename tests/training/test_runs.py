@@ -53,6 +53,22 @@ def test_resuming_forgets_the_lines_of_updates_to_be_made_again(tmp_path: Path) 
     assert json.loads((tmp_path / "config.json").read_text()) == {"a": 2}
 
 
+@pytest.mark.parametrize("resumed_at", [None, 1])
+def test_what_a_killed_process_left_half_written_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed_at: int | None
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.start({}, resumed_at=None)
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "replace", lambda *_: None)  # as if both saves had been cut short
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        folder.save_last(checkpoint(1))
+        folder.save_best(checkpoint(1))
+    assert len(list(tmp_path.glob(".*"))) == 2
+    folder.start({}, resumed_at=resumed_at)
+    assert list(tmp_path.glob(".*")) == []
+
+
 def test_the_environment_is_written_down(tmp_path: Path) -> None:
     RunFolder(tmp_path / "deep" / "run").start({}, resumed_at=None)
     written = json.loads((tmp_path / "deep" / "run" / "env.json").read_text())
