@@ -25,7 +25,8 @@ def posterior_tracks(model: nn.Module, frames: Tensor, generator: torch.Generato
     images = model.images(frames)
     T, B, _, H, W = images.shape
     shape = (B, T, model.config.n_slots, n_cells(H, W))
-    clip = model.sweep(images, noise=draw_noise(model.config, shape, generator))
+    noise = draw_noise(model.config, shape, generator, drops=True)
+    clip = model.sweep(images, noise=noise)
     paths = trajectories(clip, model.config)
     return {name: each.transpose(0, 1) for name, each in paths._asdict().items()}
 

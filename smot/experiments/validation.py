@@ -40,7 +40,7 @@ class ValidationScore:
         self._source = source
         self._config = config
         self._group = group
-        self._videos: list[Videos] = []
+        self._batches: list[tuple[int, Videos]] = []
 
     def __call__(self, module: nn.Module) -> dict[str, float]:
         """Everything measured, with what is maximised under "score"."""
@@ -59,7 +59,7 @@ class ValidationScore:
     def _counts(self, tracker: Tracker, n_seen: int) -> VideoCounts:
         """Counts over all videos of all processes, of tracking or of prediction."""
         parts = []
-        for videos in self._shares():
+        for _, videos in self._shares():
             truth = videos.truth[:, n_seen:]
             if n_seen:
                 assert isinstance(tracker, Predictor)
@@ -71,11 +71,15 @@ class ValidationScore:
         return VideoCounts.stack([part for own in self._group.gathered(parts) for part in own])
 
     def _objective(self, module: nn.Module) -> dict[str, float]:
-        """The model's bound at its schedules' end; without one, its objective's negative."""
+        """The model's bound at its schedules' end; without one, its objective's negative.
+
+        The noise of a batch follows from its place, whichever process has it.
+        """
         device = next(module.parameters()).device
-        noise = torch.Generator(device=device).manual_seed(0)
+        noise = torch.Generator(device=device)
         totals: dict[str, float] = {}
-        for videos in self._shares():
+        for start, videos in self._shares():
+            noise.manual_seed(start)
             frames = torch.from_numpy(videos.frames).to(device)
             objective: Any = module.objective(frames, step=FINAL_STEP, generator=noise)  # type: ignore[operator]
             value_of = objective.terms.get(BOUND, -objective.total)
@@ -85,15 +89,15 @@ class ValidationScore:
         names = gathered[0]
         return {name: sum(part[name] for part in gathered) / self._n_videos() for name in names}
 
-    def _shares(self) -> "Iterator[Videos]":
-        """This process's batches; the videos are read once and kept."""
-        if not self._videos:
+    def _shares(self) -> "Iterator[tuple[int, Videos]]":
+        """This process's batches by their first video; the videos are read once and kept."""
+        if not self._batches:
             size = self._config.batch_size
             starts = range(0, self._n_videos(), size)
             for start in list(starts)[self._group.rank :: self._group.size]:
                 stop = min(start + size, self._n_videos())
-                self._videos.append(self._source.validation(start, stop))
-        yield from self._videos
+                self._batches.append((start, self._source.validation(start, stop)))
+        yield from self._batches
 
     def _n_videos(self) -> int:
         return min(self._config.n_videos, self._source.n_validation)

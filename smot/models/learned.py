@@ -33,6 +33,8 @@ class LearnedModel(Protocol):
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """The objective on a batch of clips.
 
+        In evaluation mode it is free of what only helps to learn: dropout, crops.
+
         Args:
             frames: uint8 RGB, [B, T, H, W, 3], on the module's device.
             step: number of updates made so far; schedules are functions of it.

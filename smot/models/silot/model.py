@@ -159,15 +159,16 @@ class Silot(nn.Module):
 
     @kept_casts()
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
-        """What training minimises; see ``LearnedModel``."""
+        """What training minimises; see ``LearnedModel``. Only training crops and drops."""
         config = self.config
         images, offset = self.images(frames), None
-        if config.crop:
+        if config.crop and self.training:
             images, corner = random_squares(images, config.crop, generator)
             offset = corner / config.anchor
         T, B, _, H, W = images.shape
         cells = n_cells(H, W)
-        noise = draw_noise(config, (B, T, config.n_slots, cells), generator)
+        shape = (B, T, config.n_slots, cells)
+        noise = draw_noise(config, shape, generator, drops=self.training)
         wheels = schedules.has_training_wheels(config, step)
         clip = self.sweep(images, noise=noise, wheels=wheels, offset=offset)
         painted = self.renderer(self.unpacked(clip.states), (H, W))
@@ -196,7 +197,7 @@ class Silot(nn.Module):
             noise = None
             if generator is not None:
                 shape = (B, T, self.config.n_slots, n_cells(H, W))
-                noise = draw_noise(self.config, shape, generator)
+                noise = draw_noise(self.config, shape, generator, drops=True)
             return trajectories(self.sweep(images, noise=noise), self.config)
 
     @kept_casts()

@@ -39,14 +39,14 @@ class ClipNoise:
         discovery: normal, [T, B, J, 5 + A], and logistic, [T, B, J, 1].
         propagation: normal, [T - 1, B, K, 5 + A], and logistic, [T - 1, B, K, 1].
         prior: likewise.
-        discovers: whether frames 1.. discover at all, [T - 1, B, 1, 1], 0 or 1.
+        discovers: whether frames 1.. discover at all, [T - 1, B, 1, 1], 0 or 1; None for yes.
         keeps: whether a track goes on into frames 1.., [T - 1, B, K, 1], 0 or 1; None for all.
     """
 
     discovery: tuple[Tensor, Tensor]
     propagation: tuple[Tensor, Tensor]
     prior: tuple[Tensor, Tensor]
-    discovers: Tensor
+    discovers: Tensor | None
     keeps: Tensor | None
 
     def of_frame(self, frame: int) -> FrameNoise:
@@ -57,15 +57,27 @@ class ClipNoise:
         return FrameNoise(
             step_noise(self.propagation, frame - 1),
             discovery,
-            self.discovers[frame - 1],
+            None if self.discovers is None else self.discovers[frame - 1],
             None if self.keeps is None else self.keeps[frame - 1],
         )
 
 
 def draw_noise(
-    config: SilotConfig, shape: tuple[int, int, int, int], generator: torch.Generator
+    config: SilotConfig,
+    shape: tuple[int, int, int, int],
+    generator: torch.Generator,
+    *,
+    drops: bool,
 ) -> ClipNoise:
-    """Draw the noise of a clip of (B, T, K, J) videos, frames, slots and cells."""
+    """Draw the noise of a clip.
+
+    Args:
+        config: settings of the model.
+        shape: B, T, K, J: videos, frames, slots, cells.
+        generator: source of all of it, on the model's device.
+        drops: whether discoveries and tracks are dropped, as training does. What else is drawn
+            is the same.
+    """
     B, T, K, J = shape
     device = generator.device
     n = 5 + config.what_size
@@ -81,14 +93,31 @@ def draw_noise(
             normal.split([row * n for row in rows]), for_pres, shapes, strict=True
         )
     ]
-    discovers = (for_discovery >= config.discovery_dropout).float().view(steps, B, 1, 1)
-    keeps = None
-    if config.track_dropout:
-        lost = (for_tracks < config.track_dropout).float().view(steps, B, K, 1)
-        keeps = 1 - lost * discovers
+    discovers = keeps = None
+    if drops:
+        discovers, keeps = _dropped(
+            config, for_discovery.view(steps, B, 1, 1), for_tracks.view(steps, B, K, 1)
+        )
     return ClipNoise(
         discovery=parts[0], propagation=parts[1], prior=parts[2], discovers=discovers, keeps=keeps
     )
+
+
+def _dropped(
+    config: SilotConfig, for_discovery: Tensor, for_tracks: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """What ``ClipNoise`` says of frames that discover and tracks that go on, from uniform noise.
+
+    Args:
+        config: settings of the model.
+        for_discovery: [T - 1, B, 1, 1].
+        for_tracks: [T - 1, B, K, 1].
+    """
+    discovers = (for_discovery >= config.discovery_dropout).float()
+    if not config.track_dropout:
+        return discovers, None
+    lost = (for_tracks < config.track_dropout).float()
+    return discovers, 1 - lost * discovers
 
 
 def draw_prior_noise(

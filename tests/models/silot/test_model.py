@@ -103,7 +103,7 @@ def test_presence_never_grows_in_propagation(
     model: Silot, videos: UInt8Array, generator: torch.Generator
 ) -> None:
     images = model.images(torch.from_numpy(videos))
-    for noise in (None, draw_noise(model.config, (4, 5, 4, 4), generator)):
+    for noise in (None, draw_noise(model.config, (4, 5, 4, 4), generator, drops=True)):
         clip = model.sweep(images, noise=noise)
         for t, change in enumerate(clip.changes, start=1):
             before = model.unpacked(clip.states[t - 1]).pres
@@ -140,7 +140,7 @@ def test_dropped_discovery_adds_no_object(
     config: SilotConfig, videos: UInt8Array, generator: torch.Generator
 ) -> None:
     model = built(replace(config, discovery_dropout=1.0))
-    noise = draw_noise(model.config, (4, 5, 4, 4), generator)
+    noise = draw_noise(model.config, (4, 5, 4, 4), generator, drops=True)
     clip = model.sweep(model.images(torch.from_numpy(videos)), noise=noise)
     assert not clip.is_new[1:].any()
 
@@ -148,9 +148,25 @@ def test_dropped_discovery_adds_no_object(
 def test_dropped_tracks_go_only_where_discovery_may_replace_them(
     config: SilotConfig, generator: torch.Generator
 ) -> None:
-    noise = draw_noise(replace(config, track_dropout=1.0), (64, 3, 4, 4), generator)
+    dropping = replace(config, track_dropout=1.0)
+    noise = draw_noise(dropping, (64, 3, 4, 4), generator, drops=True)
+    assert noise.discovers is not None
     assert noise.keeps is not None
     assert torch.equal(noise.keeps, (1 - noise.discovers).expand_as(noise.keeps))
+
+
+def test_only_training_drops_and_crops(config: SilotConfig, videos: UInt8Array) -> None:
+    changes = ({}, {"discovery_dropout": 1.0}, {"track_dropout": 1.0}, {"crop": 12})
+    plain = replace(config, discovery_dropout=0.0)
+    models = [built(replace(plain, **each)) for each in changes]  # type: ignore[arg-type]
+    for is_training in (True, False):
+        totals = {
+            model.train(is_training).objective(
+                torch.from_numpy(videos), step=TRAINED, generator=torch.Generator().manual_seed(0)
+            ).total.item()
+            for model in models
+        }  # fmt: skip
+        assert len(totals) == (4 if is_training else 1)
 
 
 def test_slots_and_frame_size_are_free(model: Silot) -> None:
@@ -193,7 +209,8 @@ def test_the_prior_alone_costs_what_it_costs_in_the_objective(
     """With the same noise, the cached latents give the terms of the joint objective."""
     model = built(replace(config, prior_state_input="posterior"))
     frames = torch.from_numpy(videos)
-    noise = draw_noise(model.config, (4, 5, 4, 4), torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    noise = draw_noise(model.config, (4, 5, 4, 4), generator, drops=True)
     clip = model.sweep(model.images(frames), noise=noise)
     joint = model.objective(frames, step=TRAINED, generator=torch.Generator().manual_seed(0))
     paths = trajectories(clip, model.config)
