@@ -95,9 +95,10 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     keep_freed_memory()
     folder = RunFolder(options.out)
     progress = Progress(quiet=options.quiet or not group.leads)
+    board = Board(folder.path if options.tensorboard and group.leads else None)
     source = open_source(plan.data, plan.train.seed)
     state = _begun(plan, options, folder, progress)
-    loop = _loop(plan, options, state, source, folder, group, progress)
+    loop = _loop(plan, state, source, folder, group, progress, board)
     group.gathered(None)  # nobody writes before everybody has read, and can do what is asked
     if group.leads:
         folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
@@ -139,12 +140,12 @@ def _begun(
 
 def _loop(
     plan: Plan,
-    options: RunOptions,
     state: TrainingState,
     source: Source,
     folder: RunFolder,
     group: Group,
     progress: Progress,
+    board: Board,
 ) -> TrainingLoop:
     """The training loop with everything it is handed."""
     family = load_family(plan.family)
@@ -166,8 +167,8 @@ def _loop(
         identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
         group=group,
         progress=progress,
-        board=Board(folder.path if options.tensorboard and group.leads else None),
-        pictures=validation_pictures(family, source) if options.tensorboard else None,
+        board=board,
+        pictures=validation_pictures(family, source) if board.is_open else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What a run tells people while it goes on: a live line, notices, and TensorBoard."""
 
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
+
+from smot.errors import UsageError
 
 SHOWN_TERMS = 4
 
@@ -39,43 +42,57 @@ class Progress:
 
 
 class Board:
-    """TensorBoard's log, if the optional package is installed.
+    """TensorBoard's log. Its file is made when there is something to write.
 
     Args:
         folder: where its event files go; None writes nothing.
+
+    Raises:
+        UsageError: the optional package is not installed.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._writer: Any = None
+        self._folder = folder
+        self._opened: Any = None
         if folder is None:
             return
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            importlib.import_module("torch.utils.tensorboard")
         except ImportError:
-            return  # the extra is not installed, and metrics.jsonl has the same numbers
-        self._writer = SummaryWriter(folder)
+            raise UsageError(
+                "--tensorboard needs a package that is not installed: "
+                "pip install 'smot[tensorboard]'"
+            ) from None
 
     @property
     def is_open(self) -> bool:
         """Whether anything is written."""
-        return self._writer is not None
+        return self._folder is not None
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add numbers by name."""
-        if self._writer is not None:
+        if self.is_open:
             for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+                self._writer().add_scalar(name, value, step)
 
     def images(self, images: Mapping[str, Tensor], step: int) -> None:
         """Add pictures by name, [H, W, 3], float in [0, 1]."""
-        if self._writer is not None:
+        if self.is_open:
             for name, image in images.items():
-                self._writer.add_image(name, image.detach().float().cpu(), step, dataformats="HWC")
+                pixels = image.detach().float().cpu()
+                self._writer().add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and end."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def _writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if self._opened is None:
+            self._opened = SummaryWriter(self._folder)
+        return self._opened
 
 
 def describe(

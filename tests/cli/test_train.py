@@ -116,6 +116,17 @@ def test_what_cannot_be_is_one_line(
     assert "\n" not in str(result.exception)
 
 
+def test_tensorboard_without_its_package_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
+    out = tmp_path / "run"
+    result = invoke(*TOY, "--out", str(out), "--processes", "1", "--tensorboard")
+    assert isinstance(result.exception, UsageError), result.exception
+    assert "pip install 'smot[tensorboard]'" in str(result.exception)
+    assert not out.exists()
+
+
 def test_a_run_is_not_overwritten_unasked(tmp_path: Path) -> None:
     arguments = (*TOY, "--out", str(tmp_path), "--processes", "1", "--steps", "6", "--quiet")
     invoke(*arguments)
