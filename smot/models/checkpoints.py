@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError, UsageError
+from smot.models.devices import process_device
 from smot.models.families import load_family
 from smot.models.settings import from_plain
 from smot.tracks import DataDescription
@@ -142,11 +143,13 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]
 
     Raises:
         DataError: see ``load_checkpoint``; weights that do not fit the stored settings.
+        UsageError: no such device on this machine.
     """
+    place = process_device(device)
     checkpoint = load_checkpoint(path)
     module = build_model(checkpoint, path)
     load_weights(module, checkpoint.best_weights, path)
-    return module.to(device).eval(), checkpoint.about
+    return module.to(place).eval(), checkpoint.about
 
 
 def build_model(checkpoint: Checkpoint, path: str | Path) -> nn.Module:

@@ -25,7 +25,7 @@ def load_fitting(
 
     Raises:
         DataError: a checkpoint that cannot be loaded.
-        UsageError: a checkpoint of another family, or no packaged weights that fit.
+        UsageError: a checkpoint of another family, no packaged weights that fit, no such device.
     """
     path = Path(checkpoint) if checkpoint else packaged_weights(family, data)
     module, about = load_model(path, device)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from smot.errors import UsageError
+from smot.models.devices import process_device
+
+__all__ = ["Group", "joined_group", "process_device"]
 
 PATIENCE = timedelta(hours=1)
 
@@ -76,25 +78,3 @@ def joined_group(device: str) -> Iterator[Group]:
         yield Group(rank=dist.get_rank(), size=size)
     finally:
         dist.destroy_process_group()
-
-
-def process_device(device: str) -> torch.device:
-    """The device of this process: under torchrun, ``cuda`` is the GPU of the local rank.
-
-    Raises:
-        UsageError: no such device on this machine.
-    """
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"device must be cpu, cuda or cuda:N, not {device!r}") from None
-    if chosen.type == "cuda":
-        if not torch.cuda.is_available():
-            raise UsageError(f"device {device!r}: no GPU that PyTorch can use")
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        index = chosen.index if ":" in device else local
-        if index >= torch.cuda.device_count():
-            raise UsageError(f"device {device!r}: there are {torch.cuda.device_count()} GPUs")
-        chosen = torch.device("cuda", index)
-        torch.cuda.set_device(chosen)
-    return chosen

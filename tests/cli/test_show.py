@@ -144,6 +144,12 @@ def test_what_makes_no_picture_is_refused(
     assert not list(Path().glob("*.png"))
 
 
+def test_device_that_is_not_there_is_refused(shapes: Path, weights: Path) -> None:
+    outcome = _run("show", shapes, "--ckpt", weights, "--set", "device=")
+    assert isinstance(outcome.exception, UsageError)
+    assert "device must be cpu, cuda or cuda:N, not ''" in str(outcome.exception)
+
+
 def test_checkpoint_that_is_none_is_named(shapes: Path) -> None:
     Path("run.pt").write_bytes(b"no")
     outcome = _run("show", shapes, "--ckpt", "run.pt")

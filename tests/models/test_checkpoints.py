@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from smot.errors import DataError
+from smot.errors import DataError, UsageError
 from smot.models import checkpoints
 from smot.models.checkpoints import (
     About,
@@ -79,6 +79,11 @@ def test_the_model_runs_with_its_averages_in_evaluation_mode(
     assert (model.picture == 0.25).all()
     assert torch.equal(model.late.weight, checkpoint.weights["late.weight"])
     assert about.data == DATA
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="device must be cpu, cuda or cuda:N, not 'gpu9'"):
+        load_model(tmp_path / "none.pt", "gpu9")
 
 
 def test_an_export_is_small_and_gives_the_same_model_to_half_precision(

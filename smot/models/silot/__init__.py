@@ -32,7 +32,8 @@ def load_tracker(
 
     Raises:
         DataError: a checkpoint that cannot be loaded.
-        UsageError: one of another family, no packaged weights that fit, ``n_slots`` below 1.
+        UsageError: one of another family, no packaged weights that fit, ``n_slots`` below 1, no
+            such device.
     """
     from smot.models.packaged import load_fitting
 
