@@ -1,6 +1,7 @@
 """What a run writes down and shows: the log, the live line, TensorBoard."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,21 +30,24 @@ class _Window:
     loss: float = 0.0
     norm: float = 0.0
     terms: dict[str, Tensor] = field(default_factory=dict)
+    n_with: Counter[str] = field(default_factory=Counter)
 
     def add(self, objective: Objective, signals: Signals, n_videos: int) -> None:
         self.n_updates += 1
         self.n_videos += n_videos
         self.loss += signals.loss
         self.norm += signals.norm
+        self.n_with.update(objective.terms.keys())
         for name, value in objective.terms.items():
             self.terms[name] = self.terms[name] + value if name in self.terms else value
 
     def means(self) -> dict[str, float]:
+        """Each term averaged over the updates that have it: single frames lack some."""
         names = list(self.terms)
         if not names:
             return {}
         values = torch.stack([self.terms[name].float() for name in names]).tolist()
-        return {name: value / self.n_updates for name, value in zip(names, values, strict=True)}
+        return {name: value / self.n_with[name] for name, value in zip(names, values, strict=True)}
 
     def videos_per_second(self, now: float) -> float:
         return self.n_videos / max(now - self.began, 1e-9)

@@ -49,8 +49,9 @@ def train(
     batches: Batches | None = None,
     score: Score | None = quiet_score,
     toy: ToyConfig = TOY,
+    model: type[Toy] = Toy,
 ) -> TrainingState:
-    state = TrainingState(Toy(toy, config.seed), config)
+    state = TrainingState(model(toy, config.seed), config)
     if resume:
         checkpoint, path = folder.latest(lambda line: None)
         state.restore(checkpoint, str(path))
@@ -364,6 +365,20 @@ def test_a_weights_only_file_cannot_be_resumed(tmp_path: Path) -> None:
     slim = Checkpoint(about=About(family="toy"), model={}, weights=state.model.state_dict())
     with pytest.raises(DataError, match="holds weights only"):
         state.restore(slim, "a.pt")
+
+
+def test_a_term_is_averaged_over_the_updates_that_have_it(tmp_path: Path) -> None:
+    class Moving(Toy):
+        def objective(self, frames, *, step, generator):
+            made = super().objective(frames, step=step, generator=generator)
+            motion = {"motion": torch.tensor(6.0 + step)} if frames.shape[1] > 1 else {}
+            return replace(made, terms={**made.terms, **motion})
+
+    config = replace(CONFIG, curriculum=((0, 1), (2, 3)), short_every=4, max_steps=8, log_steps=8)
+    folder = RunFolder(tmp_path)
+    train(config, folder, model=Moving)
+    (row,) = [row for row in folder.records() if row["kind"] == "train"]
+    assert row["terms"]["motion"] == pytest.approx(6 + (2 + 3 + 5 + 6 + 7) / 5)
 
 
 def test_the_log_is_made_of_json_lines(tmp_path: Path) -> None:
