@@ -11,7 +11,13 @@ import click
 
 from smot.cli.parameters import read_counts
 from smot.cli.progress import Bar, progress_bar
-from smot.cli.sources import DATASET_OPTIONS, SET_OPTION, find_videos, tracker_options
+from smot.cli.sources import (
+    CKPT_OPTION,
+    DATASET_OPTIONS,
+    SET_OPTION,
+    find_videos,
+    tracker_options,
+)
 
 if TYPE_CHECKING:
     from smot.evaluation.harness import Job, Outcome, Plan
@@ -98,7 +104,7 @@ def _with_options(command: Command) -> Command:
 
 @click.command("eval")
 @click.argument("name")
-@click.option("--ckpt", type=click.Path(path_type=Path), help="Weights of a learned tracker.")
+@CKPT_OPTION
 @_with_options
 def evaluate(**typed: Any) -> None:
     """Evaluate the tracker NAME: a name that `smot trackers` lists, or module:Class.

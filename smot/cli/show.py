@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.sources import DATASET_OPTIONS, SET_OPTION, find_videos, tracker_options
+from smot.cli.sources import (
+    CKPT_OPTION,
+    DATASET_OPTIONS,
+    SET_OPTION,
+    find_videos,
+    tracker_options,
+)
 
 if TYPE_CHECKING:
     from smot.evaluation.testsets import VideoSource
@@ -21,7 +27,7 @@ _OPTIONS = (
     click.option("--video", type=int, default=0, show_default=True, help="Which of the group."),
     click.option("--group", help="train, val or test/NN [val, else the first]."),
     click.option("--tracker", "name", help="A name that `smot trackers` lists, or module:Class."),
-    click.option("--ckpt", type=click.Path(path_type=Path), help="Weights of a learned tracker."),
+    CKPT_OPTION,
     SET_OPTION,
     click.option("--predict", is_flag=True, help="Let the tracker predict the later frames."),
     click.option(
@@ -84,8 +90,8 @@ def show(**typed: Any) -> None:
 
     \b
     smot show data/demo.h5 --video 3
-    smot show --ckpt runs/a/best.pt --group test/06 --video 3 --out silot.png
-    smot show --ckpt runs/a/best.pt --group test/06 --predict --out silot.gif
+    smot show --ckpt runs/a --group test/06 --video 3 --out silot.png
+    smot show --ckpt runs/a --group test/06 --predict --out silot.gif
     smot show data/demo.h5 --tracker conncomp --group test/03
     """  # noqa: D301
     request = Request(**typed)

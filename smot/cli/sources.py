@@ -33,6 +33,12 @@ DATASET_OPTIONS = (
 )
 """For what `find_videos` needs to know."""
 
+CKPT_OPTION = click.option(
+    "--ckpt",
+    type=click.Path(path_type=Path),
+    help="Weights of a learned tracker: a file, or a run's folder.",
+)
+
 SET_OPTION = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Option of the tracker."
 )

@@ -44,8 +44,7 @@ def export(run: Path, out: Path, float32: bool) -> None:
     """Write the weights alone of RUN (a folder, whose best state is taken, or a checkpoint)."""
     from smot.models.checkpoints import export_weights
 
-    source = run / "best.pt" if run.is_dir() else run
-    about = export_weights(source, out, half=not float32)
+    about = export_weights(run, out, half=not float32)
     score = "not scored" if about.score is None else f"{about.score_name} {about.score:.3f}"
     size = out.stat().st_size / 2**20
     click.echo(f"{out}: {about.family}, step {about.step}, {score}, {size:.1f} MiB")

@@ -8,7 +8,7 @@ from smot.errors import UsageError
 from smot.experiments.data import DataConfig, dataset_of, looks_of
 from smot.experiments.plans import Plan, preset_plan
 from smot.experiments.runs import check_budget, resumable_plan
-from smot.models.checkpoints import load_checkpoint
+from smot.models.checkpoints import checkpoint_file, load_checkpoint
 from smot.models.families import load_family
 from smot.models.settings import from_plain
 
@@ -102,7 +102,7 @@ def _continuing(plan: Plan, origin: Path) -> Plan:
         UsageError: a run of another family.
         DataError: a checkpoint that cannot be read.
     """
-    path = origin / "best.pt" if origin.is_dir() else origin
+    path = checkpoint_file(origin)
     checkpoint = load_checkpoint(path)
     if checkpoint.about.family != plan.family:
         raise UsageError(f"{path} holds a {checkpoint.about.family} model, not {plan.family}")

@@ -20,6 +20,8 @@ from smot.tracks import DataDescription
 
 FORMAT = "smot-checkpoint"
 VERSION = 1
+BEST = "best.pt"
+"""The best state in a run's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +108,23 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     _sync_folder(path.parent)
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """The file itself, or of a run's folder its best state."""
+    path = Path(path)
+    return path / BEST if path.is_dir() else path
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU. Never runs code from the file (``weights_only=True``).
+
+    Args:
+        path: a file, or a run's folder, whose best state is taken.
 
     Raises:
         DataError: no such file, a truncated or foreign file, one that asks for more than tensors
             and plain values, or one of another format version.
     """
-    path = Path(path)
+    path = checkpoint_file(path)
     content = _read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"{path}: not a checkpoint of this package")
@@ -134,7 +145,7 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]
     """The model of a checkpoint, full or weights only, ready to run.
 
     Args:
-        path: a file that ``save_checkpoint`` or ``export_weights`` wrote.
+        path: a file that ``save_checkpoint`` or ``export_weights`` wrote, or a run's folder.
         device: where to put it: "cpu", "cuda", "cuda:1".
 
     Returns:
@@ -189,7 +200,7 @@ def export_weights(source: str | Path, path: str | Path, *, half: bool = True) -
     """Write the weights of a checkpoint alone: what ships, a small part of the full file.
 
     Args:
-        source: a full checkpoint.
+        source: a full checkpoint, or a run's folder.
         path: file to write.
         half: store in float16 (half the size; weights are restored as float32).
 

@@ -19,7 +19,7 @@ def load_fitting(
 
     Args:
         family: key of ``smot.models.families.FAMILIES``.
-        checkpoint: a checkpoint file; None for packaged weights.
+        checkpoint: a checkpoint file, or a run's folder; None for packaged weights.
         device: where to put the model.
         data: what the videos are like; needed where there is no checkpoint.
 

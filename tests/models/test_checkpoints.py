@@ -81,6 +81,16 @@ def test_the_model_runs_with_its_averages_in_evaluation_mode(
     assert about.data == DATA
 
 
+def test_a_runs_folder_stands_for_its_best_state(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    with pytest.raises(DataError, match=r"best\.pt: no such checkpoint"):
+        load_checkpoint(tmp_path)
+    save_checkpoint(tmp_path / "best.pt", checkpoint)
+    save_checkpoint(tmp_path / "last.pt", replace(checkpoint, about=About(family="toy", step=9)))
+    assert load_checkpoint(tmp_path).about == checkpoint.about
+    assert load_model(str(tmp_path))[1] == checkpoint.about
+    assert export_weights(tmp_path, tmp_path / "slim.pt") == checkpoint.about
+
+
 def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="device must be cpu, cuda or cuda:N, not 'gpu9'"):
         load_model(tmp_path / "none.pt", "gpu9")

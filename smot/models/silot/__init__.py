@@ -24,7 +24,8 @@ def load_tracker(
     """SILOT with trained weights: discovers objects on a grid and propagates them through time.
 
     Args:
-        checkpoint: file of weights; None for the packaged ones that fit the data.
+        checkpoint: file of weights, or a run's folder; None for the packaged ones that fit the
+            data.
         device: "cpu", "cuda", ...
         n_slots: objects carried at most; None for the larger of the model's own number and the
             number of grid cells of a frame.
