@@ -43,6 +43,8 @@ class SilotConfig:
         track_dropout: chance that an object is lost before a frame that may discover (training).
         end_below: presence below which an object ends before the next frame, so that discovery
             may find anew what is there; 0 lets faint objects go on as in the paper.
+        end_below_training: the same while training, where presences are samples: as high a bound
+            would end objects by chance, and they learn not to stay.
         training_wheels: updates during which box, depth and presence networks get no gradient.
         count_odds_start: odds of the count prior at the first update.
         count_odds_end: odds that it falls to.
@@ -97,6 +99,7 @@ class SilotConfig:
     discovery_dropout: float = 0.5
     track_dropout: float = 0.0
     end_below: float = 0.0
+    end_below_training: float = 0.0
     training_wheels: int = 1000
     count_odds_start: float = 1e6
     count_odds_end: float = 0.0125
@@ -121,7 +124,7 @@ class SilotConfig:
         for field in fields(self):
             if field.type in (int, float) and field.name not in _SIGNED:
                 self._check(field.name, getattr(self, field.name) >= 0, "at least 0")
-        for name in ("discovery_dropout", "track_dropout", "end_below"):
+        for name in ("discovery_dropout", "track_dropout", "end_below", "end_below_training"):
             self._check(name, getattr(self, name) <= 1, "between 0 and 1")
         self._check("initial_what_std", self.initial_what_std < 2, "below 2")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)

@@ -285,12 +285,11 @@ class Silot(nn.Module):
 
     def _continued(self, state: Tensor, keeps: Tensor | None = None) -> Tensor:
         """Packed objects [B, K, S] that go on into the next frame; ``keeps`` as in the noise."""
-        ends = state[..., presence_column(self.config.what_size), None] < self.config.end_below
-        if keeps is not None:
-            ends = ends | (keeps == 0)
-        elif not self.config.end_below:
+        bound = self.config.end_below_training if self.training else self.config.end_below
+        if keeps is None and not bound:
             return state
-        return ended(state, ends)
+        ends = state[..., presence_column(self.config.what_size), None] < bound
+        return ended(state, ends if keeps is None else ends | (keeps == 0))
 
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""

@@ -39,6 +39,15 @@ def test_where_all_objects_end_discovery_sees_what_it_would_in_a_first_frame(
     assert not torch.allclose(heard, first.presence.logit)
 
 
+def test_training_has_a_bound_of_its_own(config: SilotConfig, videos: UInt8Array) -> None:
+    model = built(replace(config, end_below_training=0.1), 0.5)
+    model.discovery.pres.output_bias.data.fill_(-30)
+    pres = presence_column(config.what_size)
+    for training, presence, stays in ((True, 0.2, True), (True, 0.09, False), (False, 0.2, False)):
+        state, _ = at_frame_one(model.train(training), videos, presence)
+        assert (state[..., pres].max() > 1e-3) == stays
+
+
 def test_an_ended_object_never_comes_back(config: SilotConfig, videos: UInt8Array) -> None:
     model = built(config, 0.5)
     model.discovery.pres.output_bias.data.fill_(-30)  # nothing is found anew
