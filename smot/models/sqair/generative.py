@@ -115,14 +115,22 @@ class Generative(nn.Module):
         return self.decoder.log_likelihood(frames, painted.flatten(0, 1)).view(T, S)
 
 
-def logit_excess(clip: Clip, limit: float) -> Tensor:
+def logit_excess(clip: Clip, limit: float, later_bias: float) -> Tensor:
     """How far discovery's logits lie beyond a limit, squared, summed over frames and slots, [S].
 
-    Only logits that were a choice count, not those ruled out.
+    Only logits that were a choice count, not those ruled out; each as the network gave it, so
+    that the limit does not undo what was added to them.
+
+    Args:
+        clip: what was inferred.
+        limit: largest size that costs nothing.
+        later_bias: what was added to the logits of all frames of the video but the first.
     """
-    size = clip.discovered.logit.abs()
-    excess = (size - limit).clamp(min=0) * (size < -ABSENT_LOGIT)
-    return excess.square().sum((0, 1))
+    logit = clip.discovered.logit
+    chosen = logit.abs() < -ABSENT_LOGIT
+    later = torch.arange(len(logit), device=logit.device) + clip.n_seen > 0
+    raw = logit - later_bias * later[:, None, None]
+    return ((raw.abs() - limit).clamp(min=0) * chosen).square().sum((0, 1))
 
 
 def diagnosis(

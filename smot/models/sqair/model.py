@@ -68,7 +68,7 @@ class Sqair(nn.Module):
             weight=config.score_weight_at(step),
         )
         if config.logit_limit > 0:
-            excess = logit_excess(clip, config.logit_limit).view(B, -1).mean(-1)
+            excess = logit_excess(clip, config.logit_limit, config.later_bias).view(B, -1).mean(-1)
             per_video = per_video + config.logit_pull * excess
         terms = diagnosis(pixels, clip, evidence, config.geometry)
         terms["bound"] = importance_bound(log_weights.detach()).mean() / T

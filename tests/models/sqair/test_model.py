@@ -271,7 +271,18 @@ def test_only_a_choice_that_is_all_but_certain_is_pulled_back(
     made = logits > ABSENT_LOGIT
     assert 0 < made.sum() < made.numel()  # some steps had nothing to choose
     limit = logits[made].abs().median().item()
-    (slope,) = torch.autograd.grad(logit_excess(clip, limit).sum(), logits, retain_graph=True)
+    (slope,) = torch.autograd.grad(logit_excess(clip, limit, 0.0).sum(), logits, retain_graph=True)
     beyond = made & (logits.abs() > limit)
     torch.testing.assert_close(slope, 2 * (logits - limit * logits.sign()) * beyond)
-    assert logit_excess(clip, 80.0).sum() == 0
+    assert logit_excess(clip, 80.0, 0.0).sum() == 0
+
+
+def test_the_limit_leaves_the_bias_of_later_frames_alone(frames: Tensor) -> None:
+    model = build(replace(SMALL, later_bias=-8.0, discovery_bias=1.0, logit_limit=4.0), 0)
+    clip = model.infer(model.pixels(frames), Noise.draw(4, 3, 8, 6, torch.Generator()))
+    logits = clip.discovered.logit
+    assert (logits[1:, 0] < -4).all()  # beyond the limit, by the bias alone
+    assert logit_excess(clip, 4.0, -8.0).sum() == 0
+    assert logit_excess(clip, 4.0, 0.0).sum() > 0
+    going_on = replace(clip, n_seen=1)  # no frame of this clip is the video's first
+    assert logit_excess(going_on, 4.0, -8.0).sum() > logit_excess(clip, 4.0, -8.0).sum()
