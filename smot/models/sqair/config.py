@@ -56,7 +56,10 @@ class SqairConfig:
             original, which then rests on gates that never quite close.
         estimator: score-function signal, "code" (as in the original code) or "vimco".
         score_ramp_steps: updates over which the score term grows from 0 to its full weight.
-        signal_clip: bound on the size of the score signal, nats; 0 leaves it alone.
+        shared_noise: whether the particles of a video get the same noise for places and looks in
+            training, so that their weights differ by what they decided about presence alone.
+        signal_clip: bound on the size of the score signal, nats per frame of the clip; 0 leaves
+            it alone.
         slot_steps: updates after which training allows one more slot, beginning with one; 0
             allows all from the start.
         logit_limit: discovery's logits of presence, before `later_bias`, are pulled back where

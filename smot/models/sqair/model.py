@@ -64,7 +64,7 @@ class Sqair(nn.Module):
             log_weights,
             evidence.score.sum(0).view(B, -1),
             estimator=config.estimator,
-            clip=config.signal_clip,
+            clip=config.signal_clip * T,
             weight=config.score_weight_at(step),
         )
         if config.logit_limit > 0:

@@ -10,6 +10,7 @@ from smot.models.learned import LearnedModel
 from smot.models.sqair import Sqair, SqairConfig, build
 from smot.models.sqair.generative import logit_excess
 from smot.models.sqair.noise import Noise
+from smot.models.sqair.objective import loss
 from smot.models.sqair.slots import ABSENT_LOGIT
 
 from .conftest import SMALL, shaken
@@ -209,6 +210,17 @@ def test_a_video_can_be_learned_by_heart() -> None:
         optimiser.step()
     terms = objective.terms
     assert terms["squared_error"] < 0.25 * terms["squared_error_empty"]
+def test_the_score_signal_is_bounded_per_frame(frames: Tensor) -> None:
+    model = shaken(build(replace(SMALL, signal_clip=0.5), 0))
+    found = model.objective(frames, step=0, generator=torch.Generator().manual_seed(0)).total
+    pixels = model.pixels(frames)
+    noise = Noise.draw(4, 3, 8, 6, torch.Generator().manual_seed(0))
+    evidence = model.evidence(pixels, model.infer(pixels, noise))
+    parts = (each.sum(0).view(4, 2) for each in (evidence.log_weights, evidence.score))
+    expected = loss(*parts, estimator="code", clip=0.5 * 4, weight=1.0).mean() / 4
+    torch.testing.assert_close(found, expected)
+
+
 
 
 def test_frames_of_another_size_are_refused(small: Sqair) -> None:
