@@ -32,6 +32,9 @@ class SqairConfig:
         n_hidden: width of every hidden layer and recurrent state, even; some are half as wide.
         encoder: "mlp" or "conv", how the whole frame is read by discovery.
         n_filters: of every convolution.
+        filter_gain: deviation of the convolutions' initial weights, in units of (inputs)^-1/2,
+            before they are cut at two deviations. 1 as in both codes, with which a frame all but
+            vanishes behind six layers; 1.6 keeps its size through the ReLUs.
         presence: "inferred"; or "fixed": exactly N objects from the first frame to the last.
         count_prior: prior of the number of discoveries: "cat" (learned) or "geom" (truncated).
         step_success: ratio of successive probabilities of the "geom" prior.
@@ -86,6 +89,7 @@ class SqairConfig:
     n_hidden: int = 256
     encoder: str = "mlp"
     n_filters: int = 128
+    filter_gain: float = 1.0
     presence: str = "inferred"
     count_prior: str = "geom"
     step_success: float = 0.516
@@ -105,6 +109,7 @@ class SqairConfig:
     what_std_floor: float = 0.0
     estimator: str = "code"
     score_ramp_steps: int = 0
+    shared_noise: bool = False
     signal_clip: float = 0.0
     slot_steps: int = 0
     logit_limit: float = 0.0
@@ -192,6 +197,8 @@ def _check_reals(config: SqairConfig) -> None:
     low, high = config.scale_bounds
     if not 0 <= low < high <= 1:
         raise UsageError(f"scale_bounds must rise within [0, 1], not {low}, {high}")
+    if config.filter_gain <= 0:
+        raise UsageError(f"filter_gain must be above 0, not {config.filter_gain}")
     for name in ("step_success", "count_anneal_start"):
         value = getattr(config, name)
         if not 0 < value <= 1:

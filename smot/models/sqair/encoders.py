@@ -40,7 +40,8 @@ class FrameEncoder(nn.Module):
             return
         n_in = config.channels
         for kernel, stride in ((4, 3), (4, 2), (4, 2), (1, 1), (1, 1), (1, 1)):
-            layer = _convolution(n_in, config.n_filters, kernel, stride, generator)
+            layer = nn.utils.skip_init(nn.Conv2d, n_in, config.n_filters, kernel, stride)
+            _initialise(layer, config.filter_gain, generator)
             self.convolutions.append(layer)
             n_in = config.n_filters
         self.n_features = config.n_filters * _n_cells(H) * _n_cells(W)
@@ -75,17 +76,14 @@ def _margin(n_pixels: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def _convolution(
-    n_in: int, n_out: int, kernel: int, stride: int, generator: torch.Generator
-) -> nn.Module:
-    layer = nn.utils.skip_init(nn.Conv2d, n_in, n_out, kernel, stride)
-    std = (n_in * kernel**2) ** -0.5
+def _initialise(layer: nn.Module, gain: float, generator: torch.Generator) -> None:
+    """Weights as Sonnet draws them, times a gain; biases 0."""
+    assert isinstance(layer, nn.Conv2d)
+    std = gain * layer.weight[0].numel() ** -0.5
     with torch.no_grad():
         nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
         assert layer.bias is not None
         layer.bias.zero_()
-    assert isinstance(layer, nn.Module)
-    return layer
 
 
 class GlimpseEncoder(nn.Module):

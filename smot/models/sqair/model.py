@@ -57,6 +57,8 @@ class Sqair(nn.Module):
         B, T = pixels.shape[:2]
         n_rows, n_slots = B * config.n_particles, config.n_slots_at(step)
         noise = Noise.draw(T, n_slots, n_rows, config.n_what, generator)
+        if config.shared_noise and self.training:
+            noise = noise.shared(config.n_particles)
         clip = self.infer(pixels, noise)
         evidence = self.generative.evidence(pixels, clip, config.step_success_at(step))
         log_weights = evidence.log_weights.sum(0).view(B, -1)

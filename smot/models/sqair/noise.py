@@ -81,6 +81,24 @@ class Noise:
         both = torch.stack(normal)
         return cls(where=both[..., :4], what=both[..., 4:], presence=torch.stack(uniform))
 
+    def shared(self, n_particles: int) -> "Noise":
+        """The same, where the particles of a video have the first one's noise but for presence.
+
+        Weights of particles stay unbiased, each for itself, and so does a baseline made of the
+        others' weights: given the noise that is shared, it does not depend on a particle's own
+        presence.
+
+        Args:
+            n_particles: K; rows of a video lie side by side.
+
+        Source: ours, common random numbers.
+        """
+
+        def first(part: Tensor) -> Tensor:
+            return part[..., ::n_particles, :].repeat_interleave(n_particles, dim=3)
+
+        return Noise(where=first(self.where), what=first(self.what), presence=self.presence)
+
     @classmethod
     def none(
         cls, n_frames: int, n_slots: int, n_rows: int, n_what: int, device: torch.device

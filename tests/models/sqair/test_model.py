@@ -113,7 +113,9 @@ def test_every_parameter_gets_a_gradient(small: Sqair, frames: Tensor) -> None:
     [
         {"encoder": "conv"},
         {"encoder": "conv", "n_filters": 8, "slot_steps": 3},
-        {"logit_limit": 0.1},
+        {"encoder": "conv", "n_filters": 8, "filter_gain": 1.6},
+        {"logit_limit": 0.1, "later_bias": -0.5},
+        {"shared_noise": True},
         {"count_prior": "cat"},
         {"propagation_prior": "rw"},
         {"propagation_prior": "guided"},
@@ -144,6 +146,25 @@ def test_the_bound_lies_between_the_mean_weight_and_the_ceiling(
     terms = small.objective(frames, step=0, generator=torch.Generator().manual_seed(0)).terms
     assert terms["bound"] >= terms["elbo"]
     assert terms["bound"] < 0.28503 * 24 * 20
+
+
+def test_particles_that_share_noise_differ_by_what_they_decided(frames: Tensor) -> None:
+    model = shaken(build(SMALL, 0))
+    noise = Noise.draw(4, 3, 8, 6, torch.Generator().manual_seed(2))
+    shared = noise.shared(2)
+    assert torch.equal(shared.presence, noise.presence)
+    for mine, drawn in ((shared.where, noise.where), (shared.what, noise.what)):
+        assert torch.equal(mine[..., ::2, :], drawn[..., ::2, :])
+        assert torch.equal(mine[..., 1::2, :], drawn[..., ::2, :])
+    pixels = model.pixels(frames)
+    clip = model.infer(pixels, shared)
+    weights = model.evidence(pixels, clip).log_weights[0].view(4, 2)
+    n_found = clip.present[0].sum(0).view(4, 2)
+    alike = n_found[:, 0] == n_found[:, 1]
+    assert alike.any()
+    assert not alike.all()
+    torch.testing.assert_close(weights[alike, 0], weights[alike, 1], atol=1e-2, rtol=1e-6)
+    assert ((weights[~alike, 0] - weights[~alike, 1]).abs() > 0.1).all()
 
 
 def test_fixed_presence_gives_all_slots_in_every_frame(frames: Tensor, noise: Noise) -> None:
@@ -189,6 +210,17 @@ def test_the_same_seed_gives_the_same_model_and_objective(frames: Tensor) -> Non
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_score_signal_is_bounded_per_frame(frames: Tensor) -> None:
+    model = shaken(build(replace(SMALL, signal_clip=0.5), 0))
+    found = model.objective(frames, step=0, generator=torch.Generator().manual_seed(0)).total
+    pixels = model.pixels(frames)
+    noise = Noise.draw(4, 3, 8, 6, torch.Generator().manual_seed(0))
+    evidence = model.evidence(pixels, model.infer(pixels, noise))
+    parts = (each.sum(0).view(4, 2) for each in (evidence.log_weights, evidence.score))
+    expected = loss(*parts, estimator="code", clip=0.5 * 4, weight=1.0).mean() / 4
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_video_can_be_learned_by_heart() -> None:
     config = SqairConfig(
         frame_size=(16, 16), channels=1, n_slots=2, glimpse_size=8, n_what=8, n_hidden=32,
@@ -210,17 +242,6 @@ def test_a_video_can_be_learned_by_heart() -> None:
         optimiser.step()
     terms = objective.terms
     assert terms["squared_error"] < 0.25 * terms["squared_error_empty"]
-def test_the_score_signal_is_bounded_per_frame(frames: Tensor) -> None:
-    model = shaken(build(replace(SMALL, signal_clip=0.5), 0))
-    found = model.objective(frames, step=0, generator=torch.Generator().manual_seed(0)).total
-    pixels = model.pixels(frames)
-    noise = Noise.draw(4, 3, 8, 6, torch.Generator().manual_seed(0))
-    evidence = model.evidence(pixels, model.infer(pixels, noise))
-    parts = (each.sum(0).view(4, 2) for each in (evidence.log_weights, evidence.score))
-    expected = loss(*parts, estimator="code", clip=0.5 * 4, weight=1.0).mean() / 4
-    torch.testing.assert_close(found, expected)
-
-
 
 
 def test_frames_of_another_size_are_refused(small: Sqair) -> None:
@@ -245,6 +266,7 @@ def test_one_channel_is_the_mean_of_the_colours(small: Sqair) -> None:
         ({"n_hidden": 7}, "n_hidden must be even, not 7"),
         ({"output_std": 0.0}, "output_std must be above 0, not 0.0"),
         ({"step_success": 1.5}, r"step_success must be in \(0, 1\], not 1.5"),
+        ({"filter_gain": 0.0}, "filter_gain must be above 0, not 0.0"),
         ({"signal_clip": -1.0}, "signal_clip must not be negative, not -1.0"),
         ({"ink_threshold": 0.0}, r"ink_threshold must be in \(0, 1\), not 0.0"),
         ({"logit_limit": -1.0}, "logit_limit must not be negative, not -1.0"),

@@ -66,3 +66,12 @@ def test_convolutions_give_four_by_four_cells_of_48_pixels() -> None:
     assert encoder(torch.zeros(2, 3, 48, 48)).shape == (2, 2048)
     wide = build(SqairConfig(encoder="conv", frame_size=(50, 50)), 0).inference.frame_encoder
     assert wide(torch.zeros(1, 3, 50, 50)).shape == (1, 3200)
+
+
+def test_a_gain_keeps_what_convolutions_say_from_vanishing() -> None:
+    frames = torch.rand(8, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    spreads = {}
+    for gain in (1.0, 1.6):
+        config = SqairConfig(encoder="conv", channels=1, n_filters=32, filter_gain=gain)
+        spreads[gain] = build(config, 0).inference.frame_encoder(frames).std().item()
+    assert spreads[1.6] == pytest.approx(1.6**6 * spreads[1.0], rel=1e-3)
