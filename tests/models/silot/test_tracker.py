@@ -4,10 +4,12 @@ import torch
 
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
+from smot.evaluation.prediction import predict_videos
 from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
 from smot.models.silot.objects import Objects
 from smot.models.silot.tracker import THRESHOLD, corner_boxes
 from smot.tracks import Explainer, Predictor, Tracks
+from smot.videos import Videos
 
 
 @pytest.fixture
@@ -29,6 +31,21 @@ def close(first: Tracks, second: Tracks) -> bool:
     )
 
 
+def from_a_file(frames: UInt8Array) -> Videos:
+    """Videos as the harness gets them, [N, T, H, W, 3], with a truth of no objects."""
+    N, T = frames.shape[:2]
+    return Videos(
+        frames=frames,
+        boxes=np.zeros((N, T, 0, 4), np.float32),
+        present=np.zeros((N, T, 0), bool),
+        visibility=np.zeros((N, T, 0), np.float32),
+        velocity=np.zeros((N, 0, 2), np.float32),
+        label=np.zeros((N, 0), np.int16),
+        source_index=np.zeros((N, 0), np.int32),
+        count=np.zeros(N, np.int16),
+    )
+
+
 def test_it_is_a_predictor(model: Silot) -> None:
     assert isinstance(FAMILY.tracker(model, "mine"), Predictor)
     assert FAMILY.tracker(model, "mine").name == "mine"
@@ -46,14 +63,25 @@ def test_tracking_is_causal(tracker: SilotTracker, videos: UInt8Array) -> None:
     assert close(tracker.track(videos)[:, :3], tracker.track(changed)[:, :3])
 
 
-def test_prediction_starts_from_tracking_and_never_sees_the_future(
-    tracker: SilotTracker, videos: UInt8Array
+@pytest.mark.parametrize(("observe", "changes"), [(3, False), (4, True)])
+def test_prediction_in_an_evaluation_depends_on_the_frames_observed_alone(
+    tracker: SilotTracker, videos: UInt8Array, observe: int, changes: bool
 ) -> None:
+    """The fourth frame and the fifth become noise: that counts once the fourth is observed."""
     changed = videos.copy()
     changed[:, 3:] = np.random.default_rng(0).integers(0, 256, changed[:, 3:].shape)
+    first, second = (
+        predict_videos(tracker, from_a_file(frames), observe, 1, "test/00", 0)
+        for frames in (videos, changed)
+    )
+    assert same(first, second) != changes
+
+
+def test_prediction_goes_on_with_the_tracks_of_the_last_frame(
+    tracker: SilotTracker, videos: UInt8Array
+) -> None:
     predicted = tracker.predict(videos[:, :3], 4)
     assert predicted.shape == (4, 4, 6)
-    assert same(predicted, tracker.predict(changed[:, :3], 4))
     last = tracker.track(videos[:, :3]).ids[:, -1]
     assert set(predicted.ids[predicted.present]) <= set(last[last >= 0])
 
