@@ -41,6 +41,8 @@ class TrainConfig:
         patience_steps: updates without a better score that end a stage; 0 never does.
         n_stages: stages of early stopping; each later one starts from the best weights so far
             with the learning rate divided by 3.
+        divergence_factor: a loss that stays above about so many times its best ends the run, as
+            `smot.training.divergence` says in full; 0 never does.
         checkpoint_minutes: most time between two saved states.
         log_steps: updates averaged in one line of the log.
 
@@ -75,6 +77,7 @@ class TrainConfig:
     patience_start: int = 0
     patience_steps: int = 0
     n_stages: int = 3
+    divergence_factor: float = 10.0
     checkpoint_minutes: float = 5.0
     log_steps: int = 50
 
@@ -91,6 +94,8 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 0, "not negative")
         self._check("lr", self.lr > 0, "above 0")
         self._check("checkpoint_minutes", self.checkpoint_minutes > 0, "above 0")
+        factor = self.divergence_factor
+        self._check("divergence_factor", factor == 0 or factor > 1, "above 1, or 0 for never")
         self._check("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
         self._check("decay_from", self.decay_from < 1, "in [0, 1)")
         self._check("decay_to", self.decay_to <= 1, "in [0, 1]")

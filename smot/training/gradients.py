@@ -16,12 +16,14 @@ class Signals:
 
     Attributes:
         loss: the objective, averaged over processes.
+        level: what is watched for divergence, averaged over processes.
         stop: whether any of them was asked to stop.
         hours: the clock of process 0.
         norm: of the averaged gradient before clipping; not finite if anything broke anywhere.
     """
 
     loss: float
+    level: float
     stop: bool
     hours: float
     norm: float
@@ -44,42 +46,45 @@ class GradientBuffer:
         self._group = group
         n_weights = sum(each.numel() for each in self._parameters)
         device = self._parameters[0].device
-        # behind the gradients: which parameters have one, then loss, stop and hours
-        n_signals = len(self._parameters) + 3
+        # behind the gradients: which parameters have one, then loss, level, stop and hours
+        n_signals = len(self._parameters) + 4
         self._flat = torch.zeros(n_weights + n_signals, device=device)
         sizes = [each.numel() for each in self._parameters]
-        *pieces, self._has, self._tail = torch.split(self._flat, [*sizes, len(sizes), 3])
+        *pieces, self._has, self._tail = torch.split(self._flat, [*sizes, len(sizes), 4])
         self._views = [
             _laid_out_like(each, piece)
             for piece, each in zip(pieces, self._parameters, strict=True)
         ]
         self._gradients = self._flat[:n_weights]
 
-    def reduce(self, *, loss: Tensor, stop: bool, hours: float, clip_norm: float) -> Signals:
+    def reduce(
+        self, *, loss: Tensor, level: Tensor, stop: bool, hours: float, clip_norm: float
+    ) -> Signals:
         """Average the gradients over the processes and clip their common norm.
 
         Args:
             loss: this process's objective, [].
+            level: what this process watches for divergence, [].
             stop: whether this process was asked to stop.
             hours: this process's clock.
             clip_norm: largest norm to leave; 0 does not clip.
         """
         self._gather()
-        self._tail[0] = loss.detach()
+        self._tail[0], self._tail[1] = loss.detach(), level.detach()
         if self._group.size > 1:
             clock = hours * self._group.size if self._group.leads else 0.0
-            self._tail[1:] = torch.tensor([float(stop), clock])
+            self._tail[2:] = torch.tensor([float(stop), clock])
             self._group.average_(self._flat)
-            _, stopped, hours = self._tail.tolist()
+            _, _, stopped, hours = self._tail.tolist()
             stop = stopped > 0
-        norm_and_loss = torch.stack([torch.linalg.vector_norm(self._gradients), self._tail[0]])
-        norm, mean_loss = norm_and_loss.tolist()
+        norm_of_all = torch.linalg.vector_norm(self._gradients)[None]
+        norm, mean_loss, mean_level = torch.cat([norm_of_all, self._tail[:2]]).tolist()
         if clip_norm and norm > clip_norm:
             self._gradients.mul_(clip_norm / norm)
         self._scatter()
-        if not math.isfinite(mean_loss):
+        if not math.isfinite(mean_loss + mean_level):
             norm = math.nan
-        return Signals(loss=mean_loss, stop=stop, hours=hours, norm=norm)
+        return Signals(loss=mean_loss, level=mean_level, stop=stop, hours=hours, norm=norm)
 
     def broken(self) -> list[str]:
         """Names of the parameters whose averaged gradient is not finite."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from smot.errors import DataError, UsageError
 from smot.models.checkpoints import load_checkpoint
 from smot.models.learned import Objective
+from smot.training.divergence import watched
 from smot.training.gradients import GradientBuffer, Signals
 from smot.training.interruption import Wish, stop_wishes
 from smot.training.prefetch import Batch, Batches, Prefetch
@@ -90,8 +91,8 @@ class TrainingLoop:
 
         Raises:
             KeyboardInterrupt: somebody asked it to stop; the state has been saved.
-            DataError: the objective or its gradient is no longer finite; the saved states are
-                left as they are.
+            DataError: the objective or its gradient is no longer finite, or the loss has stayed
+                far above its best; the saved states are left as they are.
         """
         self._state.model.train()
         self._feed = self._prefetch()
@@ -132,10 +133,13 @@ class TrainingLoop:
             objective = self._objective(batch, step=state.step, generator=self._noise)
         torch.autograd.backward(objective.total)
         signals = self._buffer.reduce(
-            loss=objective.total, stop=wish.made, hours=self._clock(), clip_norm=config.clip_norm
+            loss=objective.total,
+            level=watched(objective),
+            stop=wish.made,
+            hours=self._clock(),
+            clip_norm=config.clip_norm,
         )
-        if not signals.norm < float("inf"):
-            raise DataError(self._diagnosis(objective))
+        self._check(objective, signals)
         rate = learning_rate(config, state.step, signals.hours, state.stopping.stage)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
@@ -147,21 +151,37 @@ class TrainingLoop:
         self._reporter.after_update(objective, signals, n_videos=n_videos, rate=rate)
         return signals
 
-    def _diagnosis(self, objective: Objective) -> str:
-        """One line that says at which step which part of the objective broke."""
+    def _check(self, objective: Objective, signals: Signals) -> None:
+        """Refuse an update that would spoil the weights, or that shows that they are spoilt.
+
+        Raises:
+            DataError: says at which step which part of the objective broke.
+        """
+        state = self._state
+        if signals.norm < float("inf"):
+            n_frames = clip_frames(self._config, state.step, state.stopping.stage)
+            fault = state.watch.add(
+                state.step, n_frames, loss=signals.level, terms=objective.terms
+            )
+        else:
+            fault = self._not_finite(objective)
+        if fault is not None:
+            kept = f"; the last good state is kept in {self._folder.path}" if self._folder else ""
+            raise DataError(f"training broke at step {state.step}: {fault}{kept}")
+
+    def _not_finite(self, objective: Objective) -> str:
+        """Which part of the objective, or whose gradient, is not finite."""
         faulty = [
             name for name, value in objective.terms.items() if not bool(torch.isfinite(value))
         ]
         if not faulty and not bool(torch.isfinite(objective.total)):
             faulty = ["the total, though all of its terms are finite"]
         everywhere = [name for part in self._group.gathered(faulty) for name in part]
-        what = f"objective not finite: {', '.join(dict.fromkeys(everywhere))}"
-        if not everywhere:
-            names = self._buffer.broken()
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            what = f"gradient not finite: {', '.join(names[:3])}{more}"
-        kept = f"; the last good state is kept in {self._folder.path}" if self._folder else ""
-        return f"training broke at step {self._state.step}: {what}{kept}"
+        if everywhere:
+            return f"objective not finite: {', '.join(dict.fromkeys(everywhere))}"
+        names = self._buffer.broken()
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"gradient not finite: {', '.join(names[:3])}{more}"
 
     def _evaluation_due(self) -> bool:
         due = self._state.step % self._config.eval_steps == 0 or self._finished()
@@ -209,10 +229,18 @@ class TrainingLoop:
         self._save_last()
 
     def _save_if_due(self) -> None:
-        if time.monotonic() - self._saved_at >= self._config.checkpoint_minutes * 60:
+        due = time.monotonic() - self._saved_at >= self._config.checkpoint_minutes * 60
+        if due and not self._state.watch.is_doubtful:
             self._save_last()
 
     def _save_last(self) -> None:
+        """Replace the newest state, unless lost weights would take the place of good ones."""
+        if self._state.watch.is_far:
+            self._progress.notice(
+                f"step {self._state.step}: the loss is far above its best; the state that was "
+                "saved before is kept"
+            )
+            return
         if self._folder is not None:
             self._folder.save_last(self._state.checkpoint(self._identity))
         self._saved_at = time.monotonic()

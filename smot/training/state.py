@@ -12,6 +12,7 @@ from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_wei
 from smot.models.settings import from_plain, to_plain
 from smot.training.averages import WeightAverages
 from smot.training.config import TrainConfig
+from smot.training.divergence import DivergenceWatch
 from smot.training.optimisers import build_optimiser, trained_parameters
 from smot.training.stopping import Stopping
 
@@ -52,6 +53,7 @@ class TrainingState:
         self.optimiser = build_optimiser(config, list(self.parameters.values()))
         self.averages = WeightAverages(self.parameters, config.ema_decay)
         self.stopping = Stopping()
+        self.watch = DivergenceWatch(config.divergence_factor)
         self.step = 0
         self.hours = 0.0
         self.evaluation_pending = False  # due after the last update, and not made yet
@@ -70,6 +72,7 @@ class TrainingState:
             "optimiser": self.optimiser.state_dict(),
             "averages_updates": self.averages.n_updates,
             "stopping": asdict(self.stopping),
+            "levels": self.watch.plain(),
             "evaluation_pending": self.evaluation_pending,
             "extra": dict(identity.extra),
         }
@@ -94,6 +97,7 @@ class TrainingState:
         self._load_optimiser(training.get("optimiser"), path)
         self._load_averages(checkpoint)
         self.stopping = from_plain(Stopping, training["stopping"], what=f"{path}: early stopping")
+        self.watch.restore(training.get("levels", []), what=f"{path}: levels of the loss")
         self.evaluation_pending = bool(training.get("evaluation_pending", False))
         self.step = checkpoint.about.step
         self.hours = checkpoint.about.hours
@@ -106,6 +110,7 @@ class TrainingState:
         load_weights(self.model, checkpoint.weights, path)
         self._load_averages(checkpoint)
         self.optimiser = build_optimiser(self.config, list(self.parameters.values()))
+        self.watch.forget()
 
     def _load_averages(self, checkpoint: Checkpoint) -> None:
         n_updates = int(checkpoint.training.get("averages_updates", 0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from smot.training.gradients import GradientBuffer
+from smot.training.gradients import GradientBuffer, Signals
 from smot.training.processes import Group
 
 
@@ -23,9 +23,27 @@ def buffer_of(gradients: list[list[float] | None], group: Group) -> tuple[Gradie
     return GradientBuffer(named, group), weights
 
 
+def reduced(
+    buffer: GradientBuffer,
+    *,
+    loss: float = 0.0,
+    level: float = 0.0,
+    stop: bool = False,
+    hours: float = 0.0,
+    clip_norm: float = 0.0,
+) -> Signals:
+    return buffer.reduce(
+        loss=torch.tensor(loss),
+        level=torch.tensor(level),
+        stop=stop,
+        hours=hours,
+        clip_norm=clip_norm,
+    )
+
+
 def test_the_common_norm_is_clipped() -> None:
     buffer, (first, second) = buffer_of([[3.0, 0.0], [0.0, 4.0]], Group())
-    signals = buffer.reduce(loss=torch.tensor(7.0), stop=False, hours=0.5, clip_norm=1.0)
+    signals = reduced(buffer, loss=7.0, hours=0.5, clip_norm=1.0)
     assert signals.norm == pytest.approx(5.0)
     assert (signals.loss, signals.hours) == (7.0, 0.5)
     assert first.grad.tolist() == pytest.approx([0.6, 0.0])
@@ -34,45 +52,46 @@ def test_the_common_norm_is_clipped() -> None:
 
 def test_no_clipping_leaves_gradients_alone() -> None:
     buffer, (weight,) = buffer_of([[30.0, 40.0]], Group())
-    buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    reduced(buffer)
     assert weight.grad.tolist() == [30.0, 40.0]
 
 
 def test_a_missing_gradient_stays_missing_and_leaves_no_trace_of_the_last() -> None:
     buffer, (first, second) = buffer_of([[1.0, 1.0], [5.0, 5.0]], Group())
-    buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    reduced(buffer)
     first.grad, second.grad = torch.ones(2), None
-    signals = buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    signals = reduced(buffer)
     assert second.grad is None
     assert signals.norm == pytest.approx(math.sqrt(2))
 
 
 def test_a_gradient_that_only_the_other_process_has_is_shared() -> None:
     other, _ = buffer_of([None, [2.0, 2.0], None], Group())
-    other.reduce(loss=torch.tensor(4.0), stop=True, hours=0.0, clip_norm=0.0)
+    reduced(other, loss=4.0, level=6.0, stop=True)
     pair = Pair(rank=0, size=2)
     object.__setattr__(pair, "other", other._flat)
     buffer, (first, second, third) = buffer_of([[1.0, 1.0], None, None], pair)
-    other._tail[1] = 1.0
-    signals = buffer.reduce(loss=torch.tensor(2.0), stop=False, hours=0.25, clip_norm=0.0)
+    other._tail[2] = 1.0
+    signals = reduced(buffer, loss=2.0, level=-2.0, hours=0.25)
     assert first.grad.tolist() == [0.5, 0.5]
     assert second.grad.tolist() == [1.0, 1.0]
     assert third.grad is None
     assert signals.stop
-    assert (signals.loss, signals.hours) == (3.0, 0.25)
+    assert (signals.loss, signals.level, signals.hours) == (3.0, 2.0, 0.25)
 
 
 @pytest.mark.parametrize("fault", [math.nan, math.inf])
 def test_what_is_not_finite_shows_in_the_norm_and_is_named(fault: float) -> None:
     buffer, _ = buffer_of([[1.0, 1.0], [fault, 1.0]], Group())
-    signals = buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=1.0)
+    signals = reduced(buffer, clip_norm=1.0)
     assert not math.isfinite(signals.norm)
     assert buffer.broken() == ["w1"]
 
 
-def test_an_objective_that_is_not_finite_shows_even_where_gradients_are() -> None:
+@pytest.mark.parametrize("name", ["loss", "level"])
+def test_an_objective_that_is_not_finite_shows_even_where_gradients_are(name: str) -> None:
     buffer, _ = buffer_of([[1.0, 1.0]], Group())
-    signals = buffer.reduce(loss=torch.tensor(math.inf), stop=False, hours=0.0, clip_norm=1.0)
+    signals = reduced(buffer, clip_norm=1.0, **{name: math.inf})
     assert math.isnan(signals.norm)
 
 
@@ -84,6 +103,6 @@ def test_a_fused_optimiser_moves_each_weight_by_its_own_gradient(
     buffer = GradientBuffer(dict(layer.named_parameters()), Group())
     before, gradient = layer.weight.detach().clone(), torch.randn(4, 3, 3, 3)
     layer.weight.grad, layer.bias.grad = gradient, torch.zeros(4)
-    buffer.reduce(loss=torch.tensor(0.0), stop=False, hours=0.0, clip_norm=0.0)
+    reduced(buffer)
     torch.optim.SGD(layer.parameters(), lr=1.0, fused=True).step()
     torch.testing.assert_close(layer.weight.detach(), before - gradient)

@@ -174,6 +174,47 @@ def test_a_gradient_that_breaks_is_named_with_its_parameter(tmp_path: Path) -> N
         train(CONFIG, RunFolder(tmp_path), toy=ToyConfig(break_gradient_at=6))
 
 
+class Exploding(Toy):
+    """Its objective, finite as it stays, is of no use from step 80 on."""
+
+    def objective(self, frames, *, step, generator):
+        made = super().objective(frames, step=step, generator=generator)
+        if step < 80:
+            return made
+        excess = 1e6 * self.picture.square().mean()
+        terms = {**made.terms, "penalty": made.terms["penalty"] + excess.detach()}
+        return replace(made, total=made.total + excess, terms=terms)
+
+
+LONG = replace(
+    CONFIG, schedule="constant", curriculum=((0, 2),), lr=1e-4, max_steps=400, log_steps=100
+)
+OFTEN = replace(LONG, checkpoint_minutes=1e-9)
+
+
+def test_a_loss_that_stays_far_above_its_best_ends_the_run_and_keeps_the_good_state(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path)
+    broken = "broke at step 3.*: the loss with 2 frames a clip .* penalty, now .*; the last good"
+    with pytest.raises(DataError, match=broken):
+        train(OFTEN, folder, model=Exploding, score=None)
+    assert load_checkpoint(folder.last).about.step == 80
+
+
+def test_divergence_is_the_runs_own_business_if_its_settings_say_so(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    train(replace(LONG, divergence_factor=0.0), folder, model=Exploding, score=None)
+    assert load_checkpoint(folder.last).about.step == 400
+
+
+def test_an_interrupt_while_the_loss_is_far_away_keeps_the_good_state(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(OFTEN, folder, model=Exploding, score=None, toy=ToyConfig(interrupt_at=200))
+    assert load_checkpoint(folder.last).about.step == 80
+
+
 def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     def batches(step: int, n_frames: int) -> Tensor:
         if step == 5:

@@ -68,6 +68,7 @@ def test_later_stages_have_full_clips() -> None:
         ("curriculum", ((5, 2),)),
         ("curriculum", ((0, 2), (0, 4))),
         ("curriculum", ((0, 0),)),
+        ("divergence_factor", 1.0),
         ("short_every", -1),
         ("short_frames", 0),
         ("drops", (1.5,)),
