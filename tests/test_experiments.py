@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,12 +50,13 @@ def run(
     *,
     resume: bool = False,
     force: bool = False,
+    quiet: bool = True,
     group: Group = ALONE,
     **changes: object,
 ) -> None:
     plan = preset_plan("toy", "small", TOY_DATA)
     plan = replace(plan, train=replace(plan.train, **changes))
-    carry_out(plan, RunOptions(out=str(out), resume=resume, force=force, quiet=True), group)
+    carry_out(plan, RunOptions(out=str(out), resume=resume, force=force, quiet=quiet), group)
 
 
 @pytest.mark.parametrize("family", ["silot", "sqair"])
@@ -286,6 +288,22 @@ def test_resuming_takes_the_runs_own_settings_and_tells_of_changes(tmp_path: Pat
     assert notices == ["changed on resuming: train.lr 0.5 -> 0.25, train.max_steps 12 -> 30"]
     with pytest.raises(UsageError, match="has dataset 'toy', not 'mnist-6'"):
         resolve(replace(request, dataset="mnist-6"))
+
+
+@pytest.mark.parametrize(("has_it", "expected"), [(True, "bf16"), (False, "float32")])
+def test_auto_takes_bf16_where_the_hardware_has_it_and_stores_that(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    has_it: bool,
+    expected: str,
+) -> None:
+    monkeypatch.setattr("smot.experiments.runs.has_bf16", lambda device: has_it)
+    run(tmp_path, precision="auto", quiet=False)
+    stored = stored_plan(load_checkpoint(tmp_path / "last.pt"), "a")
+    assert stored.train.precision == expected
+    assert json.loads((tmp_path / "config.json").read_text())["train"]["precision"] == expected
+    assert ("no bf16 in this processor: float32 it is" in capsys.readouterr().err) is not has_it
 
 
 def test_resuming_where_there_is_no_run_starts_one(tmp_path: Path) -> None:

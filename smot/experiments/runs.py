@@ -1,7 +1,7 @@
 """Carry out a plan: build or resume the model, open the videos, train, draw the curves."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,14 +13,16 @@ from smot.experiments.plans import Plan, stored_plan
 from smot.experiments.stages import Latents, cached_batches, check_stage, find_stage
 from smot.experiments.validation import ValidationScore
 from smot.models.checkpoints import About
+from smot.models.devices import process_device
 from smot.models.families import load_family
 from smot.models.learned import Objective
 from smot.models.settings import to_plain
 from smot.training.curves import draw_curves
 from smot.training.loop import TrainingLoop
 from smot.training.memory import keep_freed_memory
+from smot.training.precision import has_bf16
 from smot.training.prefetch import Batches
-from smot.training.processes import Group, process_device
+from smot.training.processes import Group
 from smot.training.progress import Board, Progress
 from smot.training.runs import RunFolder
 from smot.training.state import Identity, TrainingState, start_from
@@ -97,7 +99,9 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     progress = Progress(quiet=options.quiet or not group.leads)
     board = Board(folder.path if options.tensorboard and group.leads else None)
     source = open_source(plan.data, plan.train.seed)
-    state = _begun(plan, options, folder, progress)
+    device = process_device(plan.train.device)
+    plan = _with_precision(plan, device, group, progress)
+    state = _begun(plan, device, options, folder, progress)
     loop = _loop(plan, state, source, folder, group, progress, board)
     group.gathered(None)  # nobody writes before everybody has read, and can do what is asked
     if group.leads:
@@ -118,11 +122,22 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     )
 
 
+def _with_precision(plan: Plan, device: torch.device, group: Group, progress: Progress) -> Plan:
+    """The plan with "auto" decided: bf16 where all processes have the hardware for it."""
+    if plan.train.precision != "auto":
+        return plan
+    has_it = all(group.gathered(has_bf16(device)))
+    if not has_it:
+        progress.notice(
+            f"no bf16 in this {'GPU' if device.type == 'cuda' else 'processor'}: float32 it is"
+        )
+    return replace(plan, train=replace(plan.train, precision="bf16" if has_it else "float32"))
+
+
 def _begun(
-    plan: Plan, options: RunOptions, folder: RunFolder, progress: Progress
+    plan: Plan, device: torch.device, options: RunOptions, folder: RunFolder, progress: Progress
 ) -> TrainingState:
     """The model on its device, freshly made, with weights of another run, or resumed."""
-    device = process_device(plan.train.device)
     model = load_family(plan.family).build(plan.model, plan.train.seed).to(device)
     if plan.train.init_from and not options.resume:
         fresh = start_from(model, plan.train.init_from)

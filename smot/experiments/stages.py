@@ -14,6 +14,7 @@ from smot.errors import UsageError
 from smot.experiments.data import Source
 from smot.models.learned import Objective
 from smot.training.config import TrainConfig
+from smot.training.precision import autocast
 from smot.training.prefetch import Batches
 from smot.training.processes import Group
 from smot.training.progress import Progress
@@ -123,8 +124,7 @@ def _latents(
         some = places[start : start + CHUNK]
         frames = torch.from_numpy(source.frames(some, config.n_frames)).to(device)
         generator.manual_seed(noise_seed(config, int(some[0]), 0))
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast(config.precision, device):
             made = stage.latents(model, frames, generator)
         parts.append({name: each.cpu() for name, each in made.items()})
         progress.live(f"latents of {start + len(some)} of {len(places)} videos")

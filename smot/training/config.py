@@ -6,7 +6,7 @@ from smot.errors import UsageError
 
 OPTIMISERS = ("adam", "tf_rmsprop")
 SCHEDULES = ("constant", "cosine", "drops")
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = ("float32", "bf16", "auto")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,8 @@ class TrainConfig:
         curriculum: (step, frames): from that step on clips have so many frames; starts at step 0.
         short_every: every so many updates one sees shorter clips; 0 is never.
         short_frames: the length of those, where the curriculum's are longer.
-        precision: "float32", or "bf16" for autocast around the objective.
+        precision: "float32"; "bf16" for autocast around the objective; "auto" for the latter where
+            the hardware has it, decided (and stored) when the run starts.
         device: "cpu", "cuda", "cuda:1".
         max_steps: budget in updates; 0 is none.
         max_hours: budget in hours of training, evaluation included; 0 is none.

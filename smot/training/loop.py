@@ -13,6 +13,7 @@ from smot.models.learned import Objective
 from smot.training.divergence import watched
 from smot.training.gradients import GradientBuffer, Signals
 from smot.training.interruption import Wish, stop_wishes
+from smot.training.precision import autocast
 from smot.training.prefetch import Batch, Batches, Prefetch
 from smot.training.processes import Group
 from smot.training.progress import Board, Progress
@@ -129,7 +130,7 @@ class TrainingLoop:
         batch, n_videos = _on_device(batch, self._device)
         self._noise.manual_seed(noise_seed(config, state.step, self._group.rank))
         state.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(config.precision, self._device):
             objective = self._objective(batch, step=state.step, generator=self._noise)
         torch.autograd.backward(objective.total)
         signals = self._buffer.reduce(
