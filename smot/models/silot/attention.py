@@ -31,6 +31,11 @@ class SpatialAttention(nn.Module):
         self.last = linear(width, width)
         self.n_source = n_source
 
+    def silence(self) -> None:
+        """Let every place hear nothing until training has moved the last layer."""
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
     def forward(
         self, source: Tensor, place: Tensor, target: Tensor | None, target_place: Tensor
     ) -> Tensor:

@@ -27,6 +27,8 @@ class SilotConfig:
         glimpse_offset_scale: how far the first glimpse may stray from the object's last box,
             anchors per unit of network output.
         interacting: whether objects see each other in propagation.
+        deaf_at_first: whether interacting objects begin without hearing each other, so that weights
+            trained without interaction go on as they were (``--init-from``).
         sigma: reach of the attention between places, anchors.
         colour_scale: factor of the decoder's colour logits.
         alpha_scale: factor of the decoder's transparency logits.
@@ -84,6 +86,7 @@ class SilotConfig:
     where_scale: float = 1.0
     glimpse_offset_scale: float = 0.1
     interacting: bool = False
+    deaf_at_first: bool = False
     sigma: float = 0.1
     colour_scale: float = 2.0
     alpha_scale: float = 0.1

@@ -73,6 +73,9 @@ class Propagation(nn.Module):
 def build_features(config: SilotConfig) -> ObjectFeatures:
     """The network that turns objects into features for propagation."""
     n_object = described_width(config.what_size, config.hidden_size)
-    return ObjectFeatures(
+    features = ObjectFeatures(
         n_object, config.n_features, config.sigma, interacting=config.interacting
     )
+    if features.others is not None and config.deaf_at_first:
+        features.others.silence()
+    return features

@@ -169,6 +169,19 @@ def test_only_training_drops_and_crops(config: SilotConfig, videos: UInt8Array) 
         assert len(totals) == (4 if is_training else 1)
 
 
+def test_objects_deaf_at_first_go_on_as_those_that_do_not_interact(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    alone = built(replace(config, prior_own_features=True))
+    deaf = built(replace(config, prior_own_features=True, interacting=True, deaf_at_first=True))
+    missing, _ = deaf.load_state_dict(alone.state_dict(), strict=False)
+    assert all(".others." in name for name in missing)
+    states = [
+        model.sweep(model.images(torch.from_numpy(videos))).states for model in (alone, deaf)
+    ]
+    torch.testing.assert_close(*states)
+
+
 def test_slots_and_frame_size_are_free(model: Silot) -> None:
     frames = torch.zeros(2, 3, 36, 61, 3, dtype=torch.uint8)
     frames[:, :, 10:18, 20:28] = 255
