@@ -73,7 +73,8 @@ class SqairConfig:
             geometrically over `count_anneal_steps`; with 0 steps it plays no part.
         count_anneal_steps: see above.
         tight_boxes: whether the tracker reports the extent of an object's ink in place of the
-            patch that it is painted through. Nothing in the objective asks for a tight patch.
+            patch that it is painted through, and nothing where there is none. Nothing in the
+            objective asks for a tight patch, and little against a black one.
         ink_threshold: least brightness that counts as ink, in (0, 1).
 
     Raises:

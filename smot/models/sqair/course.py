@@ -13,7 +13,7 @@ from smot.models.sqair.model import Sqair
 from smot.models.sqair.noise import Noise
 from smot.models.sqair.placement import sprite_boxes
 from smot.models.sqair.slots import Slots
-from smot.tracks import Tracks
+from smot.tracks import ABSENT, Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,9 @@ def follow(
 def tracks_of(model: Sqair, frames: Sequence[Slots]) -> Tracks:
     """The tracks of objects in consecutive frames; confidence is the presence's probability.
 
+    Where the settings ask for the extent of the ink, a box without ink is no object in that
+    frame. One that shows ink again has the identity it had.
+
     Args:
         model: knows what boxes to report.
         frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
@@ -93,15 +96,19 @@ def tracks_of(model: Sqair, frames: Sequence[Slots]) -> Tracks:
     def by_video(name: str) -> Tensor:
         return torch.stack([getattr(each, name) for each in whole]).movedim(2, 0)
 
+    boxes, seen = reported_boxes(model, by_video("what"), by_video("where"))
     return Tracks(
-        boxes=reported_boxes(model, by_video("what"), by_video("where")).numpy(force=True),
-        ids=by_video("ids").numpy(force=True),
+        boxes=boxes.numpy(force=True),
+        ids=by_video("ids").where(seen, ABSENT).numpy(force=True),
         confidence=np.clip(by_video("logit").sigmoid().numpy(force=True), 0, 1),
     )
 
 
-def reported_boxes(model: Sqair, what: Tensor, where: Tensor) -> Tensor:
+def reported_boxes(model: Sqair, what: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
     """The boxes of objects: their patches, or what is bright in these if the settings say so.
+
+    Slots that are not needed rest where nothing is and paint black, which costs the objective
+    next to nothing. So a patch in which nothing is bright is no object.
 
     Args:
         model: knows the settings, and paints.
@@ -109,20 +116,23 @@ def reported_boxes(model: Sqair, what: Tensor, where: Tensor) -> Tensor:
         where: places, [..., 4].
 
     Returns:
-        x0, y0, x1, y1, [..., 4], pixels.
+        x0, y0, x1, y1, [..., 4], pixels; and whether there is an object to report, bool, [...].
 
     Source: ours; the original reports patches. SILOT's tight boxes here are found alike.
     """
     config, decoder = model.config, model.generative.decoder
     if not config.tight_boxes:
-        return config.geometry.object_boxes(where)
+        boxes = config.geometry.object_boxes(where)
+        return boxes, torch.ones_like(boxes[..., 0], dtype=torch.bool)
     patches = decoder.patches(what.flatten(0, -2)).clamp(0, 1)
     opaque = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1)
     black = patches.new_zeros(config.channels)
     sprites = sprite_boxes(where.flatten(0, -2), model.inference.glimpse_encoder.window)
     boxes = ink_boxes(sprites, opaque, black, config.ink_threshold).flip(-1)
     size, centre = boxes.split(2, dim=-1)
-    return torch.cat([centre - size / 2, centre + size / 2], dim=-1).view(*where.shape)
+    seen = patches.flatten(1).amax(1) >= config.ink_threshold
+    ends = torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+    return ends.view(*where.shape), seen.view(*where.shape[:-1])
 
 
 def nothing(n_frames: int) -> Tracks:

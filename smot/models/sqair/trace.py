@@ -23,9 +23,9 @@ def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
     """
     tracks = tracks_of(model, frames)
     whole = [each.padded(tracks.shape[2]) for each in frames]
-    what, where, present = (
+    what, where, present, ids = (
         torch.stack([getattr(each, name) for each in whole]).transpose(1, 2)
-        for name in ("what", "where", "present")
+        for name in ("what", "where", "present", "ids")
     )
     decoder = model.generative.decoder
     painted = decoder(what.flatten(0, 1), where.flatten(0, 1), present.flatten(0, 1))
@@ -37,7 +37,7 @@ def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
     pictures = by_video(painted.unflatten(0, present.shape[:2]))
     return Trace(
         tracks=tracks,
-        is_new=_first_seen(tracks.ids),
+        is_new=_first_seen(by_video(ids)) & tracks.present,
         appearances=_opaque(by_video(patches)),
         reconstruction=np.moveaxis(_rgb(pictures, axis=2), 2, -1),
     )
