@@ -5,8 +5,10 @@ python benchmarks/silot_step.py [--frames 2 4 8] [--filters 128] [--n-runs 5] [-
 "eager" is the same model with the same weights and noise, but every compiled kernel replaced by
 the plain PyTorch that it equals (glimpses and sprites through grid_sample) and every layer an
 operation of its own. GFLOP are counted while a step runs; the rate of the machine is that of a
-product of 2048 x 2048 in the same precision. One thread a process; the last column of the first
-table is the throughput of several processes side by side, each with its own batch of 16.
+product of 2048 x 2048 in the same precision. Each process has one thread and keeps its freed
+memory, as in training. Times of one process are those of its fastest run; the last column of the
+first table is the throughput of several processes side by side, each with its own batch of 16:
+they begin together once all of them are warm, and the median of each one's runs counts.
 """
 
 import argparse
@@ -15,6 +17,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from statistics import median
+from threading import Barrier
 from unittest.mock import patch
 
 import numpy as np
@@ -57,8 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Inherited by the other processes: waiting threads must not spin on a core that works.
     os.environ["OMP_WAIT_POLICY"] = "passive"
-    keep_freed_memory()  # as training does; for the eager model too
-    torch.set_num_threads(1)
+    prepare()
     print(f"batch {BATCH}, {arguments.filters} filters, load {os.getloadavg()[0]:.1f}")
     print("precision  T  step ms  eager ms  ratio  GFLOP  GFLOP/s  matmul  videos/s: 1", end="")
     print(f"  {arguments.processes} processes")
@@ -66,6 +69,12 @@ def main() -> None:
         for n_frames in arguments.frames:
             print(training_line(arguments, n_frames, bf16=bf16), flush=True)
     print(inference_line(arguments))
+
+
+def prepare() -> None:
+    """What every process does first: memory as in training (also for "eager"), one thread."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
 
 
 def training_line(arguments: argparse.Namespace, n_frames: int, *, bf16: bool) -> str:
@@ -89,7 +98,7 @@ def training_line(arguments: argparse.Namespace, n_frames: int, *, bf16: bool) -
 
 def inference_line(arguments: argparse.Namespace) -> str:
     """How long tracking and predicting the full sweep of 12 x 1,000 videos takes."""
-    settings = (arguments.filters, arguments.n_videos)
+    settings = (arguments.filters, arguments.n_videos, arguments.n_runs)
     rate = sum(side_by_side(measure_inference, settings, arguments.processes))
     return (
         f"tracking 8 frames and predicting 5 more from 3: {rate:.0f} videos/s in "
@@ -115,20 +124,23 @@ def training_step(n_filters: int, n_frames: int, *, bf16: bool) -> Callable[[], 
     return step
 
 
-def measure_training(n_filters: int, n_frames: int, bf16: bool, n_runs: int) -> float:
-    """Videos per second of updates."""
-    return BATCH / best(training_step(n_filters, n_frames, bf16=bf16), n_runs)
+def measure_training(
+    n_filters: int, n_frames: int, bf16: bool, n_runs: int, together: Barrier
+) -> float:
+    """Videos per second of updates, beside other processes."""
+    step = training_step(n_filters, n_frames, bf16=bf16)
+    return BATCH / median(timed(step, n_runs, ready=together.wait))
 
 
-def measure_inference(n_filters: int, n_videos: int) -> float:
-    """Videos per second of tracking 8 frames, and predicting 5 from 3."""
+def measure_inference(n_filters: int, n_videos: int, n_runs: int, together: Barrier) -> float:
+    """Videos per second of tracking 8 frames, and predicting 5 from 3, beside other processes."""
     tracker, frames = SilotTracker(model=fresh(n_filters).eval()), videos(n_videos)
 
     def both() -> None:
         tracker.track(frames)
         tracker.predict(frames[:, :3], 5)
 
-    return n_videos / best(both, 1)
+    return n_videos / median(timed(both, n_runs, ready=together.wait))
 
 
 def fresh(n_filters: int) -> Silot:
@@ -147,13 +159,21 @@ def videos(n: int) -> UInt8Array:
 
 def best(work: Callable[[], object], n_runs: int) -> float:
     """Seconds of the fastest of several runs, after one that warms up."""
+    return min(timed(work, n_runs))
+
+
+def timed(
+    work: Callable[[], object], n_runs: int, *, ready: Callable[[], object] = lambda: None
+) -> list[float]:
+    """Seconds of each of several runs, after one that warms up; in between, ``ready`` may wait."""
     work()
+    ready()
     seconds = []
     for _ in range(n_runs):
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return seconds
 
 
 def matmul_rate(dtype: torch.dtype) -> float:
@@ -167,8 +187,9 @@ def side_by_side(
 ) -> list[float]:
     """The same measurement in several processes at once."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(n_processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return pool.starmap(measure, [settings] * n_processes, chunksize=1)
+    with context.Manager() as manager, context.Pool(n_processes, initializer=prepare) as pool:
+        together = manager.Barrier(n_processes)
+        return pool.starmap(measure, [(*settings, together)] * n_processes, chunksize=1)
 
 
 @contextmanager
