@@ -52,11 +52,16 @@ class Preset:
         model: the family's settings.
         train: how it is trained.
         validation: how it is scored.
+        going_on: settings of the model that change where weights of another run are the start,
+            by name; the others are that run's.
+        needs_weights: whether there have to be such weights.
     """
 
     model: Any
     train: TrainConfig
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    going_on: Mapping[str, Any] = field(default_factory=dict)
+    needs_weights: bool = False
 
 
 PresetTable = Mapping[str, Mapping[str, Preset]]

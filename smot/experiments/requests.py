@@ -1,5 +1,6 @@
 """What was asked for on the command line, made into a plan."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from smot.errors import UsageError
 from smot.experiments.data import DataConfig, dataset_of, looks_of
 from smot.experiments.plans import Plan, preset_plan
+from smot.experiments.presets import find_preset
 from smot.experiments.runs import check_budget, resumable_plan
 from smot.models.checkpoints import checkpoint_file, load_checkpoint
 from smot.models.families import load_family
@@ -84,9 +86,14 @@ def _fresh(request: Request) -> Plan:
     dataset = request.dataset
     if dataset is None:
         dataset = dataset_of(request.data) if request.data else USUAL_DATASET
-    preset = request.preset or USUAL_PRESET.get(request.family, "fast")
-    plan = preset_plan(request.family, preset, DataConfig(dataset=dataset))
-    return _continuing(plan, Path(request.init_from)) if request.init_from else plan
+    name = request.preset or USUAL_PRESET.get(request.family, "fast")
+    plan = preset_plan(request.family, name, DataConfig(dataset=dataset))
+    preset = find_preset(request.family, name, dataset)
+    if request.init_from:
+        return _continuing(plan, Path(request.init_from), preset.going_on)
+    if preset.needs_weights:
+        raise UsageError(f"preset {name!r} goes on from weights: name them with --init-from")
+    return plan
 
 
 def _suited(plan: Plan, data: DataConfig) -> Plan:
@@ -95,8 +102,13 @@ def _suited(plan: Plan, data: DataConfig) -> Plan:
     return replace(plan, model=model)
 
 
-def _continuing(plan: Plan, origin: Path) -> Plan:
+def _continuing(plan: Plan, origin: Path, changes: Mapping[str, Any]) -> Plan:
     """The plan with the model settings and weights of another run.
+
+    Args:
+        plan: from a preset.
+        origin: the other run, or its checkpoint.
+        changes: settings of the model that are to differ.
 
     Raises:
         UsageError: a run of another family.
@@ -107,7 +119,11 @@ def _continuing(plan: Plan, origin: Path) -> Plan:
     if checkpoint.about.family != plan.family:
         raise UsageError(f"{path} holds a {checkpoint.about.family} model, not {plan.family}")
     model = from_plain(type(plan.model), checkpoint.model, what=f"{path}: model settings")
-    return replace(plan, model=model, train=replace(plan.train, init_from=str(path.resolve())))
+    return replace(
+        plan,
+        model=replace(model, **changes),
+        train=replace(plan.train, init_from=str(path.resolve())),
+    )
 
 
 def _changed(plan: Plan, request: Request) -> Plan:
