@@ -57,6 +57,10 @@ _METRICS = (
         key="count_error", label="Count error", lower_is_better=True, high=None,
         meaning="mean absolute difference of predicted and present objects per frame",
     ),
+    Metric(
+        key="counting_accuracy", label="Counting accuracy",
+        meaning="share of frames in which as many objects are predicted as there are",
+    ),
     Metric(key="idf1", label="IDF1", meaning="F1 of boxes under the best pairing of identities"),
     Metric(key="hota", label="HOTA", meaning="√(DetA × AssA), averaged over IoU 0.05 to 0.95"),
     Metric(key="deta", label="DetA", meaning="HOTA's detection accuracy"),

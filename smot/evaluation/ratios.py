@@ -15,7 +15,7 @@ from smot.evaluation.video_counts import UNIT
 
 RATIOS = (
     "mota", "motp", "recall", "precision", "idf1", "idp", "idr", "hota", "deta", "assa", "loca",
-    "ap", "count_error",
+    "ap", "count_error", "counting_accuracy",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def ratios(sums: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         "idr": _divide(id_matches, n_truth),
         **_hota(sums),
         "count_error": _divide(sums["count_difference"], sums["n_frames"]),
+        "counting_accuracy": _divide(sums["exact_frames"], sums["n_counted"]),
     }
 
 

@@ -13,7 +13,7 @@ from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
 from smot.evaluation.average_precision import N_LEVELS, detections, mean_average_precision
 from smot.evaluation.clear import NOBODY, correspond, lifetimes, matched_overlap
-from smot.evaluation.counting import count_differences
+from smot.evaluation.counting import count_differences, exact_frames
 from smot.evaluation.events import Events, events
 from smot.evaluation.hota import hota_sums
 from smot.evaluation.identity import identity_matches
@@ -82,9 +82,9 @@ def summarise(counts: VideoCounts) -> dict[str, float | None]:
 
     Returns:
         The ratios (mota, motp, recall, precision, idf1, idp, idr, hota, deta, assa, loca, ap,
-        count_error; None where not defined) and the counts (n_videos, n_frames, n_truth,
-        n_predicted, n_truth_tracks, matches, misses, false_positives, switches, mostly_tracked,
-        partly_tracked, mostly_lost, fragmentations), by name.
+        count_error, counting_accuracy; None where not defined) and the counts (n_videos,
+        n_frames, n_truth, n_predicted, n_truth_tracks, matches, misses, false_positives, switches,
+        mostly_tracked, partly_tracked, mostly_lost, fragmentations), by name.
     """
     pool = counts.pooled()
     sums = {name: getattr(pool, name).astype(np.float64) for name in SUMMED}
@@ -145,6 +145,8 @@ def _count(
         **_clear(pairing, settings, visibility),
         id_matches=identity_matches(pairing, settings.iou_threshold),
         count_difference=count_differences(pairing),
+        exact_frames=exact_frames(pairing),
+        n_counted=np.full(B, T, np.int64),
         hota_matches=hota_matches,
         hota_association=to_units(hota_association),
         hota_overlap=to_units(hota_overlap),

@@ -21,7 +21,7 @@ _NEEDS = {
     "precision": "predictions", "idp": "predictions",
     "motp": "matches", "loca": "matches",
     "idf1": "boxes", "hota": "boxes", "deta": "boxes", "assa": "boxes",
-    "count_error": "frames",
+    "count_error": "frames", "counting_accuracy": "frames",
 }  # fmt: skip
 _LACKING = {
     "truth": "no object in the ground truth",

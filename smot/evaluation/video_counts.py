@@ -49,6 +49,9 @@ class VideoCounts:
         fragmentations: interruptions of tracked objects, [V].
         id_matches: boxes matched under the best assignment of identities (IDTP), [V].
         count_difference: sum over frames of |predicted - true objects|, [V].
+        exact_frames: frames with as many predicted as true objects, [V].
+        n_counted: frames of which that is known, [V]; results written before it was counted say
+            0, all others ``n_frames``.
         hota_matches: HOTA's matches, [V, A].
         hota_association: sum over them of TPA / (TPA + FNA + FPA), [V, A], units of 2 ** -32.
         hota_overlap: sum of their IoU, [V, A], units of 2 ** -32.
@@ -79,6 +82,8 @@ class VideoCounts:
     fragmentations: IntArray
     id_matches: IntArray
     count_difference: IntArray
+    exact_frames: IntArray
+    n_counted: IntArray
     hota_matches: IntArray
     hota_association: IntArray
     hota_overlap: IntArray
@@ -153,9 +158,12 @@ class VideoCounts:
     def from_json(cls, plain: Mapping[str, Any]) -> "VideoCounts":
         """Read what ``to_json`` made: one row that scores like the videos it stands for.
 
+        What was not counted when it was made counts as 0.
+
         Raises:
             DataError: a key is missing or unknown, or a value cannot be.
         """
+        plain = {**dict.fromkeys(LATER, 0), **plain}
         expected = {"settings", "detections", *SUMMED}
         if plain.keys() != expected:
             odd = sorted(plain.keys() ^ expected)
@@ -173,6 +181,8 @@ class VideoCounts:
 SUMMED = tuple(
     field.name for field in fields(VideoCounts) if field.name not in ("settings", *DETECTIONS)
 )
+LATER = ("exact_frames", "n_counted")
+"""Counts that older results lack."""
 _WIDTHS = {
     **dict.fromkeys(("hota_matches", "hota_association", "hota_overlap"), len(ALPHAS)),
     **dict.fromkeys(("visible_truth", "visible_matches", "visible_switches"), len(BINS)),

@@ -41,6 +41,16 @@ def test_the_top_level_is_what_the_documentation_says(plain):
     assert scores["mota"] == pytest.approx(1 - errors / scores["n_truth"])
 
 
+def test_a_file_from_before_counting_accuracy_is_still_read(plain):
+    for protocol in ("tracking", "prediction"):
+        for scores in plain[protocol].values():
+            del scores["counting_accuracy"], scores["intervals"]["counting_accuracy"]
+            del scores["counts"]["exact_frames"], scores["counts"]["n_counted"]
+    read = Results.from_json(plain)
+    assert "counting_accuracy" not in read.tracking[2].metrics
+    assert read.to_json() == plain
+
+
 def test_a_failed_write_leaves_the_file_before_it(results, tmp_path, monkeypatch):
     write_results(results, tmp_path / "results.json")
     before = (tmp_path / "results.json").read_text()

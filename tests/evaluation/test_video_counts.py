@@ -47,6 +47,20 @@ def test_counts_made_differently_cannot_be_joined(counts: VideoCounts) -> None:
         VideoCounts.stack([])
 
 
+def test_counts_from_before_frames_were_counted_exactly_are_still_read(
+    counts: VideoCounts,
+) -> None:
+    old = {k: v for k, v in counts.to_json().items() if k not in ("exact_frames", "n_counted")}
+    read, now = summarise(VideoCounts.from_json(old)), summarise(counts)
+    assert read.pop("counting_accuracy") is None
+    known = now.pop("counting_accuracy")
+    assert known is not None
+    assert 0 < known < 1
+    assert read == now
+    pooled = summarise(VideoCounts.stack([VideoCounts.from_json(old), counts.pooled()]))
+    assert pooled["counting_accuracy"] == known
+
+
 @pytest.mark.parametrize("change", [{"extra": 1}, {"misses": None}])
 def test_json_with_other_keys_is_refused(
     counts: VideoCounts, change: dict[str, int | None]

@@ -171,7 +171,7 @@ CASES = {
     "count error is over frames, not over videos": Case(
         [{0: 0}, {0: 0, 1: 1}, {}],
         [{0: (0, 1.0), 1: (1, 1.0)}, {}, {}],
-        both={"count_error": 1.0, "mota": 1 - 3 / 3},
+        both={"count_error": 1.0, "counting_accuracy": 1 / 3, "mota": 1 - 3 / 3},
     ),
 }
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
