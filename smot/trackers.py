@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_args
 
 from smot.errors import UsageError
-from smot.tracks import DataDescription, Oracle, Predictor, Tracker
+from smot.tracks import Contestant, CountInformed, DataDescription, Oracle, Predictor
 
 GROUP = "smot.trackers"
 
@@ -50,9 +50,7 @@ def list_trackers() -> list[Listing]:
     return rows
 
 
-def build_tracker(
-    name: str, options: Mapping[str, str], data: DataDescription
-) -> Tracker | Oracle:
+def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) -> Contestant:
     """Find a tracker and make one.
 
     A factory (a class or function) is called with keyword arguments only: ``data``, if its
@@ -77,15 +75,15 @@ def build_tracker(
     if "data" in inspect.signature(factory).parameters:
         arguments["data"] = data
     tracker = factory(**arguments)
-    if not isinstance(tracker, Tracker | Oracle):
+    if not isinstance(tracker, Contestant):
         made = type(tracker).__name__
         raise UsageError(f"tracker {name!r} made a {made}, which has no track(videos) and name")
     return tracker
 
 
-def can_predict(tracker: Tracker | Oracle) -> bool:
+def can_predict(tracker: Contestant) -> bool:
     """Whether the tracker takes part in the prediction test."""
-    return isinstance(tracker, Predictor | Oracle)
+    return isinstance(tracker, Predictor | Oracle | CountInformed)
 
 
 def _plugins() -> list[EntryPoint]:

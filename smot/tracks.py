@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -281,3 +281,31 @@ class Oracle(Protocol):
     def predict_truth(self, seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:
         """Tracks of the ``horizon`` frames after those whose truth was seen."""
         ...
+
+
+@runtime_checkable
+class CountInformed(Protocol):
+    """A tracker that sees videos and is told how many objects each has: an oracle of the count."""
+
+    @property
+    def name(self) -> str:
+        """What tables and curves call it."""
+        ...
+
+    def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
+        """Track the objects of videos, RGB, [B, T, H, W, 3], of which there are so many, [B]."""
+        ...
+
+    def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
+        """Tracks of the ``horizon`` frames that follow the given ones, [B, horizon, ...].
+
+        Args:
+            videos: the frames seen, RGB, [B, T, H, W, 3].
+            counts: objects in the frames seen of each video, [B].
+            horizon: number of frames to predict, at least 1.
+        """
+        ...
+
+
+Contestant: TypeAlias = Tracker | Oracle | CountInformed
+"""Whatever can be evaluated: what it is handed differs."""

@@ -1,7 +1,7 @@
 """``smot eval``, ``smot baseline`` and ``smot compare``: score trackers, compare results."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +189,7 @@ def _evaluate(request: Request) -> None:
         workers=_workers(request, plan),
         with_events=request.with_events,
     )
-    folder = request.out or Path("results") / _slug(f"{request.name}-on-{source.metadata.name}")
+    folder = request.out or _usual_folder(request.name, options, source.metadata.name)
     folder.mkdir(parents=True, exist_ok=True)
     with closing(_Stages(request.quiet)) as progress:
         outcome = run(job, progress)
@@ -216,6 +216,12 @@ def _workers(request: Request, plan: "Plan") -> int:
         return request.workers
     most = min(available_cores(), _MOST_WORKERS)
     return max(1, min(most, plan.n_total // _VIDEOS_PER_WORKER))
+
+
+def _usual_folder(name: str, options: Mapping[str, str], dataset: str) -> Path:
+    """The folder of a tracker's results; one for each of its modes, if it has such."""
+    mode = f"-{options['mode']}" if "mode" in options else ""
+    return Path("results") / _slug(f"{name}{mode}-on-{dataset}")
 
 
 def _slug(text: str) -> str:

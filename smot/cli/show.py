@@ -19,7 +19,7 @@ from smot.cli.sources import (
 if TYPE_CHECKING:
     from smot.evaluation.testsets import VideoSource
     from smot.filmstrips import AnyRow, Span
-    from smot.tracks import Oracle, Tracker
+    from smot.tracks import Contestant
     from smot.videos import Videos
 
 _SUFFIXES = (".png", ".gif")
@@ -139,7 +139,7 @@ def _default_group(source: "VideoSource") -> str:
     return "val" if "val" in source.groups else next(iter(source.groups))
 
 
-def _tracker(request: Request, source: "VideoSource") -> "Tracker | Oracle | None":
+def _tracker(request: Request, source: "VideoSource") -> "Contestant | None":
     """The tracker that is named, or the one whose weights the checkpoint holds."""
     from smot.trackers import build_tracker
 
@@ -155,7 +155,7 @@ def _tracker(request: Request, source: "VideoSource") -> "Tracker | Oracle | Non
 
 
 def _rows(
-    request: Request, tracker: "Tracker | Oracle | None", video: "Videos", group: str
+    request: Request, tracker: "Contestant | None", video: "Videos", group: str
 ) -> tuple["Sequence[AnyRow]", "Sequence[Span]"]:
     """What to draw, and which frames were seen and which predicted."""
     from smot.evaluation.showing import follow, foresee

@@ -4,13 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from smot.arrays import IntArray
 from smot.errors import DataError, was_interrupted
-from smot.tracks import Oracle, Tracker, Tracks
+from smot.tracks import Contestant, Oracle, Tracker, Tracks
 from smot.videos import Videos
 
 
-def track_videos(tracker: Tracker | Oracle, videos: Videos, group: str, start: int) -> Tracks:
+def track_videos(tracker: Contestant, videos: Videos, group: str, start: int) -> Tracks:
     """Let a tracker track videos; an oracle is shown their truth, a tracker their frames alone.
+
+    One that is to be told how many objects a video has gets the frames and that number.
 
     Args:
         tracker: whose turn it is.
@@ -30,10 +35,17 @@ def track_videos(tracker: Tracker | Oracle, videos: Videos, group: str, start: i
         if isinstance(tracker, Oracle):
             H, W = part.frames.shape[2:4]
             return tracker.track_truth(part.truth, (H, W))
-        return tracker.track(part.frames)
+        if isinstance(tracker, Tracker):
+            return tracker.track(part.frames)
+        return tracker.track_counted(part.frames, n_objects(part.truth))
 
     batch = Batch(group=group, start=start, n_videos=len(videos))
     return checked(tracker.name, attempt, batch, videos.frames.shape[1])
+
+
+def n_objects(truth: Tracks) -> IntArray:
+    """How many objects, by their identities, are in each video, [B]."""
+    return np.array([len(np.unique(ids[ids >= 0])) for ids in truth.ids], np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

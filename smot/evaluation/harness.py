@@ -20,7 +20,7 @@ from smot.evaluation.summaries import CountScores, count_scores, library_scores,
 from smot.evaluation.testsets import VideoSource, dataset_record, test_groups
 from smot.evaluation.tuning import SPLIT, Choice, choose, tuning_scope
 from smot.evaluation.workers import Workers
-from smot.tracks import Oracle, Tracker, Tunable
+from smot.tracks import Contestant, CountInformed, Oracle, Tracker, Tunable
 
 VERSIONS = ("smot", "numpy", "scipy", "numba", "torch")
 Progress = Callable[[str, int, int], None]
@@ -62,7 +62,7 @@ class Job:
         UsageError: no workers.
     """
 
-    tracker: Tracker | Oracle | Recipe
+    tracker: Contestant | Recipe
     data: VideoSource
     plan: Plan
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
@@ -97,13 +97,13 @@ class Outcome:
     """
 
     results: Results
-    tracker: Mapping[int, Tracker | Oracle]
+    tracker: Mapping[int, Contestant]
     counts: Mapping[int, VideoCounts]
     errors: Mapping[int, Events] = field(default_factory=dict)
 
 
 def evaluate(
-    tracker: Tracker | Oracle | Recipe,
+    tracker: Contestant | Recipe,
     data: VideoSource,
     *,
     counts: Sequence[int] | None = None,
@@ -275,9 +275,15 @@ def _tracker_record(job: Job, local: Scorer, choice: Choice | None) -> TrackerRe
         name=local.tracker.name,
         target=job.tracker.target if isinstance(job.tracker, Recipe) else "",
         options=dict(job.options),
-        is_oracle=isinstance(local.tracker, Oracle),
+        is_oracle=_is_oracle(local.tracker),
         tuning=choice.record if choice else None,
     )
+
+
+def _is_oracle(tracker: Contestant) -> bool:
+    """Whether it was shown the ground truth, or told its count."""
+    informed = isinstance(tracker, CountInformed) and not isinstance(tracker, Tracker)
+    return informed or isinstance(tracker, Oracle)
 
 
 def _videos_records(plan: Plan, found: Mapping[int, SpanScores]) -> dict[int, VideosRecord]:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from smot.evaluation.handover import Batch, checked
+from smot.evaluation.handover import Batch, checked, n_objects
 from smot.trackers import can_predict
-from smot.tracks import Oracle, Predictor, Tracker, Tracks
+from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracks
 from smot.videos import Videos
 
 
-def why_not(tracker: Tracker | Oracle, n_frames: int, observe: int, horizon: int) -> str:
+def why_not(tracker: Contestant, n_frames: int, observe: int, horizon: int) -> str:
     """Why there can be no prediction test; "" if there can."""
     if not can_predict(tracker):
         return f"{tracker.name} has no predict(videos, horizon)"
@@ -30,14 +30,14 @@ def why_not(tracker: Tracker | Oracle, n_frames: int, observe: int, horizon: int
 
 
 def predict_videos(
-    tracker: Tracker | Oracle,
+    tracker: Contestant,
     videos: Videos,
     observe: int,
     horizon: int,
     group: str,
     start: int,
 ) -> Tracks:
-    """Let a tracker predict; an oracle is shown the truth of the frames seen.
+    """Let a tracker predict; an oracle is shown the truth of the frames seen, or told its count.
 
     Args:
         tracker: one for which `why_not` has no objection.
@@ -59,9 +59,12 @@ def predict_videos(
         if isinstance(tracker, Oracle):
             H, W = part.frames.shape[2:4]
             return tracker.predict_truth(part.truth[:, :observe], (H, W), horizon)
-        assert isinstance(tracker, Predictor)
         # A view would hold on to the frames that are to be predicted.
-        return tracker.predict(np.array(part.frames[:, :observe]), horizon)
+        seen = np.array(part.frames[:, :observe])
+        if isinstance(tracker, Predictor):
+            return tracker.predict(seen, horizon)
+        assert isinstance(tracker, CountInformed)
+        return tracker.predict_counted(seen, n_objects(part.truth[:, :observe]), horizon)
 
     batch = Batch(group=group, start=start, n_videos=len(videos))
     return checked(tracker.name, attempt, batch, horizon)

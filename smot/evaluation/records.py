@@ -63,7 +63,7 @@ class TrackerRecord(Record):
         name: what it calls itself.
         target: the name under which it was built; "" if it was handed over as an object.
         options: its options as typed.
-        is_oracle: whether it was shown the ground truth.
+        is_oracle: whether it was shown the ground truth, or told how many objects there are.
         tuning: how its setting was chosen; None if it was not.
     """
 

@@ -21,7 +21,7 @@ from smot.evaluation.scores import (
 )
 from smot.evaluation.testsets import VideoSource
 from smot.trackers import build_tracker
-from smot.tracks import DataDescription, Oracle, Tracker, Tracks, Tunable
+from smot.tracks import Contestant, DataDescription, Tracks, Tunable
 from smot.videos.fingerprints import digests
 
 SPAN = 64
@@ -42,7 +42,7 @@ class Recipe:
     options: Mapping[str, str] = field(default_factory=dict)
     data: DataDescription
 
-    def build(self) -> Tracker | Oracle:
+    def build(self) -> Contestant:
         """Make the tracker.
 
         Raises:
@@ -61,14 +61,14 @@ class Scorer:
     """
 
     def __init__(
-        self, tracker: Tracker | Oracle, source: VideoSource, settings: EvaluationSettings
+        self, tracker: Contestant, source: VideoSource, settings: EvaluationSettings
     ) -> None:
         self.tracker = tracker
         self.source = source
         self.settings = settings
         self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
 
-    def chosen(self, candidate: int | None) -> Tracker | Oracle:
+    def chosen(self, candidate: int | None) -> Contestant:
         """The tracker as it is, or one of its candidates."""
         return self.tracker if candidate is None else self.candidates[candidate]
 
@@ -83,7 +83,7 @@ class BuildScorer:
         settings: how it is scored.
     """
 
-    tracker: Tracker | Oracle | Recipe
+    tracker: Contestant | Recipe
     source: VideoSource
     settings: EvaluationSettings
 

@@ -8,7 +8,7 @@ from smot.errors import DataError, UsageError, was_interrupted
 from smot.evaluation.handover import Batch, checked, track_videos
 from smot.evaluation.matching import MatchSettings
 from smot.evaluation.prediction import predict_videos, why_not
-from smot.tracks import Explainer, Oracle, Trace, Tracker, Tracks
+from smot.tracks import Contestant, Explainer, Trace, Tracks
 from smot.videos import Videos
 
 
@@ -25,7 +25,7 @@ class Shown:
     trace: Trace | None = None
 
 
-def follow(tracker: Tracker | Oracle, video: Videos, group: str, index: int) -> Shown:
+def follow(tracker: Contestant, video: Videos, group: str, index: int) -> Shown:
     """Let a tracker see all frames of a video.
 
     Args:
@@ -43,7 +43,7 @@ def follow(tracker: Tracker | Oracle, video: Videos, group: str, index: int) -> 
 
 
 def foresee(
-    tracker: Tracker | Oracle, video: Videos, observe: int, horizon: int, group: str, index: int
+    tracker: Contestant, video: Videos, observe: int, horizon: int, group: str, index: int
 ) -> Shown:
     """Let a tracker see some frames of a video and predict the next.
 

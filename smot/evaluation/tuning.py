@@ -21,7 +21,7 @@ from smot.evaluation.matching import MatchSettings, pair_up
 from smot.evaluation.records import TUNING, TuningRecord
 from smot.evaluation.scoring import Scorer, spans
 from smot.evaluation.workers import Workers
-from smot.tracks import Oracle, Tracker, Tracks, Tunable
+from smot.tracks import Contestant, Tracks, Tunable
 
 SPLIT = "val"
 
@@ -77,7 +77,7 @@ class Choice:
 
 
 def tuning_scope(
-    tracker: Tracker | Oracle, options: Mapping[str, str], asked: str | None, n_videos: int
+    tracker: Contestant, options: Mapping[str, str], asked: str | None, n_videos: int
 ) -> str | None:
     """Whether and how to tune: as asked, else "per-count" for a tracker that can be tuned.
 

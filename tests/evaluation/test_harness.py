@@ -13,7 +13,7 @@ from smot.evaluation.scoring import SPAN, Recipe
 from smot.generators.synthesis import generate
 from smot.videos import open_videos
 from tests.evaluation.made import SETTINGS, made_outcome, made_videos
-from tests.evaluation.made_trackers import Failing, Spy, Still, brightness_of
+from tests.evaluation.made_trackers import Failing, Spy, Still, Told, brightness_of
 
 
 def without_timing(results):
@@ -191,3 +191,14 @@ def test_a_source_made_on_the_spot_travels_to_other_processes():
     np.testing.assert_array_equal(
         copy.read("test/02", 1, 3).frames, data.read("test/02", 1, 3).frames
     )
+
+
+def test_a_tracker_that_wants_the_count_is_told_it_and_is_an_oracle():
+    data, told = made_videos(counts=(1, 3)), Told()
+    results = evaluate(told, data, settings=SETTINGS)
+    assert results.tracker.is_oracle
+    assert results.prediction_reason == ""
+    n_frames = [(8, 1), (3, 1), (8, 3), (3, 3)]  # all frames, then those seen, for each count
+    assert [(shape[1], set(counts)) for shape, counts in told.heard] == [
+        (frames, {count}) for frames, count in n_frames
+    ]

@@ -6,12 +6,13 @@ from smot.errors import UsageError
 from smot.models.learned import Family
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.model import Sqair, build
-from smot.models.sqair.tracker import CountOracle, SqairTracker, TrackerConfig
+from smot.models.sqair.tracker import CountOracle, OneCount, SqairTracker, TrackerConfig
 from smot.tracks import DataDescription
 
 __all__ = [
     "FAMILY",
     "CountOracle",
+    "OneCount",
     "Sqair",
     "SqairConfig",
     "SqairTracker",
@@ -19,6 +20,8 @@ __all__ = [
     "build",
     "load_tracker",
 ]
+
+MODES = ("normal", "oracle-count")
 
 
 def load_tracker(
@@ -30,9 +33,10 @@ def load_tracker(
     latents: str = "sample",
     rollout: str = "sample",
     seed: int = 0,
+    mode: str = "normal",
     count: int | None = None,
     data: DataDescription | None = None,
-) -> SqairTracker | CountOracle:
+) -> SqairTracker | CountOracle | OneCount:
     """SQAIR with trained weights: finds objects in turn and follows them by weighted samples.
 
     Args:
@@ -44,7 +48,8 @@ def load_tracker(
         latents: "sample" or "mean", see `TrackerConfig`.
         rollout: "sample" or "mean", see `TrackerConfig`.
         seed: of all noise.
-        count: how many objects every video has, which makes it an oracle; None to infer it.
+        mode: "normal"; or "oracle-count": an evaluation tells how many objects each video has.
+        count: how many objects every video has, where that is known; None to infer it.
         data: what the videos are like.
 
     Raises:
@@ -53,12 +58,18 @@ def load_tracker(
     """
     from smot.models.packaged import load_fitting
 
+    if mode not in MODES:
+        raise UsageError(f"sqair: mode must be {' or '.join(MODES)}, not {mode!r}")
+    if mode == "oracle-count" and count is not None:
+        raise UsageError("sqair: count is not for mode 'oracle-count', which is told it")
     config = TrackerConfig(
         n_slots=n_slots, n_particles=n_particles, choose=choose, latents=latents,
         rollout=rollout, seed=seed,
     )  # fmt: skip
     module = load_fitting("sqair", checkpoint, device, data)
     tracker = _tracker(module, "sqair", config)
+    if mode == "oracle-count":
+        return CountOracle(tracker=tracker)
     return tracker if count is None else tracker.told(count)
 
 

@@ -15,6 +15,8 @@ from smot.models.sqair.placement import sprite_boxes
 from smot.models.sqair.slots import Slots
 from smot.tracks import ABSENT, Tracks
 
+SLIGHTLY = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
@@ -80,7 +82,7 @@ def follow(
     return Course(frames=frames, memory=memory.rows(rows))
 
 
-def tracks_of(model: Sqair, frames: Sequence[Slots]) -> Tracks:
+def tracks_of(model: Sqair, frames: Sequence[Slots], *, told: bool = False) -> Tracks:
     """The tracks of objects in consecutive frames; confidence is the presence's probability.
 
     Where the settings ask for the extent of the ink, a box without ink is no object in that
@@ -89,6 +91,8 @@ def tracks_of(model: Sqair, frames: Sequence[Slots]) -> Tracks:
     Args:
         model: knows what boxes to report.
         frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
+        told: whether the number of objects was given. Then all of them count, however unlikely
+            inference would have found them: probabilities are put in the upper half of [0, 1].
     """
     n_slots = max(1, *(each.n_slots for each in frames))
     whole = [each.padded(n_slots) for each in frames]
@@ -96,11 +100,12 @@ def tracks_of(model: Sqair, frames: Sequence[Slots]) -> Tracks:
     def by_video(name: str) -> Tensor:
         return torch.stack([getattr(each, name) for each in whole]).movedim(2, 0)
 
+    sure = by_video("logit").sigmoid()
     boxes, seen = reported_boxes(model, by_video("what"), by_video("where"))
     return Tracks(
         boxes=boxes.numpy(force=True),
         ids=by_video("ids").where(seen, ABSENT).numpy(force=True),
-        confidence=np.clip(by_video("logit").sigmoid().numpy(force=True), 0, 1),
+        confidence=np.clip((0.5 + SLIGHTLY + sure / 2 if told else sure).numpy(force=True), 0, 1),
     )
 
 

@@ -115,7 +115,8 @@ class Discovery(nn.Module):
             encoder: of glimpses.
             weights: from `weights`.
             noise: for where, what and presence, [N, S, ...] each; N is the most discoveries.
-            counts: how many each row must find, [S], float32; None where that is inferred.
+            counts: how many each row must find, [S], float32; None where that is inferred. Logits
+                are what they are all the same.
             logit_shift: added to every logit of presence.
             early_exit: stop as soon as no row goes on; later slots hold nothing either way.
 
@@ -128,7 +129,7 @@ class Discovery(nn.Module):
             frames=frames.repeat_interleave(n_particles, dim=0),
             where_noise=noise[0],
             what_noise=noise[1],
-            chance=noise[2],
+            chance=noise[2] if counts is None else torch.zeros_like(noise[2]),
             counts=counts,
             logit_shift=logit_shift,
             window=encoder.window,
@@ -194,6 +195,6 @@ class Discovery(nn.Module):
         mean, what_std = normal_parameters(encoder(fixed.frames, where, layers=layers.encoder))
         what = torch.addcmul(mean, what_std, fixed.what_noise[k])
         raw = layers.presence[1].plain(elu(layers.presence[0].plain(what, hidden[:, h:])))
-        logit = presence_logit(raw + fixed.logit_shift, could, fixed.counts is not None)
+        logit = presence_logit(raw + fixed.logit_shift, could)
         present = (fixed.chance[k][:, None] < logit.detach().sigmoid()).float() * could
         return Outcome(what, where, present, logit, what_std, where_std)

@@ -74,6 +74,8 @@ class Generative(nn.Module):
         looks = -0.5 * (found.what.square() + LOG_2PI).sum(-1)
         stays = log_bernoulli(kept.present, kept.logit).sum(1)
         stops = log_discoveries(found.present, found.logit)
+        if clip.told:  # nothing was chosen
+            stays, stops = torch.zeros_like(stays), torch.zeros_like(stops)
         kept_density = (expected.log_density(kept.what, kept.where) * kept.present).sum(1)
         painted = self.paint(clip)
         return Evidence(

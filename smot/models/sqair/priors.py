@@ -213,8 +213,10 @@ class PropagationPrior(nn.Module):
             logit = stay[..., 0] + self.stay_bias
         if self.kind == "rw":
             place, looks = where, what
+        if self.fixed:
+            logit = torch.full_like(logit, -ABSENT_LOGIT)
         expected = Expected(
-            logit=presence_logit(logit, present, self.fixed),
+            logit=presence_logit(logit, present),
             where=place,
             where_std=softplus(place_raw) + STD_FLOOR,
             what=looks,

@@ -152,13 +152,16 @@ class Propagation(nn.Module):
             encoder: of glimpses.
             weights: from `weights`.
             noise: for where, what and presence, [N or more, S, ...] each.
-            stays: True where no object may leave (fixed presence).
+            stays: True where no object may leave; logits are what they are all the same.
 
         Returns:
             The samples, and the temporal states after this frame, [N, S, h].
         """
         n = slots.n_slots
-        given, fixed = self._before(frames, slots, usage, encoder, weights, noise, stays)
+        where_noise, what_noise, chance = noise
+        chance = torch.zeros_like(chance) if stays else chance  # below every probability
+        noise = where_noise, what_noise, chance
+        given, fixed = self._before(frames, slots, usage, encoder, weights, noise)
         if self.compiled and frames.device.type == "cpu":
             made = propagate(given, fixed, weights.layers)
         else:
@@ -188,7 +191,6 @@ class Propagation(nn.Module):
         encoder: GlimpseEncoder,
         weights: Weights,
         noise: tuple[Tensor, Tensor, Tensor],
-        stays: bool,
     ) -> tuple[Given, Fixed]:
         """Everything that does not depend on the order of slots, for all of them at once."""
         what, where, present, tau = (
@@ -223,7 +225,6 @@ class Propagation(nn.Module):
             window=encoder.window,
             glimpse_size=encoder.size,
             std_floor=self.std_floor,
-            stays=stays,
         )
         return given, fixed
 
@@ -270,6 +271,6 @@ class Propagation(nn.Module):
         )
         could = fixed.present[rows]
         raw = layers.presence[1].plain(elu(layers.presence[0].plain(what, hidden[:, h:])))
-        logit = presence_logit(raw, could, fixed.stays)
+        logit = presence_logit(raw, could)
         present = (fixed.chance[rows] < logit.detach().sigmoid()).float() * could
         return Outcome(what, where, present, logit, what_std, where_std, temporal)

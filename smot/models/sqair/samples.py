@@ -72,18 +72,15 @@ class Chosen:
         return -(0.5 * (squares + n_numbers * LOG_2PI) + spread) * self.present
 
 
-def presence_logit(logit: Tensor, could: Tensor, forced: bool) -> Tensor:
-    """The logit where the slot could be used, -88 where not; 88 where it must be.
+def presence_logit(logit: Tensor, could: Tensor) -> Tensor:
+    """The logit where the slot could be used, -88 where not.
 
     Args:
         logit: as a network gave it, [...].
         could: 1 or 0, [...].
-        forced: whether every slot that can be used must be.
 
-    Source: original code, masked logits at +-88.
+    Source: original code, masked logits at -88.
     """
-    if forced:
-        return -ABSENT_LOGIT * (2 * could - 1)
     return torch.addcmul((1 - could) * ABSENT_LOGIT, could, logit)
 
 

@@ -12,7 +12,7 @@ from smot.models.sqair.slots import Slots
 from smot.tracks import ABSENT, Trace
 
 
-def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
+def explained(model: Sqair, frames: Sequence[Slots], *, told: bool = False) -> Trace:
     """The tracks of objects in consecutive frames, and how the model paints them.
 
     Patches are opaque: the model adds them up, and black adds nothing.
@@ -20,8 +20,9 @@ def explained(model: Sqair, frames: Sequence[Slots]) -> Trace:
     Args:
         model: decodes them.
         frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
+        told: whether the number of objects was given.
     """
-    tracks = tracks_of(model, frames)
+    tracks = tracks_of(model, frames, told=told)
     whole = [each.padded(tracks.shape[2]) for each in frames]
     what, where, present, ids = (
         torch.stack([getattr(each, name) for each in whole]).transpose(1, 2)

@@ -101,9 +101,9 @@ class SqairTracker:
         """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
         return self._trace(videos, horizon, None)
 
-    def told(self, count: int) -> "CountOracle":
-        """The same tracker for videos of which the number of objects is known."""
-        return CountOracle(tracker=self, count=count)
+    def told(self, count: int) -> "OneCount":
+        """The same tracker for videos of which all have so many objects."""
+        return OneCount(oracle=CountOracle(tracker=self), count=count)
 
     @property
     def _n_slots(self) -> int:
@@ -130,7 +130,8 @@ class SqairTracker:
     def _trace(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Trace:
         with torch.inference_mode():
             course, predicted = self._foresee(videos, counts, horizon)
-            return explained(self.model, [*course.frames, *predicted])
+            told = self._is_told(counts)
+            return explained(self.model, [*course.frames, *predicted], told=told)
 
     def _in_batches(
         self,
@@ -138,14 +139,21 @@ class SqairTracker:
         counts: IntArray | None,
         found: Callable[[UInt8Array, IntArray | None], list[Slots]],
     ) -> Tracks:
-        """Tracks of what is found in videos, some at a time."""
-        parts = []
+        """Tracks of what is found in videos, some at a time.
+
+        Videos of which the number of objects is given go with others of that number: how many
+        slots there are decides which noise a slot gets.
+        """
+        parts, places = [], []
         with torch.inference_mode():
-            for start in range(0, len(videos), VIDEOS_AT_ONCE):
-                some = slice(start, start + VIDEOS_AT_ONCE)
+            for some in _batches(len(videos), counts):
                 frames = found(videos[some], None if counts is None else counts[some])
-                parts.append(tracks_of(self.model, frames))
-        return Tracks.stack(parts)
+                parts.append(tracks_of(self.model, frames, told=self._is_told(counts)))
+                places.append(some)
+        return Tracks.stack(parts)[np.argsort(np.concatenate(places))]
+
+    def _is_told(self, counts: IntArray | None) -> bool:
+        return counts is not None or self.model.config.presence == "fixed"
 
     def _follow(self, videos: UInt8Array, counts: IntArray | None) -> Course:
         """Infer what is in a batch of videos."""
@@ -203,18 +211,56 @@ class SqairTracker:
         return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
 
 
+def _batches(n_videos: int, counts: IntArray | None) -> list[IntArray]:
+    """Places of videos that are tracked together, all with the same count where it is given."""
+    places = np.arange(n_videos)
+    alike = [places] if counts is None else [places[counts == n] for n in np.unique(counts)]
+    starts = [(group, start) for group in alike for start in range(0, len(group), VIDEOS_AT_ONCE)]
+    return [group[start : start + VIDEOS_AT_ONCE] for group, start in starts]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountOracle:
-    """SQAIR that is told how many objects a video has: discovery finds so many, none ever leaves.
+    """SQAIR that is told how many objects each video has: so many are found, and none ever leaves.
 
     The comparison in the SILOT paper evaluated SQAIR so beyond the numbers it was trained with.
 
     Attributes:
         tracker: does the work.
-        count: of objects in every video.
     """
 
     tracker: SqairTracker
+
+    @property
+    def name(self) -> str:
+        """What tables and curves call it."""
+        return f"{self.tracker.name} (oracle count)"
+
+    def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
+        """Track videos, RGB, [B, T, H, W, 3], with so many objects each, [B]."""
+        return self.tracker._track(videos, counts)
+
+    def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
+        """Track the given frames, then let the propagation prior go on; nothing leaves.
+
+        Args:
+            videos: the frames seen, RGB, [B, T, H, W, 3].
+            counts: of objects in each video, [B].
+            horizon: number of frames to predict, at least 1.
+        """
+        return self.tracker._predict(videos, horizon, counts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OneCount:
+    """SQAIR that is told one number of objects for all videos, so that it needs no oracle to run.
+
+    Attributes:
+        oracle: does the work.
+        count: of objects in every video.
+    """
+
+    oracle: CountOracle
     count: int
 
     def __post_init__(self) -> None:
@@ -224,11 +270,11 @@ class CountOracle:
     @property
     def name(self) -> str:
         """What tables and curves call it."""
-        return f"{self.tracker.name} (oracle count)"
+        return self.oracle.name
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        return self.track_counted(videos, np.full(len(videos), self.count))
+        return self.oracle.track_counted(videos, self._counts(videos))
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing leaves.
@@ -237,16 +283,11 @@ class CountOracle:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             horizon: number of frames to predict, at least 1.
         """
-        return self.predict_counted(videos, np.full(len(videos), self.count), horizon)
+        return self.oracle.predict_counted(videos, self._counts(videos), horizon)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
         """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
-        return self.tracker._trace(videos, horizon, np.full(len(videos), self.count))
+        return self.oracle.tracker._trace(videos, horizon, self._counts(videos))
 
-    def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
-        """Track videos, [B, T, H, W, 3], with so many objects each, [B]."""
-        return self.tracker._track(videos, counts)
-
-    def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
-        """Predict videos, [B, T, H, W, 3], with so many objects each, [B]."""
-        return self.tracker._predict(videos, horizon, counts)
+    def _counts(self, videos: UInt8Array) -> IntArray:
+        return np.full(len(videos), self.count)

@@ -6,8 +6,16 @@ import torch
 
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
-from smot.models.sqair import FAMILY, CountOracle, Sqair, SqairTracker, TrackerConfig, build
-from smot.tracks import Predictor, Tracks
+from smot.models.sqair import (
+    FAMILY,
+    CountOracle,
+    Sqair,
+    SqairTracker,
+    TrackerConfig,
+    build,
+    load_tracker,
+)
+from smot.tracks import CountInformed, Predictor, Tracker, Tracks
 
 from .conftest import SMALL, shaken
 
@@ -122,15 +130,44 @@ def test_more_particles_and_slots_than_in_training(small: Sqair, videos: UInt8Ar
 
 
 def test_the_oracle_of_counts_finds_as_many_as_told(small: Sqair, videos: UInt8Array) -> None:
-    oracle = tracker(small).told(5)
+    known = tracker(small).told(5)
+    assert known.name == "sqair (oracle count)"
+    assert isinstance(known, Predictor)
+    assert (known.track(videos).present.sum(-1) == 5).all()
+    assert (known.predict(videos, 2).present.sum(-1) == 5).all()
+    oracle = CountOracle(tracker=tracker(small))
     assert oracle.name == "sqair (oracle count)"
-    assert isinstance(oracle, Predictor)
-    assert (oracle.track(videos).present.sum(-1) == 5).all()
-    assert (oracle.predict(videos, 2).present.sum(-1) == 5).all()
+    assert isinstance(oracle, CountInformed)
+    assert not isinstance(oracle, Tracker)
     counts = np.array([0, 1, 2, 6])
     assert (oracle.track_counted(videos, counts).present.sum(-1) == counts[:, None]).all()
     predicted = oracle.predict_counted(videos, counts, 3)
     assert (predicted.present.sum(-1) == counts[:, None]).all()
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_told_counts_are_tracked_alike_in_any_batch(
+    small: Sqair, videos: UInt8Array, options: dict[str, object]
+) -> None:
+    oracle = CountOracle(tracker=tracker(small, **options))
+    counts = np.array([3, 1, 5, 1])
+    together = oracle.track_counted(videos, counts), oracle.predict_counted(videos, counts, 2)
+    rows = [slice(i, i + 1) for i in range(4)]
+    alone = [oracle.track_counted(videos[row], counts[row]) for row in rows]
+    assert_equal(together[0], Tracks.stack(alone))
+    alone = [oracle.predict_counted(videos[row], counts[row], 2) for row in rows]
+    assert_equal(together[1], Tracks.stack(alone))
+
+
+def test_objects_that_were_told_count_and_are_still_told_apart(
+    small: Sqair, videos: UInt8Array
+) -> None:
+    with torch.no_grad():  # inference by itself would find nothing
+        small.inference.discovery.presence.last.bias.fill_(-6.0)
+    tracks = tracker(small).told(3).track(videos)
+    sure = tracks.confidence[tracks.present]
+    assert ((sure > 0.5) & (sure < 1)).all()
+    assert len(np.unique(sure)) > 10
 
 
 def test_no_videos_give_no_tracks(small: Sqair, videos: UInt8Array) -> None:
@@ -158,7 +195,11 @@ def test_settings_that_cannot_be_are_named(options: dict[str, object], message: 
 
 def test_an_oracle_needs_a_count() -> None:
     with pytest.raises(UsageError, match="count must not be negative, not -1"):
-        CountOracle(tracker=tracker(shaken(build(SMALL, 0))), count=-1)
+        tracker(shaken(build(SMALL, 0))).told(-1)
+    with pytest.raises(UsageError, match="mode must be normal or oracle-count, not 'oracle'"):
+        load_tracker(mode="oracle")
+    with pytest.raises(UsageError, match="count is not for mode 'oracle-count'"):
+        load_tracker(mode="oracle-count", count=3)
 
 
 def test_the_family_makes_trackers_of_its_modules_only(small: Sqair) -> None:

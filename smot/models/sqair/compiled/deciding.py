@@ -18,7 +18,6 @@ class Decision:
     Args:
         layers: from the appearance to the logit, two.
         chance: what the probability is compared with, [M, 1].
-        forced: whether every object that can be there must be.
         shift: added to every logit.
 
     Attributes:
@@ -27,11 +26,9 @@ class Decision:
         present: 1 or 0, [M, 1].
     """
 
-    def __init__(
-        self, layers: Sequence[Taped], chance: Tensor, *, forced: bool, shift: float = 0.0
-    ) -> None:
+    def __init__(self, layers: Sequence[Taped], chance: Tensor, *, shift: float = 0.0) -> None:
         self.inner, self.last = layers
-        self.forced, self.shift = forced, shift
+        self.shift = shift
         n_rows, width = len(chance), self.inner.weight.shape[0]
         self.chance, self.could = Sheet.of(chance), Sheet.blank(n_rows, 1)
         self.hidden, self.slopes = Sheet.blank(n_rows, width), Sheet.blank(n_rows, width)
@@ -52,14 +49,14 @@ class Decision:
         if self.shift:
             self.logit.tensor[rows] += self.shift
         n_present: int = kernels.decide(
-            self.logit.array, self.could.array, self.chance.array, self.forced,
-            self.present.array, start, stop,
+            self.logit.array, self.could.array, self.chance.array, self.present.array,
+            start, stop,
         )  # fmt: skip
         return n_present
 
     def free(self, slopes: Tensor) -> None:
         """Leave only the slopes for logits [n, 1] that a network chose."""
-        slopes.mul_(0 if self.forced else self.could.tensor[: len(slopes)])
+        slopes.mul_(self.could.tensor[: len(slopes)])
 
     def backward(self, rows: slice, logit: Tensor, what: Tensor, base: Tensor) -> None:
         """Slopes of a step.

@@ -99,9 +99,8 @@ class _Run(Run):
         self.where_noise = Sheet.of(fixed.where_noise.reshape(M, 4))
         self.what_noise = Sheet.of(fixed.what_noise.reshape(M, A))
         self.decision = Decision(
-            layers.presence, fixed.chance.reshape(M, 1), forced=fixed.counts is not None,
-            shift=fixed.logit_shift,
-        )  # fmt: skip
+            layers.presence, fixed.chance.reshape(M, 1), shift=fixed.logit_shift
+        )
         self.inputs, self.d = Sheet.blank(M, A + 5 + h), Sheet.blank(M, h)
         self.hidden = Sheet.blank(M, h + h // 2)
         self.what, self.what_std = Sheet.blank(M, A), Sheet.blank(M, A)

@@ -177,7 +177,7 @@ def see_slopes(
 
 @njit(**COMPILED)
 def decide(
-    logit: FloatArray, could: FloatArray, chance: FloatArray, forced: bool, present: FloatArray,
+    logit: FloatArray, could: FloatArray, chance: FloatArray, present: FloatArray,
     start: int, stop: int,
 ) -> int:  # fmt: skip
     """Mask logits [M, 1] as `presence_logit` does, sample presence, and count who is there."""
@@ -185,8 +185,6 @@ def decide(
     for i in range(start, stop):
         if could[i, 0] == ZERO:
             logit[i, 0] = ABSENT_LOGIT
-        elif forced:
-            logit[i, 0] = -ABSENT_LOGIT
         there = could[i, 0] > ZERO and chance[i, 0] < sigmoid(logit[i, 0])
         present[i, 0] = ONE if there else ZERO
         n_present += there

@@ -57,7 +57,6 @@ class Fixed:
         window: from `Geometry.window`.
         glimpse_size: G.
         std_floor: least deviation of the appearance.
-        stays: whether no object may leave.
     """
 
     frames: Tensor
@@ -68,7 +67,6 @@ class Fixed:
     window: Tensor
     glimpse_size: int
     std_floor: float
-    stays: bool
 
 
 class Layers(NamedTuple):
@@ -117,7 +115,7 @@ class _Run(Run):
         M, A = given.what.shape
         h, G = given.temporal.shape[1], fixed.glimpse_size
         self.noise = Sheet.of(fixed.what_noise)
-        self.decision = Decision(layers.presence, fixed.chance, forced=fixed.stays)
+        self.decision = Decision(layers.presence, fixed.chance)
         self.decision.could.tensor.copy_(fixed.present)
         self.inputs, self.r = Sheet.blank(M, A + 5 + h), Sheet.blank(M, h)
         self.hidden, self.reads = Sheet.blank(M, h + h // 2), Sheet.blank(M, h + 4 + 2 * A)
