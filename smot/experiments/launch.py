@@ -63,7 +63,9 @@ def _lead(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
             _divide_cores(n_processes)
             return _take_part(plan, options)
     except RuntimeError as error:
-        raise _explained(error, others, faults) from error
+        if not _is_lost_connection(error):
+            raise
+        raise _reason_of_loss(others, faults) from error
     finally:
         for process in others:
             process.join(timeout=10)
@@ -73,8 +75,9 @@ def _lead(plan: Plan, options: RunOptions, n_processes: int) -> Outcome:
 def usual_processes(plan: Plan) -> int:
     """How many processes to train in if nobody says: on a CPU two, where there are two cores.
 
-    Source: ours, measured (docs/training.md): the operations of these models are too small for
-    two threads, while two processes with half of the batch each use both cores.
+    Source: ours. Most operations of these models are too small to share among threads, while
+    processes with a part of the batch each meet once an update. What several processes reach side
+    by side is the last column of benchmarks/silot_step.py.
     """
     on_cpu = plan.train.device == "cpu"
     return 2 if on_cpu and _n_cores() >= 2 and plan.train.batch_size % 2 == 0 else 1
@@ -82,7 +85,13 @@ def usual_processes(plan: Plan) -> int:
 
 def _take_part(plan: Plan, options: RunOptions) -> Outcome:
     with joined_group(plan.train.device) as group:
-        return carry_out(plan, options, group)
+        try:
+            return carry_out(plan, options, group)
+        except torch.OutOfMemoryError:
+            raise DataError(
+                f"{plan.train.device} is out of memory with train.batch_size "
+                f"{plan.train.batch_size}: set a smaller one, or a smaller model"
+            ) from None
 
 
 def _other(
@@ -92,7 +101,11 @@ def _other(
     rank: int,
     faults: "SimpleQueue[SmotError]",
 ) -> None:
-    """One of the further processes: silent, and deaf to Ctrl-C, which the first one handles."""
+    """One of the further processes: it leaves speaking to the first one.
+
+    Ctrl-C in a terminal reaches all processes. Before and after training it is the first one's
+    business; while training, whoever hears it passes the wish on (see `smot.training.gradients`).
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
     _divide_cores(int(shared["WORLD_SIZE"]))
@@ -109,12 +122,8 @@ def _other(
         sys.exit(1)
 
 
-def _explained(
-    error: RuntimeError, others: "list[SpawnProcess]", faults: "SimpleQueue[SmotError]"
-) -> Exception:
-    """What cut the connection to another process, if that is what happened."""
-    if not _is_lost_connection(error):
-        return error
+def _reason_of_loss(others: "list[SpawnProcess]", faults: "SimpleQueue[SmotError]") -> SmotError:
+    """What cut the connection to another process."""
     for process in others:
         process.join(timeout=10)
     if not faults.empty():

@@ -116,6 +116,18 @@ def test_what_cannot_be_is_one_line(
     assert "\n" not in str(result.exception)
 
 
+def test_a_gpu_that_is_too_small_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def carry_out(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n...")
+
+    monkeypatch.setattr("smot.experiments.launch.carry_out", carry_out)
+    result = invoke(*TOY, "--out", str(tmp_path), "--processes", "1")
+    assert isinstance(result.exception, DataError), result.exception
+    assert "out of memory with train.batch_size 4: set a smaller one" in str(result.exception)
+
+
 def test_tensorboard_without_its_package_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
