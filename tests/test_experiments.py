@@ -1,10 +1,12 @@
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.data import DATASETS, DataConfig, dataset_of, open_source, training_batches
@@ -12,13 +14,14 @@ from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import preset_plan, stored_plan
 from smot.experiments.presets import ValidationConfig, find_preset, preset_table
 from smot.experiments.requests import Request, resolve
-from smot.experiments.runs import RunOptions, carry_out
+from smot.experiments.runs import Outcome, RunOptions, carry_out
 from smot.experiments.silot_prior import STAGE
-from smot.experiments.stages import cached_batches, check_stage
+from smot.experiments.stages import STAGES, CachedStage, Latents, cached_batches, check_stage
 from smot.experiments.validation import ValidationScore
 from smot.generators import MnistSettings, ShapesSettings, generate, load_digits
 from smot.models import families
 from smot.models.checkpoints import load_checkpoint, load_model
+from smot.models.learned import Objective
 from smot.models.silot import FAMILY as SILOT
 from smot.models.silot import SilotConfig
 from smot.training.processes import Group
@@ -53,10 +56,11 @@ def run(
     quiet: bool = True,
     group: Group = ALONE,
     **changes: object,
-) -> None:
+) -> Outcome:
     plan = preset_plan("toy", "small", TOY_DATA)
     plan = replace(plan, train=replace(plan.train, **changes))
-    carry_out(plan, RunOptions(out=str(out), resume=resume, force=force, quiet=quiet), group)
+    options = RunOptions(out=str(out), resume=resume, force=force, quiet=quiet)
+    return carry_out(plan, options, group)
 
 
 @pytest.mark.parametrize("family", ["silot", "sqair"])
@@ -386,6 +390,32 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
 def test_a_stage_on_a_frozen_model_needs_one(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_stage(replace(TRAIN, objective="prior_objective", **changes))
+
+
+def slow_latents(module: nn.Module, frames: Tensor, generator: torch.Generator) -> Latents:
+    time.sleep(0.3)
+    return {"frames": frames}
+
+
+def late_objective(module: Toy, latents: Latents, generator: torch.Generator) -> Objective:
+    return module.late_objective(latents["frames"], step=0, generator=generator)
+
+
+SLOW_STAGE = CachedStage(latents=slow_latents, objective=late_objective)
+
+
+def test_the_time_that_latents_take_counts_as_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STAGES, ("toy", "late_objective"), f"{__name__}:SLOW_STAGE")
+    run(tmp_path / "a")
+    stage = {
+        "objective": "late_objective",
+        "only_parameters": ("late",),
+        "init_from": str(tmp_path / "a" / "best.pt"),
+    }
+    assert run(tmp_path / "b", max_steps=1, **stage).hours * 3600 >= 0.3
+    assert run(tmp_path / "c", max_steps=0, max_hours=0.2 / 3600, **stage).step == 0
 
 
 def test_digits_are_made_from_the_source_that_was_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Carry out a plan: build or resume the model, open the videos, train, draw the curves."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -190,15 +191,20 @@ def _loop(
 def _work(
     plan: Plan, state: TrainingState, source: Source, group: Group, progress: Progress
 ) -> tuple[Batches, Callable[..., Objective] | None]:
-    """What the loop is fed and what it minimises: frames, or latents that were kept."""
+    """What the loop is fed and what it minimises: frames, or latents that were kept.
+
+    The time that latents take is time of training, so that a budget in hours covers it.
+    """
     stage = find_stage(plan.family, plan.train.objective)
     batches = training_batches(source, plan.train, group)
     if stage is None:
         return batches, None
     check_stage(plan.train)
+    began = time.monotonic()
     kept = cached_batches(
         stage, state.model, source, plan.train, plan.data.n_cached, group, progress
     )
+    state.hours = group.told(state.hours + (time.monotonic() - began) / 3600)
 
     def objective(batch: Latents, *, step: int, generator: torch.Generator) -> Objective:  # noqa: ARG001
         return stage.objective(state.model, batch, generator)
