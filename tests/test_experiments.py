@@ -271,6 +271,18 @@ def test_a_run_that_cannot_begin_leaves_the_one_it_was_to_replace(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_processes_that_found_different_states_do_not_train(tmp_path: Path) -> None:
+    class Apart(Group):
+        """The other process, on a machine of its own, found no run."""
+
+        def gathered(self, value: object) -> list[object]:
+            return [value, 0]
+
+    run(tmp_path)
+    with pytest.raises(UsageError, match=r"at steps 12, 0: .* must be one folder that all"):
+        run(tmp_path, resume=True, group=Apart())
+
+
 def test_a_batch_that_two_processes_cannot_share_leaves_the_run_to_be_replaced(
     tmp_path: Path,
 ) -> None:

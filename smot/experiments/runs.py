@@ -104,7 +104,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     plan = _with_precision(plan, device, group, progress)
     state = _begun(plan, device, options, folder, progress)
     loop = _loop(plan, state, source, folder, group, progress, board)
-    group.gathered(None)  # nobody writes before everybody has read, and can do what is asked
+    _agree(options, state, group)  # nobody writes before everybody has read, and can begin
     if group.leads:
         folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
     progress.notice(_opening(plan, state, group))
@@ -152,6 +152,20 @@ def _begun(
     else:
         folder.check_new(force=options.force)
     return state
+
+
+def _agree(options: RunOptions, state: TrainingState, group: Group) -> None:
+    """Wait for all processes, and refuse to train if they would begin from different states.
+
+    Raises:
+        UsageError: some found a run to go on with, or another one, and some did not.
+    """
+    steps = group.gathered(state.step)
+    if len(set(steps)) > 1:
+        raise UsageError(
+            f"the processes would begin at steps {', '.join(map(str, steps))}: "
+            f"{options.out} must be one folder that all machines share"
+        )
 
 
 def _loop(

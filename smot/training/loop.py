@@ -216,11 +216,12 @@ class TrainingLoop:
         return verdict
 
     def _next_stage(self) -> None:
-        """Restart from the best weights, which process 0 has written."""
-        folder = self._group.told(None if self._folder is None else str(self._folder.best))
-        if folder is None:
+        """Restart from the best weights, which process 0 has written and hands to all."""
+        own = None if self._folder is None else load_checkpoint(self._folder.best)
+        best = self._group.told(own)
+        if best is None:
             raise UsageError("early stopping in stages needs a folder to restart from")
-        self._state.restart(load_checkpoint(folder), folder)
+        self._state.restart(best, "the best state")
         self._feed.close()
         self._feed = self._prefetch()
         self._progress.notice(
