@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from benchmarks.sqair_port import Port
 from smot.errors import DataError, UsageError
+from smot.generators import MnistSettings, load_digits, render
 from smot.models.learned import LearnedModel
 from smot.models.sqair import Sqair, SqairConfig, build
 from smot.models.sqair.generative import logit_excess
@@ -221,27 +223,27 @@ def test_the_score_signal_is_bounded_per_frame(frames: Tensor) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_a_video_can_be_learned_by_heart() -> None:
+def test_digits_can_be_learned_by_heart() -> None:
+    settings = MnistSettings(frame_size=(24, 24), n_frames=2, max_objects=2, object_size=14)
+    places = np.arange(32)
+    videos = render(settings, load_digits("mnist-5k"), seed=0, split="train", indices=places)
+    frames = torch.from_numpy(videos.frames)
     config = SqairConfig(
-        frame_size=(16, 16), channels=1, n_slots=2, glimpse_size=8, n_what=8, n_hidden=32,
-        output_std=0.173, estimator="vimco", score_ramp_steps=60,
+        frame_size=(24, 24), channels=1, n_slots=2, glimpse_size=10, n_what=16, n_hidden=64,
+        scale_bounds=(0.4, 0.8), scale_prior=0.0, output_std=0.173, estimator="vimco",
+        score_ramp_steps=100, shared_noise=True,
     )  # fmt: skip
-    frames = torch.zeros(8, 2, 16, 16, 3, dtype=torch.uint8)
-    for video in range(8):
-        for t in range(2):
-            top, left = video + t, 7 - video
-            frames[video, t, top : top + 6, left : left + 6] = 255
     model = build(config, 0)
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(0)
-    for step in range(60):
+    for step in range(120):
         objective = model.objective(frames, step=step, generator=generator)
         optimiser.zero_grad()
         objective.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
     terms = objective.terms
-    assert terms["squared_error"] < 0.25 * terms["squared_error_empty"]
+    assert terms["squared_error"] < 0.4 * terms["squared_error_empty"]
 
 
 def test_frames_of_another_size_are_refused(small: Sqair) -> None:

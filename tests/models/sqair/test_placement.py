@@ -52,14 +52,26 @@ def test_glimpses_are_those_of_grid_sample() -> None:
 
 def test_painting_is_that_of_grid_sample() -> None:
     generator = torch.Generator().manual_seed(1)
-    patches, where = torch.rand(12, 2, G, G, generator=generator), places(12)
-    separate = F.grid_sample(patches, grid(where, SIZE, True), align_corners=True)
-    canvases, covers = paint(
-        patches, GEOMETRY.samples(where), torch.arange(12), n_canvases=12, frame_size=SIZE
-    )
-    torch.testing.assert_close(canvases, separate, atol=1e-4, rtol=1e-4)
-    ones = F.grid_sample(torch.ones(12, 1, G, G), grid(where, SIZE, True), align_corners=True)
-    torch.testing.assert_close(covers, ones[:, 0], atol=1e-4, rtol=1e-4)
+    patches = torch.rand(12, 2, G, G, generator=generator)
+    slopes = torch.rand(12, 3, *SIZE, generator=generator)
+    outcomes = []
+    for sampled in (True, False):
+        shown, where = patches.clone().requires_grad_(), places(12).requires_grad_()
+        if sampled:
+            both = torch.cat([shown, torch.ones(12, 1, G, G)], dim=1)
+            made = F.grid_sample(both, grid(where, SIZE, True), align_corners=True)
+        else:
+            canvases, covers = paint(
+                shown, GEOMETRY.samples(where), torch.arange(12), n_canvases=12, frame_size=SIZE
+            )
+            made = torch.cat([canvases, covers[:, None]], dim=1)
+        (made * slopes).sum().backward()
+        assert shown.grad is not None
+        assert where.grad is not None
+        outcomes.append((made.detach(), shown.grad, where.grad))
+    for mine, theirs in zip(*outcomes, strict=True):
+        scale = theirs.abs().max()
+        torch.testing.assert_close(mine / scale, theirs / scale, atol=1e-4, rtol=1e-4)
 
 
 def test_the_painting_kernel_equals_its_reference() -> None:
