@@ -32,6 +32,7 @@ def load_tracker(
     choose: str = "frame",
     latents: str = "sample",
     rollout: str = "sample",
+    n_first_looks: int = 1,
     seed: int = 0,
     mode: str = "normal",
     count: int | None = None,
@@ -47,6 +48,7 @@ def load_tracker(
         choose: "frame" or "video", see `TrackerConfig`.
         latents: "sample" or "mean", see `TrackerConfig`.
         rollout: "sample" or "mean", see `TrackerConfig`.
+        n_first_looks: how often the first frame is shown, see `TrackerConfig`.
         seed: of all noise.
         mode: "normal"; or "oracle-count": an evaluation tells how many objects each video has.
         count: how many objects every video has, where that is known; None to infer it.
@@ -64,7 +66,7 @@ def load_tracker(
         raise UsageError("sqair: count is not for mode 'oracle-count', which is told it")
     config = TrackerConfig(
         n_slots=n_slots, n_particles=n_particles, choose=choose, latents=latents,
-        rollout=rollout, seed=seed,
+        rollout=rollout, n_first_looks=n_first_looks, seed=seed,
     )  # fmt: skip
     module = load_fitting("sqair", checkpoint, device, data)
     tracker = _tracker(module, "sqair", config)

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class TrackerConfig:
         latents: "sample", as published; or "mean": means in place of samples and the likelier of
             present and absent, with one particle.
         rollout: the same for prediction.
+        n_first_looks: how often the first frame is shown; 1 as published. Ours: from the second
+            look on propagation corrects what discovery placed badly. Only the last counts.
         seed: of all noise.
 
     Raises:
@@ -46,6 +48,7 @@ class TrackerConfig:
     choose: str = "frame"
     latents: str = "sample"
     rollout: str = "sample"
+    n_first_looks: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,6 +60,9 @@ class TrackerConfig:
             if getattr(self, name) < 0:
                 value = getattr(self, name)
                 raise UsageError(f"sqair: {name} must not be negative, not {value}")
+        if self.n_first_looks < 1:
+            value = self.n_first_looks
+            raise UsageError(f"sqair: n_first_looks must be at least 1, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +163,8 @@ class SqairTracker:
 
     def _follow(self, videos: UInt8Array, counts: IntArray | None) -> Course:
         """Infer what is in a batch of videos."""
+        n_again = self.config.n_first_looks - 1
+        videos = np.concatenate([videos[:, :1]] * n_again + [videos], axis=1)
         device = next(self.model.parameters()).device
         pixels = self.model.pixels(torch.from_numpy(np.ascontiguousarray(videos)).to(device))
         told, n_slots = None, self._n_slots
@@ -165,7 +173,8 @@ class SqairTracker:
             told = rows.repeat_interleave(self._n_particles)
             n_slots = max(int(counts.max(initial=0)), 1)
         chances = self._chances(videos, n_slots)
-        return follow(self.model, pixels, chances, told, causal=self.config.choose == "frame")
+        course = follow(self.model, pixels, chances, told, causal=self.config.choose == "frame")
+        return replace(course, frames=course.frames[n_again:])
 
     def _foresee(
         self, videos: UInt8Array, counts: IntArray | None, horizon: int

@@ -119,6 +119,19 @@ def test_the_likelier_of_present_and_absent_is_taken_without_noise(
     assert (tracks.confidence[tracks.present] > 0.5).all()
 
 
+def test_another_look_at_the_first_frame_leaves_tracking_causal(
+    small: Sqair, videos: UInt8Array
+) -> None:
+    twice = tracker(small, n_first_looks=2)
+    tracks = twice.track(videos)
+    assert tracks.shape[:2] == (4, 4)
+    doubled = np.concatenate([videos[:, :1], videos], axis=1)
+    assert_equal(tracks, tracker(small).track(doubled)[:, 1:])
+    assert_equal(twice.track(videos[:, :2]), tracks[:, :2])
+    predicted = tracker(small).predict(doubled, 2)
+    assert_equal(twice.predict(videos, 2), predicted)
+
+
 def test_seeds_differ(small: Sqair, videos: UInt8Array) -> None:
     first, second = (tracker(small, seed=seed).track(videos) for seed in (0, 1))
     assert first.boxes.shape != second.boxes.shape or not np.array_equal(first.boxes, second.boxes)
@@ -185,6 +198,7 @@ def test_a_learned_count_prior_bounds_the_slots() -> None:
     [
         ({"choose": "best"}, "choose must be frame or video, not 'best'"),
         ({"latents": "mode"}, "latents must be sample or mean, not 'mode'"),
+        ({"n_first_looks": 0}, "n_first_looks must be at least 1, not 0"),
         ({"n_particles": -1}, "n_particles must not be negative, not -1"),
     ],
 )
