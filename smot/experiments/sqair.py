@@ -58,6 +58,7 @@ CPU = SqairConfig(
     n_hidden=128,
     encoder="conv",
     n_filters=32,
+    filter_gain=1.6,
     scale_bounds=(0.2, 0.34),
     scale_prior=0.0,
     slot_steps=500,
@@ -66,14 +67,15 @@ CPU = SqairConfig(
     mean_image=0.04,
     estimator="vimco",
     score_ramp_steps=3_000,
+    shared_noise=True,
     signal_clip=50.0,
     what_std_floor=1e-4,
     tight_boxes=True,
 )
 """Reduced for CPUs and not SQAIR as published: half the width, a quarter of the filters, one
 channel with the deviation that weighs it like three, the estimator of the importance-weighted
-bound, boxes of about the digits' size, one more slot every 500 updates, and discovery held back
-after the first frame. docs/sqair.md says what each of these did."""
+bound, boxes of about the digits' size, one more slot every 500 updates, discovery held back after
+the first frame, and noise that particles share. docs/sqair.md says what each of these did."""
 
 CPU_12 = replace(CPU, n_slots=12, step_success=0.4, mean_image=0.07)
 
@@ -81,20 +83,23 @@ CPU_TRAINING = TrainConfig(
     batch_size=32,
     lr=1.5e-3,
     clip_norm=10.0,
-    curriculum=((0, 1), (8_000, 2), (9_500, 4), (11_500, 8)),
+    ema_decay=0.998,
+    curriculum=((0, 1), (6_000, 2), (7_000, 4), (8_000, 8)),
+    short_every=2,
     schedule="cosine",
     decay_from=0.5,
     max_hours=4.0,
     eval_steps=2_000,
 )
-"""Single frames first: most of learning is finding digits, and one frame costs least."""
+"""Single frames first: most of learning is finding digits, and one frame costs least. Every other
+update has one later too, so that discovery goes on learning."""
 
 # The original's task with the reduced recipe: its digits are large, and one deviation fits all.
 CPU_ORIGINAL = replace(
-    ORIGINAL, n_particles=2, n_hidden=128, encoder="conv", n_filters=32, discovery_bias=5.0,
-    scale_bounds=(0.2, 0.6), scale_prior=0.0, later_bias=-8.0, logit_limit=4.0,
-    estimator="vimco", score_ramp_steps=2_000, signal_clip=50.0, what_std_floor=1e-4,
-    tight_boxes=True,
+    ORIGINAL, n_particles=2, n_hidden=128, encoder="conv", n_filters=32, filter_gain=1.6,
+    discovery_bias=5.0, scale_bounds=(0.2, 0.6), scale_prior=0.0, later_bias=-8.0, logit_limit=4.0,
+    estimator="vimco", score_ramp_steps=2_000, shared_noise=True, signal_clip=50.0,
+    what_std_floor=1e-4, tight_boxes=True,
 )  # fmt: skip
 CPU_ORIGINAL_TRAINING = replace(
     CPU_TRAINING, lr=1e-3, curriculum=((0, 1), (4_000, 2), (5_000, 4), (6_000, 10))
