@@ -1,0 +1,116 @@
+"""The laws of training that the toy is held to, for a model that ships: all of it, very small."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from smot.experiments.data import DataConfig, open_source, training_batches
+from smot.experiments.launch import launch
+from smot.experiments.plans import Plan
+from smot.experiments.presets import ValidationConfig
+from smot.experiments.runs import RunOptions
+from smot.models.checkpoints import About, Checkpoint, load_checkpoint
+from smot.models.learned import Objective
+from smot.models.silot import FAMILY, SilotConfig
+from smot.training.config import TrainConfig
+from smot.training.loop import TrainingLoop
+from smot.training.prefetch import Batch
+from smot.training.processes import Group
+from smot.training.progress import Board, Progress
+from smot.training.state import Identity, TrainingState, noise_seed
+
+PLAN = Plan(
+    family="silot",
+    preset="fast",
+    model=SilotConfig(
+        n_channels=1, n_slots=3, n_backbone_filters=8, n_features=8, what_size=4, hidden_size=8,
+        training_wheels=1, what_warmup=3, kaiming_backbone=True,
+    ),
+    train=TrainConfig(
+        batch_size=2, optimiser="tf_rmsprop", lr=1e-3, ema_decay=0.9, curriculum=((0, 2),),
+        max_steps=4,
+    ),
+    validation=ValidationConfig(score="objective", n_videos=2, batch_size=1),
+    data=DataConfig(dataset="shapes-48"),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(out: Path, *, resume: bool = False, n_processes: int = 1, n_steps: int = 4) -> Checkpoint:
+    plan = replace(PLAN, train=replace(PLAN.train, max_steps=n_steps))
+    launch(plan, RunOptions(out=str(out), resume=resume, quiet=True), n_processes)
+    return load_checkpoint(out / "last.pt")
+
+
+def assert_close(
+    left: dict[str, Tensor], right: dict[str, Tensor], *, rtol: float, atol: float
+) -> None:
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        torch.testing.assert_close(tensor, right[name], rtol=rtol, atol=atol, msg=name)
+
+
+def test_a_resumed_run_of_silot_repeats_the_uninterrupted_one_bit_by_bit(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parted", n_steps=2)
+    parted = run(tmp_path / "parted", resume=True)
+    assert_close(parted.weights, whole.weights, rtol=0, atol=0)
+    assert_close(parted.averages, whole.averages, rtol=0, atol=0)
+    for place, state in whole.training["optimiser"]["state"].items():
+        assert_close(parted.training["optimiser"]["state"][place], state, rtol=0, atol=0)
+    assert parted.training["levels"] == whole.training["levels"]
+
+
+def in_one_process(plan: Plan) -> TrainingState:
+    """The run that two processes share, each with its own half of the batch and its own noise."""
+    state = TrainingState(FAMILY.build(plan.model, plan.train.seed), plan.train)
+    source = open_source(plan.data, plan.train.seed)
+    groups = [Group(rank=rank, size=2) for rank in range(2)]
+    halves = [training_batches(source, plan.train, group) for group in groups]
+
+    def batches(step: int, n_frames: int) -> Batch:
+        return {str(rank): half(step, n_frames) for rank, half in enumerate(halves)}
+
+    def objective(batch: Batch, *, step: int, generator: torch.Generator) -> Objective:
+        totals = []
+        for rank in range(2):
+            generator.manual_seed(noise_seed(plan.train, step, rank))
+            part = state.model.objective(batch[str(rank)], step=step, generator=generator)
+            totals.append(part.total)
+        return Objective(total=sum(totals) / 2, terms={})
+
+    TrainingLoop(
+        state,
+        batches=batches,
+        score=None,
+        folder=None,
+        identity=Identity(about=About(family="silot"), model={}, extra={}),
+        group=Group(),
+        progress=Progress(quiet=True),
+        board=Board(None),
+        objective=objective,
+    ).run()
+    return state
+
+
+def test_two_processes_teach_silot_what_one_does_that_sees_and_draws_the_same(
+    tmp_path: Path,
+) -> None:
+    pair = run(tmp_path, n_processes=2)
+    alone = in_one_process(PLAN)
+    fresh = FAMILY.build(PLAN.model, PLAN.train.seed).state_dict()
+    learned = [name for name, each in pair.weights.items() if not torch.equal(each, fresh[name])]
+    assert len(learned) > len(fresh) / 2
+    assert_close(pair.weights, alone.model.state_dict(), rtol=1e-4, atol=1e-6)
+    assert_close(pair.averages, alone.averages.tensors, rtol=1e-4, atol=1e-6)
