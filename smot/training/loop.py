@@ -107,7 +107,7 @@ class TrainingLoop:
     def _run(self, wish: Wish) -> None:
         going_on = self._evaluate_if_pending()  # a run that was stopped just before one
         while going_on and not self._finished():
-            signals = self._update(self._feed.next(), wish)
+            signals = self._update(wish)
             self._state.evaluation_pending = self._evaluation_due()
             if signals.stop:
                 self._save_last()
@@ -124,9 +124,10 @@ class TrainingLoop:
             first_step=self._state.step,
         )
 
-    def _update(self, batch: Batch, wish: Wish) -> Signals:
+    def _update(self, wish: Wish) -> Signals:
         """One update of the weights."""
         state, config = self._state, self._config
+        batch, waited = self._feed.next()
         batch, n_videos = _on_device(batch, self._device)
         self._noise.manual_seed(noise_seed(config, state.step, self._group.rank))
         state.optimiser.zero_grad(set_to_none=True)
@@ -149,7 +150,9 @@ class TrainingLoop:
         state.step += 1
         state.hours = signals.hours
         n_videos *= self._group.size
-        self._reporter.after_update(objective, signals, n_videos=n_videos, rate=rate)
+        self._reporter.after_update(
+            objective, signals, n_videos=n_videos, rate=rate, waited=waited
+        )
         return signals
 
     def _check(self, objective: Objective, signals: Signals) -> None:

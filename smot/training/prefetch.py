@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -34,12 +35,16 @@ class Prefetch:
         self._thread = threading.Thread(target=self._work, args=(first_step,), daemon=True)
         self._thread.start()
 
-    def next(self) -> Batch:
-        """The next step's batch; whatever went wrong while making it is raised here."""
+    def next(self) -> tuple[Batch, float]:
+        """The next step's batch, and how long it was waited for, seconds.
+
+        Whatever went wrong while making the batch is raised here.
+        """
+        began = time.monotonic()
         item = self._queue.get()
         if isinstance(item, BaseException):
             raise item
-        return item
+        return item, time.monotonic() - began
 
     def close(self) -> None:
         """End the thread; what it made ahead is dropped."""

@@ -27,14 +27,16 @@ class _Window:
     began: float
     n_updates: int = 0
     n_videos: int = 0
+    waited: float = 0.0
     loss: float = 0.0
     norm: float = 0.0
     terms: dict[str, Tensor] = field(default_factory=dict)
     n_with: Counter[str] = field(default_factory=Counter)
 
-    def add(self, objective: Objective, signals: Signals, n_videos: int) -> None:
+    def add(self, objective: Objective, signals: Signals, n_videos: int, waited: float) -> None:
         self.n_updates += 1
         self.n_videos += n_videos
+        self.waited += waited
         self.loss += signals.loss
         self.norm += signals.norm
         self.n_with.update(objective.terms.keys())
@@ -50,7 +52,13 @@ class _Window:
         return {name: value / self.n_with[name] for name, value in zip(names, values, strict=True)}
 
     def videos_per_second(self, now: float) -> float:
-        return self.n_videos / max(now - self.began, 1e-9)
+        return self.n_videos / self._seconds(now)
+
+    def waited_share(self, now: float) -> float:
+        return self.waited / self._seconds(now)
+
+    def _seconds(self, now: float) -> float:
+        return max(now - self.began, 1e-9)
 
 
 class Reporter:
@@ -84,7 +92,13 @@ class Reporter:
         self._last_score = state.stopping.best_score
 
     def after_update(
-        self, objective: Objective, signals: Signals, *, n_videos: int, rate: float
+        self,
+        objective: Objective,
+        signals: Signals,
+        *,
+        n_videos: int,
+        rate: float,
+        waited: float,
     ) -> None:
         """Take in one update.
 
@@ -93,13 +107,15 @@ class Reporter:
             signals: of all processes.
             n_videos: in the batches of all processes.
             rate: learning rate.
+            waited: how long this process had nothing to learn from, seconds.
         """
         window, state = self._window, self._state
-        window.add(objective, signals, n_videos)
+        window.add(objective, signals, n_videos, waited)
         now = time.monotonic()
         if state.step % self._config.log_steps == 0:
             terms = _averaged(self._group.gathered(window.means()))
-            self._write_update(window, terms, rate, now)
+            waited = max(self._group.gathered(window.waited_share(now)))
+            self._write_update(window, terms, rate, waited, now)
             self._board.images(objective.images, state.step)
             self._show(window, terms, now)
             self._window = _Window(began=now)
@@ -143,7 +159,12 @@ class Reporter:
         self._board.close()
 
     def _write_update(
-        self, window: _Window, terms: Mapping[str, float], rate: float, now: float
+        self,
+        window: _Window,
+        terms: Mapping[str, float],
+        rate: float,
+        waited: float,
+        now: float,
     ) -> None:
         loss = window.loss / window.n_updates
         record = {
@@ -153,6 +174,7 @@ class Reporter:
             "frames": self._frames(),
             "lr": rate,
             "videos_per_second": round(window.videos_per_second(now), 3),
+            "waited": round(waited, 4),
             "gradient_norm": window.norm / window.n_updates,
             "loss": loss,
             "terms": terms,

@@ -1,6 +1,7 @@
 import json
 import math
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -420,6 +421,27 @@ def test_a_term_is_averaged_over_the_updates_that_have_it(tmp_path: Path) -> Non
     train(config, folder, model=Moving)
     (row,) = [row for row in folder.records() if row["kind"] == "train"]
     assert row["terms"]["motion"] == pytest.approx(6 + (2 + 3 + 5 + 6 + 7) / 5)
+
+
+@pytest.mark.parametrize(("making", "learning"), [(0.1, 0.0), (0.0, 0.1)])
+def test_the_log_has_the_share_of_time_that_updates_waited_for_videos(
+    tmp_path: Path, making: float, learning: float
+) -> None:
+    class Slow(Toy):
+        def objective(self, frames, *, step, generator):
+            time.sleep(learning)
+            return super().objective(frames, step=step, generator=generator)
+
+    def batches(step: int, n_frames: int) -> Tensor:
+        time.sleep(making)
+        return toy_batches(3, 4)(step, n_frames)
+
+    folder = RunFolder(tmp_path)
+    config = replace(CONFIG, max_steps=8, log_steps=4)
+    train(config, folder, batches=batches, model=Slow, score=None)
+    shares = [row["waited"] for row in folder.records() if row["kind"] == "train"]
+    assert all(0 <= share <= 1 for share in shares)
+    assert (shares[-1] > 0.5) is (making > learning)
 
 
 def test_the_log_is_made_of_json_lines(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 import torch
 
@@ -8,7 +10,21 @@ def test_batches_come_in_order_with_the_length_of_their_step() -> None:
     prefetch = Prefetch(
         lambda step, n_frames: torch.tensor([step, n_frames]), lambda step: 2 * step, first_step=5
     )
-    assert [prefetch.next().tolist() for _ in range(3)] == [[5, 10], [6, 12], [7, 14]]
+    assert [prefetch.next()[0].tolist() for _ in range(3)] == [[5, 10], [6, 12], [7, 14]]
+    prefetch.close()
+
+
+def test_time_is_waited_for_what_is_not_ready() -> None:
+    def batches(step: int, n_frames: int) -> torch.Tensor:
+        if step == 1:
+            going_on.wait()
+        return torch.zeros(1)
+
+    going_on = threading.Event()
+    prefetch = Prefetch(batches, lambda step: 1, first_step=0)
+    prefetch.next()
+    threading.Timer(0.2, going_on.set).start()
+    assert prefetch.next()[1] >= 0.15
     prefetch.close()
 
 
