@@ -85,40 +85,55 @@ class Discovery(nn.Module):
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors, or None.
             wheels: whether the networks of boxes, depths and presences get no gradient.
         """
-        n, A = self.sizes
-        B, height, width, _ = cells.shape
-        J = height * width
         H, W = image.shape[-2:]
         centres = cell_centres(H, W, self.unit, image.device)
         features = self._fused(cells, explained, centres)
-        outputs, told = self.where(features).split([8, n], -1)
-        where = latents.propose_box(
-            _spared(outputs, wheels), noise.where, centres, CELL / self.unit
-        )
-        seen = glimpse(image, where.box, unit=self.unit, size=self.glimpse_size).flatten(2)
-        outputs, told = self.what(features, told, self.encode(seen), where.local).split(
-            [2 * A, n], -1
-        )
-        what = latents.draw(outputs, noise.what)
-        outputs, told = self.depth(features, told, where.local, what.sample).split([2, n], -1)
-        nothing = image.new_zeros(B, J, 1)
-        depth = latents.draw_depth(_spared(outputs, wheels), nothing, noise.depth)
-        outputs = self.pres(features, told, where.local, what.sample, depth.value)
-        possible = nothing + 1 if discovers is None else discovers.expand(B, J, 1)
-        presence = latents.draw_presence(_spared(outputs, wheels), possible, noise.pres)
-        centre, size = where.box.split(2, -1)
-        objects = Objects(
-            place=centre if offset is None else centre + offset[:, None],
-            size=size,
-            what=what.sample,
-            depth=depth.value,
-            pres=presence.pres,
-            hidden=self.initial_hidden.expand(B, J, -1),
-            box=where.box,
-            size_logit=where.sample[..., 2:],
-            depth_logit=depth.logit,
-        )
+        where, told = self._boxes(features, centres, noise, wheels)
+        what, told = self._appearances(image, features, told, where, noise)
+        depth, told = self._depths((features, told, where.local, what.sample), noise, wheels)
+        evidence = (features, told, where.local, what.sample, depth.value)
+        presence = self._presences(evidence, discovers, noise, wheels)
+        hidden = self.initial_hidden.expand(*features.shape[:2], -1)
+        objects = _objects(where, what, depth, presence, hidden, offset)
         return Discovered(objects, where, what, depth, presence)
+
+    def _boxes(
+        self, features: Tensor, centres: Tensor, noise: StepNoise, wheels: bool
+    ) -> tuple[Proposal, Tensor]:
+        """Boxes, and what the network of appearances is told besides, [B, J, F]."""
+        outputs, told = self.where(features).split([8, self.sizes[0]], -1)
+        outputs = _spared(outputs, wheels)
+        return latents.propose_box(outputs, noise.where, centres, CELL / self.unit), told
+
+    def _appearances(
+        self, image: Tensor, features: Tensor, told: Tensor, where: Proposal, noise: StepNoise
+    ) -> tuple[Drawn, Tensor]:
+        """Appearances from glimpses of the boxes, and what the network of depths is told."""
+        n, A = self.sizes
+        seen = glimpse(image, where.box, unit=self.unit, size=self.glimpse_size).flatten(2)
+        outputs = self.what(features, told, self.encode(seen), where.local)
+        outputs, told = outputs.split([2 * A, n], -1)
+        return latents.draw(outputs, noise.what), told
+
+    def _depths(
+        self, evidence: tuple[Tensor, ...], noise: StepNoise, wheels: bool
+    ) -> tuple[Depth, Tensor]:
+        """Depths from parts of the evidence [B, J, n_i], and what the last network is told."""
+        outputs, told = self.depth(*evidence).split([2, self.sizes[0]], -1)
+        nothing = outputs.new_zeros(*outputs.shape[:-1], 1)
+        return latents.draw_depth(_spared(outputs, wheels), nothing, noise.depth), told
+
+    def _presences(
+        self,
+        evidence: tuple[Tensor, ...],
+        discovers: Tensor | None,
+        noise: StepNoise,
+        wheels: bool,
+    ) -> Presence:
+        """Presences from parts of the evidence [B, J, n_i]; ``discovers`` as in ``forward``."""
+        outputs = _spared(self.pres(*evidence), wheels)
+        possible = torch.ones_like(outputs) if discovers is None else discovers.expand_as(outputs)
+        return latents.draw_presence(outputs, possible, noise.pres)
 
     def _fused(
         self, cells: Tensor, explained: tuple[Tensor, Tensor] | None, centres: Tensor
@@ -133,6 +148,29 @@ class Discovery(nn.Module):
         joined = torch.cat([heard, cells], -1).permute(0, 3, 1, 2)
         fused: Tensor = self.fuse_second(torch.relu_(self.fuse_first(joined)))
         return fused.permute(0, 2, 3, 1).reshape(B, height * width, n).float()
+
+
+def _objects(
+    where: Proposal,
+    what: Drawn,
+    depth: Depth,
+    presence: Presence,
+    hidden: Tensor,
+    offset: Tensor | None,
+) -> Objects:
+    """Proposals as objects; ``hidden`` [B, J, H], ``offset`` as in ``Discovery.forward``."""
+    centre, size = where.box.split(2, -1)
+    return Objects(
+        place=centre if offset is None else centre + offset[:, None],
+        size=size,
+        what=what.sample,
+        depth=depth.value,
+        pres=presence.pres,
+        hidden=hidden,
+        box=where.box,
+        size_logit=where.sample[..., 2:],
+        depth_logit=depth.logit,
+    )
 
 
 def n_cells(height: int, width: int) -> int:
