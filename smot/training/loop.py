@@ -240,13 +240,13 @@ class TrainingLoop:
 
     def _save_last(self) -> None:
         """Replace the newest state, unless lost weights would take the place of good ones."""
-        if self._state.watch.is_far:
-            self._progress.notice(
-                f"step {self._state.step}: the loss is far above its best; the state that was "
-                "saved before is kept"
-            )
-            return
         if self._folder is not None:
+            if self._state.watch.is_doubtful and self._folder.last.exists():
+                self._progress.notice(
+                    f"step {self._state.step}: the loss is far above its best; the state that "
+                    "was saved before is kept"
+                )
+                return
             self._folder.save_last(self._state.checkpoint(self._identity))
         self._saved_at = time.monotonic()
 

@@ -209,10 +209,13 @@ def test_divergence_is_the_runs_own_business_if_its_settings_say_so(tmp_path: Pa
     assert load_checkpoint(folder.last).about.step == 400
 
 
-def test_an_interrupt_while_the_loss_is_far_away_keeps_the_good_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [82, 200])
+def test_an_interrupt_while_the_loss_is_far_away_keeps_the_good_state(
+    tmp_path: Path, step: int
+) -> None:
     folder = RunFolder(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train(OFTEN, folder, model=Exploding, score=None, toy=ToyConfig(interrupt_at=200))
+        train(OFTEN, folder, model=Exploding, score=None, toy=ToyConfig(interrupt_at=step))
     assert load_checkpoint(folder.last).about.step == 80
 
 
