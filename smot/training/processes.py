@@ -11,9 +11,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from smot.errors import UsageError
-from smot.models.devices import process_device
-
-__all__ = ["Group", "joined_group", "process_device"]
 
 PATIENCE = timedelta(hours=1)
 
