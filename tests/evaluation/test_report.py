@@ -100,7 +100,7 @@ def test_the_numbers_in_the_browser_are_those_of_the_results(outcome, on_a_desk)
             for key, value in scores.metrics.items():
                 assert numbers.cells[protocol, str(count), key] == METRICS[key].shown(value)
                 n_shown += 1
-    assert n_shown == len(numbers.cells) == 2 * 3 * 26
+    assert n_shown == len(numbers.cells) == 2 * 3 * 27
     for key in ("mota", "ap", "count_error", "idf1", "hota"):
         mean = mean_over_counts(results.tracking, key)
         assert numbers.headline[key] == METRICS[key].shown(mean)
