@@ -55,9 +55,11 @@ def eager_run(tmp_path: Path) -> Path:
     return folder
 
 
-def shapes(path: Path, side: int, n_objects: int) -> Path:
+def shapes(path: Path, side: int, n_objects: int, grey: int = 0) -> Path:
     """A file of two test videos."""
-    settings = ShapesSettings(frame_size=(side, side), max_objects=n_objects)
+    settings = ShapesSettings(
+        frame_size=(side, side), max_objects=n_objects, background=(grey, grey, grey)
+    )
     generate(settings, None, path, groups={f"test/{n_objects:02d}": 2}, workers=1)
     return path
 
@@ -116,6 +118,6 @@ def test_what_cannot_be_evaluated_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     weights = ("--ckpt", eager_run) if "--set" in arguments else ()
-    ran = invoke("--data", shapes(tmp_path / "a.h5", 48, 2), *weights, *arguments)
+    ran = invoke("--data", shapes(tmp_path / "a.h5", 48, 2, grey=60), *weights, *arguments)
     assert isinstance(ran.exception, error), ran.exception
     assert message in str(ran.exception)

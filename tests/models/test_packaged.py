@@ -78,6 +78,7 @@ def test_no_weights_fit_other_objects_colours_or_backgrounds(
         packaged_weights(family, data)
 
 
-def test_what_ships_fits_the_canonical_digits() -> None:
+def test_what_ships_fits_the_canonical_data_sets() -> None:
     for family in ("silot", "sqair"):
         assert packaged_weights(family, DIGITS).name == f"{family}-mnist-6.pt"
+    assert packaged_weights("silot", SHAPES).name == "silot-shapes-48.pt"
