@@ -106,5 +106,5 @@ class ValidationScore:
 def _tracking(counts: VideoCounts) -> dict[str, float]:
     """The few metrics that a log of a run wants."""
     summary = summarise(counts)
-    names = ("mota", "ap", "count_error")
+    names = ("mota", "ap", "count_error", "counting_accuracy")
     return {name: value for name in names if (value := summary[name]) is not None}
