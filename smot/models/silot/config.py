@@ -27,8 +27,8 @@ class SilotConfig:
         glimpse_offset_scale: how far the first glimpse may stray from the object's last box,
             anchors per unit of network output.
         interacting: whether objects see each other in propagation.
-        deaf_at_first: whether interacting objects begin without hearing each other, so that weights
-            trained without interaction go on as they were (``--init-from``).
+        deaf_at_first: whether interacting objects begin without hearing each other, so that
+            weights trained without interaction go on as they were (``--init-from``).
         sigma: reach of the attention between places, anchors.
         colour_scale: factor of the decoder's colour logits.
         alpha_scale: factor of the decoder's transparency logits.
