@@ -211,7 +211,7 @@ def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(tmp_path, wo
     assert process.stderr.readline().startswith("smot: test videos made on the spot")
     time.sleep(3)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert (out, err.strip()) == ("", "smot: interrupted")
     assert list((tmp_path / "r").iterdir()) == []

@@ -182,7 +182,7 @@ def test_interrupted_process_cleans_up() -> None:
     process = _process(*ENDLESS, "--out", "a.h5")
     _wait_for_temporary_file(process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert said.splitlines()[-1] == "smot: interrupted"
     assert list(Path().iterdir()) == []

@@ -29,13 +29,13 @@ def test_probabilities_of_all_numbers_of_discoveries_sum_to_one() -> None:
     for n in range(N + 1):
         present = (torch.arange(N) < n).float()
         could = torch.cat([torch.ones(1), present[:-1]])
-        masked = presence_logit(logit, could, False)
+        masked = presence_logit(logit, could)
         total += log_discoveries(present.view(1, N, 1), masked.view(1, N, 1)).exp().item()
     assert total == pytest.approx(1)
 
 
 def test_a_ruled_out_slot_costs_nothing_to_leave_empty() -> None:
-    logit = presence_logit(torch.tensor([3.0]), torch.zeros(1), False)
+    logit = presence_logit(torch.tensor([3.0]), torch.zeros(1))
     assert log_bernoulli(torch.zeros(1), logit).item() == 0
 
 
