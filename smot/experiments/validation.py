@@ -11,14 +11,13 @@ from smot.experiments.data import Source
 from smot.experiments.presets import ValidationConfig
 from smot.models.learned import Family
 from smot.tracks import Predictor, Tracker
+from smot.training.divergence import BOUND
 from smot.training.processes import Group
 
 if TYPE_CHECKING:
     from smot.videos import Videos
 
 N_SEEN = 3
-BOUND = "bound"
-"""The term under which a model whose total is only good for gradients reports its bound."""
 FINAL_STEP = 10**9
 """A step at which every schedule of a model has reached its end."""
 
