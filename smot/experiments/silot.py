@@ -92,9 +92,9 @@ BEGUN = {"training_wheels": 0, "count_odds_start": SilotConfig().count_odds_end,
 
 REFINED = {**BEGUN, "interacting": True, "deaf_at_first": True, "end_below_training": 0.1}
 """Objects have been found and are followed: now they hear each other, and those that are lost end
-in training too, so that discovery learns to find them again. From the start, propagation leaves
-its work to discovery (shapes: 5 objects too many after 4,000 updates). Two slots more than there
-are objects are enough."""
+in training too, so that discovery learns to find them again. On shapes, with all of it from the
+start, propagation left its work to discovery (5 objects too many after 4,000 updates). Two slots
+more than there are objects are enough."""
 
 # The narrow prior of sizes, and the high floor, are needed until boxes have found their digits.
 REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002}
