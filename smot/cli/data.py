@@ -77,7 +77,7 @@ def merge(
     smot generate mnist --shard 1/2 --out part.h5
     smot merge part-0000*.h5 --out data/scattered-mnist-12.h5
     """  # noqa: D301 - click wants the character itself
-    from smot.evaluation.workers import available_cores
+    from smot.files import available_cores
     from smot.videos import open_videos
     from smot.videos.merging import merge as merge_videos
 

@@ -210,7 +210,7 @@ def _source(request: Request) -> "VideoSource":
 
 
 def _workers(request: Request, plan: "Plan") -> int:
-    from smot.evaluation.workers import available_cores
+    from smot.files import available_cores
 
     if request.workers is not None:
         return request.workers

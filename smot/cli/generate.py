@@ -164,7 +164,7 @@ def _digits(name: str, root: Path | None) -> "DigitSource":
 def _run(
     settings: "Settings", load: Callable[[], "DigitSource | None"], options: Mapping[str, Any]
 ) -> None:
-    from smot.evaluation.workers import available_cores
+    from smot.files import available_cores
     from smot.generators.synthesis import check_space, expect, generate, group_sizes
     from smot.videos import Shard
 

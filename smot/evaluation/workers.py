@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from smot.errors import DataError
+from smot.files import available_cores
 
 Worker_contra = TypeVar("Worker_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
@@ -23,12 +24,6 @@ Worker = TypeVar("Worker")
 Result = TypeVar("Result")
 
 _AHEAD = 3  # tasks handed out per process; results that wait for an earlier one stay few
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 class Task(Protocol[Worker_contra, Result_co]):

@@ -14,6 +14,7 @@ import torch
 from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.plans import Plan
 from smot.experiments.runs import Outcome, RunOptions, carry_out
+from smot.files import available_cores
 from smot.training.processes import joined_group
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def usual_processes(plan: Plan) -> int:
     by side is the last column of benchmarks/silot_step.py.
     """
     on_cpu = plan.train.device == "cpu"
-    return 2 if on_cpu and _n_cores() >= 2 and plan.train.batch_size % 2 == 0 else 1
+    return 2 if on_cpu and available_cores() >= 2 and plan.train.batch_size % 2 == 0 else 1
 
 
 def _take_part(plan: Plan, options: RunOptions) -> Outcome:
@@ -138,13 +139,7 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 
 def _divide_cores(n_processes: int) -> None:
-    torch.set_num_threads(max(1, _n_cores() // n_processes))
-
-
-def _n_cores() -> int:
-    """The cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    torch.set_num_threads(max(1, available_cores() // n_processes))
 
 
 def _rendezvous(n_processes: int) -> dict[str, str]:

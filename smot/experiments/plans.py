@@ -7,9 +7,9 @@ from typing import Any
 from smot.errors import DataError, UsageError
 from smot.experiments.data import DataConfig, plain_data
 from smot.experiments.presets import ValidationConfig, find_preset
+from smot.files import from_plain, to_plain, with_setting
 from smot.models.checkpoints import Checkpoint
 from smot.models.families import load_family
-from smot.models.settings import from_plain, to_plain, with_setting
 from smot.training.config import TrainConfig
 
 PARTS = ("train", "model", "validation", "data")

@@ -10,9 +10,9 @@ from smot.experiments.data import DataConfig, dataset_of, looks_of
 from smot.experiments.plans import Plan, preset_plan
 from smot.experiments.presets import find_preset
 from smot.experiments.runs import check_budget, resumable_plan
+from smot.files import from_plain
 from smot.models.checkpoints import checkpoint_file, load_checkpoint
 from smot.models.families import load_family
-from smot.models.settings import from_plain
 
 USUAL_PRESET = {"silot": "fast", "sqair": "cpu"}
 USUAL_DATASET = "mnist-6"

@@ -13,11 +13,11 @@ from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import Plan, stored_plan
 from smot.experiments.stages import Latents, cached_batches, check_stage, find_stage
 from smot.experiments.validation import ValidationScore
+from smot.files import to_plain
 from smot.models.checkpoints import About
 from smot.models.devices import process_device
 from smot.models.families import load_family
 from smot.models.learned import Objective
-from smot.models.settings import to_plain
 from smot.training.curves import draw_curves
 from smot.training.loop import TrainingLoop
 from smot.training.memory import keep_freed_memory

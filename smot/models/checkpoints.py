@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError, UsageError
+from smot.files import from_plain
 from smot.models.devices import process_device
 from smot.models.families import load_family
-from smot.models.settings import from_plain
 from smot.tracks import DataDescription
 
 FORMAT = "smot-checkpoint"

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from smot.files import from_plain
 from smot.models.learned import Objective
-from smot.models.settings import from_plain
 
 SMOOTHED_OVER = 50
 """Updates over which the loss is averaged, and after which the first are judged."""

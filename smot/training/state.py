@@ -8,8 +8,8 @@ import numpy as np
 from torch import nn
 
 from smot.errors import DataError
+from smot.files import from_plain, to_plain
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_weights
-from smot.models.settings import from_plain, to_plain
 from smot.training.averages import WeightAverages
 from smot.training.config import TrainConfig
 from smot.training.divergence import DivergenceWatch

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from smot.errors import DataError, UsageError
+from smot.files import to_plain
 from smot.models import checkpoints
 from smot.models.checkpoints import (
     About,
@@ -20,7 +21,6 @@ from smot.models.checkpoints import (
     save_checkpoint,
 )
 from smot.models.families import FAMILIES
-from smot.models.settings import to_plain
 from smot.tracks import DataDescription
 from tests.training.toy import Toy, ToyConfig
 

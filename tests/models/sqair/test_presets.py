@@ -4,7 +4,7 @@ import torch
 from smot.experiments.data import DATASETS
 from smot.experiments.presets import find_preset
 from smot.experiments.sqair import PRESETS
-from smot.models.settings import from_plain, to_plain
+from smot.files import from_plain, to_plain
 from smot.models.sqair import SqairConfig, build
 
 ALL = [(name, dataset) for name, table in PRESETS.items() for dataset in table]
