@@ -18,7 +18,6 @@ import numpy as np
 
 from smot.generators import DigitSource, MnistSettings, generate, load_digits, render
 from smot.generators.sprites import Sprites, cropped, resize
-from smot.seeding import video_seed
 from smot.videos import open_videos
 
 ORIGINAL_RATE = 282  # videos/s of the SILOT repository's generator on one core, nothing written
@@ -80,8 +79,7 @@ def measure_cores(source: DigitSource, n_videos: int) -> None:
     sprites = cropped(resize(source.images, SETTINGS.object_size, SETTINGS.object_size))
     loop = cpu_rate(
         lambda: [
-            video_by_loop(sprites, np.random.default_rng(video_seed(0, "train", index)))
-            for index in range(N_LOOP)
+            video_by_loop(sprites, np.random.default_rng([0, index])) for index in range(N_LOOP)
         ],
         N_LOOP,
     )

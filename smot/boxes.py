@@ -64,3 +64,22 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     union = areas(first)[..., :, None] + areas(second)[..., None, :] - shared
     ratio: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return ratio
+
+
+def reflect(position: FloatArray, limit: FloatArray) -> FloatArray:
+    """Fold free positions back into [0, limit] as elastic bounces would.
+
+    Args:
+        position: where the corner would be without walls, [..., 2], pixels.
+        limit: largest legal corner (frame size less object size), [..., 2], pixels.
+
+    Returns:
+        The corner inside the frame, [..., 2], pixels; 0 where an object fills the frame.
+
+    Source: supplement D.1 says only "bounce off the edges"; elastic reflection is our choice.
+    """
+    limit = np.asarray(limit, np.float64)
+    period = np.where(limit > 0, 2 * limit, 1.0)
+    phase = np.mod(position, period)
+    folded: FloatArray = np.where(limit > 0, np.minimum(phase, 2 * limit - phase), 0.0)
+    return folded

@@ -1,7 +1,7 @@
 """One random stream per video, so that video i never depends on how the work was divided.
 
-Generators take `video_keys`: 64-bit words made by integer arithmetic alone, the same on every
-platform and in every version of every library. Code that draws with numpy takes `video_seed`.
+Keys are 64-bit words made by integer arithmetic alone, the same on every platform and in every
+version of every library.
 """
 
 import numpy as np
@@ -12,25 +12,9 @@ from smot.errors import UsageError
 SPLITS = ("train", "val", "test")
 LARGEST_SEED = 2**63 - 1
 
-_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND_MULTIPLIER = np.uint64(0x94D049BB133111EB)
-
-
-def video_seed(seed: int, split: str, index: int) -> np.random.SeedSequence:
-    """The seed of one video, for numpy's generators.
-
-    Args:
-        seed: the data set's seed, not negative.
-        split: the group that the video belongs to: "train", "val" or "test/NN".
-        index: the video's place in its group, not negative.
-
-    Returns:
-        A sequence that depends on (seed, split, index) alone.
-
-    Source: benchmark.md 1.5; numpy's spawn keys keep the streams independent.
-    """
-    return np.random.SeedSequence(seed, spawn_key=(*_split_words(split), index))
 
 
 def video_keys(seed: int, split: str, indices: IntArray) -> UInt64Array:
@@ -65,7 +49,7 @@ def mixed(words: UInt64Array) -> UInt64Array:
 
     Source: output function of SplitMix64.
     """
-    words = words + _GOLDEN_GAMMA
+    words = words + GOLDEN_GAMMA
     words = (words ^ (words >> np.uint64(30))) * _FIRST_MULTIPLIER
     words = (words ^ (words >> np.uint64(27))) * _SECOND_MULTIPLIER
     return words ^ (words >> np.uint64(31))

@@ -34,8 +34,10 @@ class Tracks:
 
     def __post_init__(self) -> None:
         boxes, ids, confidence = (
-            np.asarray(self.boxes), np.asarray(self.ids), np.asarray(self.confidence)
-        )  # fmt: skip
+            np.asarray(self.boxes),
+            np.asarray(self.ids),
+            np.asarray(self.confidence),
+        )
         _check_shapes(boxes, ids, confidence)
         present = ids >= 0
         _check_ids(ids)

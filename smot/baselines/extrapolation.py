@@ -3,26 +3,11 @@
 import numpy as np
 
 from smot.arrays import BoolArray, FloatArray
+from smot.boxes import reflect
 from smot.tracks import Tracks
 
 N_VELOCITIES = 41
 """Velocities tried between plus and minus the largest step seen; odd, so that 0 is one."""
-
-
-def reflect(position: FloatArray, limit: FloatArray) -> FloatArray:
-    """Fold free positions back into [0, limit] as elastic bounces would.
-
-    Args:
-        position: where the corner would be without walls, [..., 2], pixels.
-        limit: largest legal corner (frame size less object size), [..., 2], pixels.
-
-    Returns:
-        The corner inside the frame, [..., 2], pixels.
-
-    Source: supplement D.1 says only "bounce off the edges"; elastic reflection is our choice.
-    """
-    limit = np.maximum(limit, 1e-6)
-    return limit - np.abs(np.mod(position, 2 * limit) - limit)
 
 
 def extrapolate(seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:

@@ -85,9 +85,7 @@ def merge(
         total = sum(first.metadata.totals.values())
     threads = available_cores() if workers is None else workers
     with progress_bar(total, "video", quiet) as bar:
-        fingerprint = merge_videos(
-            files, out, workers=threads, force=force, report=bar.update
-        )  # fmt: skip
+        fingerprint = merge_videos(files, out, workers=threads, force=force, report=bar.update)
     click.echo(f"{out}: {total:,} videos, content {fingerprint[:16]}")
 
 

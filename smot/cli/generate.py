@@ -186,9 +186,16 @@ def _run(
     started = time.perf_counter()
     with progress_bar(expected.n_videos, "video", options["quiet"]) as bar:
         fingerprint = generate(
-            settings, source, path, seed=options["seed"], groups=groups, workers=workers,
-            shard=shard, force=options["force"], report=bar.update,
-        )  # fmt: skip
+            settings,
+            source,
+            path,
+            seed=options["seed"],
+            groups=groups,
+            workers=workers,
+            shard=shard,
+            force=options["force"],
+            report=bar.update,
+        )
     took = time.perf_counter() - started
     click.echo(
         f"{path}: {expected.n_videos:,} videos, {path.stat().st_size / 1e6:.1f} MB, "

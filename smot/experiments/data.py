@@ -30,6 +30,8 @@ DATASETS: dict[str, Settings] = {
 }
 """What can be trained on by name. "mnist-original" is the task of the SQAIR paper."""
 
+_FIRST_STREAMED = 1 << 40  # streamed videos are numbered from far beyond those of any file
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -201,7 +203,6 @@ class _Epochs:
 
 def _endless_source(config: DataConfig, seed: int) -> Source:
     from smot.generators import load_digits, render
-    from smot.generators.stream import FIRST_VIDEO
     from smot.generators.synthesis import origin
     from smot.videos.fingerprints import settings_fingerprint
 
@@ -212,7 +213,7 @@ def _endless_source(config: DataConfig, seed: int) -> Source:
 
     def training(places: IntArray, n_frames: int) -> UInt8Array:
         clips = replace(settings, n_frames=n_frames)
-        places = FIRST_VIDEO + places
+        places = _FIRST_STREAMED + places
         return render(clips, digits, seed=seed, split="train", indices=places).frames
 
     def validation(start: int, stop: int) -> "Videos":

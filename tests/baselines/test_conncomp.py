@@ -46,9 +46,16 @@ def test_components_equal_scipy_label_on_noise():
             for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
                 y, x = np.nonzero(labels == number)
                 expected.add(
-                    (columns.start, rows.start, columns.stop, rows.stop, colour,
-                     round(x.mean() + 0.5, 3), round(y.mean() + 0.5, 3))
-                )  # fmt: skip
+                    (
+                        columns.start,
+                        rows.start,
+                        columns.stop,
+                        rows.stop,
+                        colour,
+                        round(x.mean() + 0.5, 3),
+                        round(y.mean() + 0.5, 3),
+                    )
+                )
         here = slice(found.first[frame], found.first[frame + 1])
         got = {
             (*(int(side) for side in box), int(colour), round(float(x), 3), round(float(y), 3))

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from smot.baselines.extrapolation import extrapolate, reflect
+from smot.baselines.extrapolation import extrapolate
 from smot.baselines.oracle import JitterOracle, MotionOracle, TruthOracle
+from smot.boxes import reflect
 from smot.errors import UsageError
 from smot.tracks import Oracle, Tracks
 

@@ -93,9 +93,12 @@ def test_an_object_keeps_its_cell_until_it_is_gone() -> None:
 def test_many_or_large_objects_fit_their_row() -> None:
     ids = np.arange(26)[None].repeat(T, 0)
     row = SpriteRow(
-        label="objects", sprites=np.full((T, 26, 40, 40, 3), 255, np.uint8), ids=ids, colours={},
+        label="objects",
+        sprites=np.full((T, 26, 40, 40, 3), 255, np.uint8),
+        ids=ids,
+        colours={},
         dashed=np.zeros((T, 26), bool),
-    )  # fmt: skip
+    )
     whole = _tile(row, 0)
     assert whole.width == W * 4 + 8
     assert _count(whole, (255, 255, 255)) % 26 == 0

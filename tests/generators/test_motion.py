@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smot.generators.motion import corner_at, reflect
+from smot.boxes import reflect
+from smot.generators.motion import corner_at
 
 LIMITS = st.integers(0, 90)
 STARTS = st.floats(0, 1)

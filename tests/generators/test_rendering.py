@@ -3,11 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smot.boxes import areas, intersections
+from smot.boxes import areas, intersections, reflect
 from smot.errors import UsageError
 from smot.generators import DigitSource, MnistSettings, Settings, ShapesSettings, render
-from smot.generators.compositing import visibility
-from smot.generators.motion import reflect
 from smot.generators.sprites import cropped, resize
 from smot.videos import Videos
 
@@ -18,6 +16,18 @@ def _made(
     settings: Settings, source: DigitSource | None, n: int, split: str = "train", seed: int = 0
 ) -> Videos:
     return render(settings, source, seed=seed, split=split, indices=np.arange(n))
+
+
+def _visibility(opacities: np.ndarray) -> np.ndarray:
+    """Share of each object's pixels that no later object covers, [K]: the kernels' reference.
+
+    ``opacities`` says where each object is not transparent, back to front, [K, H, W].
+    """
+    covered = np.cumsum(opacities[::-1], axis=0)[::-1] - opacities > 0
+    total = opacities.sum((1, 2))
+    seen = (opacities & ~covered).sum((1, 2))
+    shares: np.ndarray = np.divide(seen, total, out=np.zeros(len(total)), where=total > 0)
+    return shares
 
 
 def _drawn_again(videos: Videos, source: DigitSource, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +44,7 @@ def _drawn_again(videos: Videos, source: DigitSource, side: int) -> tuple[np.nda
             part = frames[n, t, y0:y1, x0:x1]
             part[:] = np.floor((opacity * 255 + (255 - opacity) * part) / 255 + 0.5)
             layers[k, y0:y1, x0:x1] = opacity > 0
-        shares[n, t, : videos.count[n]] = visibility(layers)
+        shares[n, t, : videos.count[n]] = _visibility(layers)
     return frames, shares
 
 
@@ -51,7 +61,7 @@ def test_visibility_counts_covered_pixels() -> None:
     layers[0, :2, :2] = True  # four pixels, one under the next object, one under the last
     layers[1, 1:3, 1:3] = True  # four pixels, all of them seen
     layers[2, 0, 0] = True
-    np.testing.assert_allclose(visibility(layers), [0.5, 1, 1])
+    np.testing.assert_allclose(_visibility(layers), [0.5, 1, 1])
 
 
 def test_objects_move_by_reflection_of_their_velocity(few_digits: DigitSource) -> None:

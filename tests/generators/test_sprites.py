@@ -4,8 +4,7 @@ from PIL import Image
 
 from smot.generators import DigitSource
 from smot.generators.settings import SHAPES
-from smot.generators.shapes import master, shape_sprites
-from smot.generators.sprites import cropped, resize
+from smot.generators.sprites import cropped, master, resize, shape_sprites
 
 
 @pytest.mark.parametrize("size", [(14, 14), (28, 28), (20, 9), (40, 40)])

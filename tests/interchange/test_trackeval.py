@@ -27,16 +27,29 @@ def evaluated(folder: Path, tracker: str) -> dict[str, Any]:
         import trackeval
 
         evaluator = trackeval.Evaluator(
-            {"PRINT_CONFIG": False, "TIME_PROGRESS": False, "OUTPUT_SUMMARY": False,
-             "OUTPUT_DETAILED": False, "PLOT_CURVES": False, "BREAK_ON_ERROR": True,
-             "PRINT_RESULTS": False, "LOG_ON_ERROR": None, "OUTPUT_EMPTY_CLASSES": False}
-        )  # fmt: skip
+            {
+                "PRINT_CONFIG": False,
+                "TIME_PROGRESS": False,
+                "OUTPUT_SUMMARY": False,
+                "OUTPUT_DETAILED": False,
+                "PLOT_CURVES": False,
+                "BREAK_ON_ERROR": True,
+                "PRINT_RESULTS": False,
+                "LOG_ON_ERROR": None,
+                "OUTPUT_EMPTY_CLASSES": False,
+            }
+        )
         data = trackeval.datasets.MotChallenge2DBox(
-            {"GT_FOLDER": str(folder / "gt" / "mot_challenge"),
-             "TRACKERS_FOLDER": str(folder / "trackers" / "mot_challenge"),
-             "BENCHMARK": "smot", "SPLIT_TO_EVAL": "test", "DO_PREPROC": False,
-             "TRACKERS_TO_EVAL": [tracker], "PRINT_CONFIG": False}
-        )  # fmt: skip
+            {
+                "GT_FOLDER": str(folder / "gt" / "mot_challenge"),
+                "TRACKERS_FOLDER": str(folder / "trackers" / "mot_challenge"),
+                "BENCHMARK": "smot",
+                "SPLIT_TO_EVAL": "test",
+                "DO_PREPROC": False,
+                "TRACKERS_TO_EVAL": [tracker],
+                "PRINT_CONFIG": False,
+            }
+        )
         metrics = [trackeval.metrics.HOTA()] + [
             metric({"PRINT_CONFIG": False, "THRESHOLD": 0.5})
             for metric in (trackeval.metrics.CLEAR, trackeval.metrics.Identity)

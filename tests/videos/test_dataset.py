@@ -18,8 +18,14 @@ def test_item_is_a_video_and_its_truth(squares: Path) -> None:
     assert video.dtype == torch.uint8
     np.testing.assert_array_equal(video, expected.frames[0])
     assert set(target) == {
-        "boxes", "present", "visibility", "velocity", "label", "source_index", "count",
-    }  # fmt: skip
+        "boxes",
+        "present",
+        "visibility",
+        "velocity",
+        "label",
+        "source_index",
+        "count",
+    }
     for name, value in target.items():
         np.testing.assert_array_equal(value, getattr(expected, name)[0])
 
