@@ -1,19 +1,28 @@
 # make demo: install, generate, score, report.   make test: install, check everything.
+# make check: the same without the slow tests.   make coverage: which lines the tests reach.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test install clean
+.PHONY: demo test check lint coverage install clean
 demo: $(VENV)/installed
 	$(BIN)/smot generate mnist --digits mnist-5k --max-digits 12 --n-train 0 --n-val 100 --n-test 50 --out data/demo.h5 --force
 	$(BIN)/smot baseline conncomp --data data/demo.h5 --out results/demo
 
-test: $(VENV)/installed-test
+test: lint
+	$(BIN)/pytest
+
+check: lint
+	$(BIN)/pytest -m "not slow"
+
+lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/mypy
+
+coverage: $(VENV)/installed-test
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 install: $(VENV)/installed
 

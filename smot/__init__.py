@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from smot.errors import DataError, SmotError, UsageError
     from smot.evaluation.arrays import score
     from smot.evaluation.harness import evaluate
@@ -41,6 +42,7 @@ __all__ = [
     "VideoDataset",
     "VideoFile",
     "Videos",
+    "__version__",
     "build_tracker",
     "evaluate",
     "generate",
@@ -69,10 +71,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name when it is first asked for."""
-    if name not in _HOME_OF:
+    """Load a name when it is first used."""
+    if name == "__version__":
+        value: Any = importlib.import_module("importlib.metadata").version("smot")
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 

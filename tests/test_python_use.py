@@ -1,6 +1,8 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +67,15 @@ def test_every_public_name_is_there_for_type_checkers_too():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smot")
         for alias in node.names
     }
-    assert imported == set(smot.__all__)
+    assert imported | {"__version__"} == set(smot.__all__)
     for name in smot.__all__:
         assert getattr(smot, name) is not None
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert smot.__version__ == version("smot")
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert smot.__version__ == project["version"]
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
