@@ -7,7 +7,7 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 import numpy as np
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
-from smot.errors import DataError
+from smot.errors import DataError, UsageError
 
 ABSENT = -1
 
@@ -202,6 +202,9 @@ class DataDescription:
         palette: the RGB colours that objects may have, each 0..255.
         digit_source: where digits came from ("mnist", "mnist-5k"); "" for shapes.
         background: the background's RGB colour, each 0..255.
+
+    Raises:
+        UsageError: a size or number that cannot be, no colours, or one outside 0..255.
     """
 
     dataset: str
@@ -211,6 +214,19 @@ class DataDescription:
     palette: tuple[tuple[int, int, int], ...]
     digit_source: str = ""
     background: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        if min(*self.frame_size, self.n_frames) < 1 or self.max_objects < 0:
+            H, W = self.frame_size
+            raise UsageError(
+                f"videos of {self.n_frames} frames of {H} x {W} pixels with up to "
+                f"{self.max_objects} objects cannot be"
+            )
+        if not self.palette:
+            raise UsageError("palette must have at least one colour")
+        for colour in (*self.palette, self.background):
+            if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
+                raise UsageError(f"a colour must be three numbers from 0 to 255, not {colour}")
 
 
 @runtime_checkable

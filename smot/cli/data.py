@@ -10,7 +10,7 @@ from smot.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from smot.videos import VideoFile
-    from smot.videos.statistics import GroupStatistics
+    from smot.videos.reading import GroupStatistics
 
 _FILE = click.Path(path_type=Path)
 _COLUMNS = ("group", "videos", "objects", "mean", "width", "height", "visible", "hidden")
@@ -30,7 +30,7 @@ def inspect_file(file: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from smot.videos import open_videos
-    from smot.videos.statistics import group_statistics
+    from smot.videos.reading import group_statistics
 
     with open_videos(file) as videos:
         statistics = {group: group_statistics(videos, group) for group in videos.groups}
@@ -79,7 +79,7 @@ def merge(
     """  # noqa: D301 - click wants the character itself
     from smot.files import available_cores
     from smot.videos import open_videos
-    from smot.videos.merging import merge as merge_videos
+    from smot.videos.verification import merge as merge_videos
 
     with open_videos(files[0]) as first:
         total = sum(first.metadata.totals.values())

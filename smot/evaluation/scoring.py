@@ -22,7 +22,7 @@ from smot.evaluation.scores import (
 from smot.evaluation.testsets import VideoSource
 from smot.trackers import build_tracker
 from smot.tracks import Contestant, DataDescription, Tracks, Tunable
-from smot.videos.fingerprints import digests
+from smot.videos.content import digests
 
 SPAN = 64
 """Videos that a tracker gets at once: always so many, so that nothing depends on the workers."""

@@ -14,7 +14,7 @@ from smot.generators import CANONICAL, DigitSource, Settings, load_digits, rende
 from smot.generators.synthesis import group_sizes, origin
 from smot.tracks import DataDescription
 from smot.videos import Metadata, Shard, Videos, open_videos
-from smot.videos.fingerprints import settings_fingerprint
+from smot.videos.content import settings_fingerprint
 from smot.videos.schema import FORMAT_VERSION
 
 PREFIX = "scattered-"

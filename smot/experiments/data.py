@@ -204,7 +204,7 @@ class _Epochs:
 def _endless_source(config: DataConfig, seed: int) -> Source:
     from smot.generators import load_digits, render
     from smot.generators.synthesis import origin
-    from smot.videos.fingerprints import settings_fingerprint
+    from smot.videos.content import settings_fingerprint
 
     settings = _settings(config.dataset)
     digits = None

@@ -14,8 +14,8 @@ from smot.generators.rendering import render
 from smot.generators.settings import Settings, dataset_name
 from smot.videos import Origin, Shard, Videos, write_videos
 from smot.videos.schema import UNIT
-from smot.videos.units import Produce, Span, make_unit
-from smot.videos.writing import Report
+from smot.videos.units import Produce, make_unit
+from smot.videos.writing import Report, span_of
 
 N_TRAIN, N_VAL, N_TEST = 60_000, 1_000, 1_000
 _FEWEST_SAMPLED = 16  # videos of a group from which size and time are estimated
@@ -98,7 +98,7 @@ def expect(
         if not n_videos:
             produce(name, start, start + 1)  # compiles, which is not to be counted
         begun = time.thread_time()
-        span = Span(group=name, start=start, stop=stop, sample=produce(name, start, start))
+        span = span_of(name, total, produce, shard)
         unit = make_unit(produce, span, start, start + n_sample)
         size = sum(len(chunk) for _, _, chunk in unit.chunks)
         n_videos += stop - start

@@ -1,7 +1,10 @@
 """What a file must be before anything in it is believed: files may be damaged, or hostile."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,31 @@ import h5py
 import numpy as np
 
 from smot.errors import DataError
+from smot.files import from_plain
 from smot.tracks import DataDescription
 from smot.videos.content import Videos
-from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata, Shard
+from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata
 
+PATIENCE = 30.0  # seconds for reading a few short texts; starting Python takes most of it
 LARGEST_TEXT = 1 << 20  # bytes of an attribute
 LARGEST_CHUNK = 1 << 30  # bytes of frames or boxes that are decoded at once
 ALLOWED_FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32})
+
+_TEXTS = (
+    "name",
+    "digit_source",
+    "digit_fingerprint",
+    "settings_fingerprint",
+    "content_fingerprint",
+)
+_TABLES = ("settings", "description", "versions", "shard", "totals")
+_JSON = {list: "list", dict: "object"}
+
+_READER = """
+import json, sys, h5py
+with h5py.File(sys.argv[1], "r", locking=False) as file:
+    json.dump({name: file.attrs[name] for name in sys.argv[2:]}, sys.stdout, default=bytes.decode)
+"""
 
 Checked = tuple[Metadata, DataDescription, dict[str, int]]
 
@@ -34,11 +55,12 @@ def check_file(file: h5py.File, path: Path) -> Checked:
         DataError: what is wrong, and where.
     """
     try:
-        return _checked(file)
+        return _checked(file, path)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever h5py raises where HDF5 meets damage
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} is damaged: {reason}") from error
 
 
 def check_content(videos: Videos, where: str, first: int) -> None:
@@ -74,8 +96,8 @@ def check_content(videos: Videos, where: str, first: int) -> None:
             raise DataError(f"{where}, video {first + int(np.argmax(wrong))}: {fault}")
 
 
-def _checked(file: h5py.File) -> Checked:
-    metadata, description = _root(file)
+def _checked(file: h5py.File, path: Path) -> Checked:
+    metadata, description = _root(file, path)
     groups = {}
     for name, group in _groups(file):
         if not GROUP_NAME.fullmatch(name) or name not in metadata.totals:
@@ -174,44 +196,69 @@ def _check_array(where: str, array: h5py.Dataset, field: Field, axes: Mapping[st
         raise DataError(f"{where} has {stored} of {n_chunks} chunks: not whole")
 
 
-def _root(file: h5py.File) -> tuple[Metadata, DataDescription]:
-    if "format" not in file.attrs or _text(file, "format") != "smot videos":
+def _root(file: h5py.File, path: Path) -> tuple[Metadata, DataDescription]:
+    texts = _texts(file, path)
+    if texts.get("format") != "smot videos":
         raise DataError("not a file of smot videos")
     version = _number(file, "format_version")
     if version != FORMAT_VERSION:
         raise DataError(f"format version {version}, where this smot reads {FORMAT_VERSION}")
-    if "content_fingerprint" not in file.attrs:
+    if "content_fingerprint" not in texts:
         raise DataError("not whole: its writing was not finished")
-    described = _mapping(file, "description")
-    description = DataDescription(
-        dataset=str(described["dataset"]),
-        frame_size=(int(described["frame_size"][0]), int(described["frame_size"][1])),
-        n_frames=int(described["n_frames"]),
-        max_objects=int(described["max_objects"]),
-        palette=tuple(_colour(each) for each in described["palette"]),
-        digit_source=str(described["digit_source"]),
-        background=_colour(described["background"]),
-    )
-    index, total = json.loads(_text(file, "shard"))
-    metadata = Metadata(
-        format_version=version,
-        name=_text(file, "name"),
-        seed=_number(file, "seed"),
-        settings=_mapping(file, "settings"),
-        digit_source=_text(file, "digit_source"),
-        digit_fingerprint=_text(file, "digit_fingerprint"),
-        settings_fingerprint=_text(file, "settings_fingerprint"),
-        content_fingerprint=_text(file, "content_fingerprint"),
-        versions=_mapping(file, "versions"),
-        shard=Shard(index=int(index), total=int(total)),
-        totals={str(name): int(n) for name, n in _mapping(file, "totals").items()},
-    )
-    return metadata, description
+    for name in (*_TEXTS, *_TABLES):
+        if name not in texts:
+            raise DataError(f"no attribute {name!r}")
+    tables = {name: _table(texts, name) for name in _TABLES}
+    described = tables.pop("description")
+    shard = dict(zip(("index", "total"), tables.pop("shard"), strict=True))
+    plain: dict[str, object] = {name: texts[name] for name in _TEXTS}
+    plain |= {"format_version": version, "seed": _number(file, "seed"), "shard": shard, **tables}
+    description = from_plain(DataDescription, described, what="description", complete=True)
+    return from_plain(Metadata, plain, what="attributes", complete=True), description
 
 
-def _colour(values: Sequence[Any]) -> tuple[int, int, int]:
-    r, g, b = values
-    return int(r), int(g), int(b)
+def _texts(file: h5py.File, path: Path) -> dict[str, str]:
+    """Those attributes of the root that must be text, as far as they are there."""
+    here = [name for name in ("format", *_TEXTS, *_TABLES) if name in file.attrs]
+    if any(_is_variable(file, name) for name in here):
+        state = path.stat()
+        texts = _read_apart(path, tuple(here), (state.st_mtime_ns, state.st_size, state.st_ino))
+    else:
+        texts = {name: file.attrs[name].decode() for name in here}
+    for name, text in texts.items():
+        if len(text) > LARGEST_TEXT or not text.isprintable():
+            raise DataError(f"attribute {name!r} must be short, printable text")
+    return texts
+
+
+def _is_variable(file: h5py.File, name: str) -> bool:
+    """Whether a text was stored with variable length, as files of smot 0.1 have it."""
+    info = h5py.check_string_dtype(_attribute(file, name).dtype)
+    if info is None:
+        raise DataError(f"attribute {name!r} must be text")
+    return info.length is None
+
+
+@lru_cache(maxsize=64)
+def _read_apart(path: Path, names: tuple[str, ...], state: tuple[int, ...]) -> dict[str, str]:  # noqa: ARG001
+    """Texts of variable length, read by another process.
+
+    They lie in a heap, and HDF5 reads some damaged heaps for ever, beyond the reach of Ctrl-C.
+
+    Args:
+        path: the file.
+        names: of attributes of its root.
+        state: whatever changes when the file does, so that nothing old is remembered.
+    """
+    command = [sys.executable, "-P", "-c", _READER, str(path), *names]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True)
+        texts = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise DataError(f"damaged: its attributes are not read in {PATIENCE:g} s") from None
+    except (subprocess.CalledProcessError, ValueError):
+        raise DataError("damaged: its attributes cannot be read") from None
+    return {name: str(texts[name]) for name in names}
 
 
 def _attribute(file: h5py.File, name: str) -> h5py.h5a.AttrID:
@@ -221,23 +268,15 @@ def _attribute(file: h5py.File, name: str) -> h5py.h5a.AttrID:
     return attribute
 
 
-def _text(file: h5py.File, name: str) -> str:
-    if h5py.check_string_dtype(_attribute(file, name).dtype) is None:
-        raise DataError(f"attribute {name!r} must be text")
-    value = file.attrs[name]
-    if not isinstance(value, str) or len(value) > LARGEST_TEXT or not value.isprintable():
-        raise DataError(f"attribute {name!r} must be short, printable text")
-    return value
-
-
 def _number(file: h5py.File, name: str) -> int:
     if not np.issubdtype(_attribute(file, name).dtype, np.integer):
         raise DataError(f"attribute {name!r} must be an integer")
     return int(file.attrs[name])
 
 
-def _mapping(file: h5py.File, name: str) -> dict[str, Any]:
-    value = json.loads(_text(file, name))
-    if not isinstance(value, dict):
-        raise DataError(f"attribute {name!r} must be a JSON object")
+def _table(texts: Mapping[str, str], name: str) -> Any:
+    value = json.loads(texts[name])
+    expected = list if name == "shard" else dict
+    if not isinstance(value, expected):
+        raise DataError(f"attribute {name!r} must be a JSON {_JSON[expected]}")
     return value

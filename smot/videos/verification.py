@@ -1,22 +1,26 @@
-"""Check a whole file: everything in it is read, hashed again, and held against its pixels."""
+"""Check whole files, and join the shards of a data set into one, checking every video.
 
-from collections.abc import Callable
+A check reads everything, hashes it again, and compares the boxes with the pixels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numba import njit
 
 from smot.arrays import BoolArray, FloatArray, UInt8Array
-from smot.errors import DataError
-from smot.videos.content import Videos
-from smot.videos.fingerprints import content_fingerprint, digests, settings_fingerprint
+from smot.errors import DataError, UsageError
+from smot.videos.content import Videos, content_fingerprint, digests, settings_fingerprint
 from smot.videos.reading import VideoFile
 from smot.videos.schema import DIGEST, Origin, batch_length
+from smot.videos.writing import Report, write_videos
 
 NOISE_SETTINGS = ("background_noise", "pixel_noise")
 _SOUND, _STRAY, _LOOSE = 0, 1, 2
 
 
-def verify(file: VideoFile, report: Callable[[int], object]) -> int:
+def verify(file: VideoFile, report: Report) -> int:
     """Check a file's checksums, content, fingerprints, and boxes against pixels.
 
     Its schema was checked when it was opened. Boxes are held against pixels unless the settings
@@ -75,6 +79,86 @@ def read_checked(file: VideoFile, group: str, start: int, stop: int) -> Videos:
             f"{file.path}: {group}, video {index}: its content is not what was written"
         )
     return videos
+
+
+def merge(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    workers: int,
+    force: bool = False,
+    report: Report = lambda n_videos: None,  # noqa: ARG005
+) -> str:
+    """Join shards; every video is checked on the way.
+
+    Args:
+        paths: all shards of one data set, in any order.
+        out: the file to make.
+        workers: threads.
+        force: whether to replace an existing file.
+        report: called with the number of videos written since the last call.
+
+    Returns:
+        The content fingerprint.
+
+    Raises:
+        UsageError: the files are not all the shards of one data set, or ``out`` exists.
+        DataError: a shard is damaged, or the file cannot be written.
+    """
+    files = ordered_shards([VideoFile(path) for path in paths])
+    totals = files[0].metadata.totals
+
+    def produce(group: str, start: int, stop: int) -> Videos:
+        parts = [read_checked(files[0], group, 0, 0)]
+        for file in files:
+            first, last = file.metadata.shard.span(totals[group])
+            low, high = max(start, first), min(stop, last)
+            if low < high:
+                parts.append(read_checked(file, group, low - first, high - first))
+        return Videos.stack(parts)
+
+    try:
+        return write_videos(
+            out, origin_of(files[0]), totals, produce, workers=workers, force=force, report=report
+        )
+    finally:
+        for file in files:
+            file.close()
+
+
+def ordered_shards(files: Sequence[VideoFile]) -> list[VideoFile]:
+    """Put shards in order and check that they are all of one data set.
+
+    Raises:
+        UsageError: they are not; says which is missing, doubled or strange.
+    """
+    if not files:
+        raise UsageError("no files to merge")
+    first = files[0]
+    total = first.metadata.shard.total
+    for file in files[1:]:
+        _check_alike(first, file)
+    by_index = {file.metadata.shard.index: file for file in files}
+    missing = [index for index in range(total) if index not in by_index]
+    if missing:
+        raise UsageError(f"shards of {total} missing: {', '.join(map(str, missing))}")
+    if len(files) > total:
+        raise UsageError(f"{len(files)} files for {total} shards: one is given twice")
+    return [by_index[index] for index in range(total)]
+
+
+def _check_alike(first: VideoFile, other: VideoFile) -> None:
+    ours, theirs = first.metadata, other.metadata
+    for name in ("name", "settings_fingerprint", "totals"):
+        if getattr(ours, name) != getattr(theirs, name):
+            raise UsageError(f"{first.path} and {other.path} differ in {name}")
+    if ours.shard.total != theirs.shard.total:
+        raise UsageError(
+            f"{first.path} is one of {ours.shard.total} shards, "
+            f"{other.path} one of {theirs.shard.total}"
+        )
+    if first.description != other.description:
+        raise DataError(f"{first.path} and {other.path} describe their data differently")
 
 
 def _verify_batch(file: VideoFile, group: str, start: int, stop: int) -> UInt8Array:

@@ -4,8 +4,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ import numpy as np
 
 from smot.arrays import UInt8Array
 from smot.errors import DataError, UsageError
-from smot.videos.encoding import COMPRESSION_LEVEL
-from smot.videos.fingerprints import content_fingerprint, settings_fingerprint
+from smot.files import atomic_path, to_plain
+from smot.videos.content import content_fingerprint, settings_fingerprint
 from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, Origin, Shard
-from smot.videos.units import Produce, Span, Unit, units
+from smot.videos.units import COMPRESSION_LEVEL, Produce, Span, Unit, units
 
 Report = Callable[[int], object]
 
@@ -56,52 +55,39 @@ def write_videos(
     """
     if workers < 1:
         raise UsageError(f"workers must be at least 1, not {workers}")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists: choose another name with --out, or replace it (--force)")
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fingerprint = _write_file(temporary, origin, groups, produce, workers, shard, report)
-        temporary.replace(path)
-        _sync(path.parent)
+        with atomic_path(path, replace=force) as draft:
+            spans = [span_of(name, groups[name], produce, shard) for name in sorted(groups)]
+            with h5py.File(draft, "w", libver=("v110", "v110")) as file:
+                fingerprint = _write_groups(file, spans, units(spans, produce, workers), report)
+                about = _attributes(origin, groups, shard, fingerprint)
+                for name, value in about.items():
+                    _write_attribute(file, name, value)
     except (OSError, RuntimeError) as error:  # h5py raises either where the disk is full
         raise DataError(f"{path} cannot be written: {_reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return fingerprint
 
 
-def _write_file(
-    path: Path,
-    origin: Origin,
-    groups: Mapping[str, int],
-    produce: Produce,
-    workers: int,
-    shard: Shard,
-    report: Report,
-) -> str:
-    spans = {name: _span(name, groups[name], produce, shard) for name in sorted(groups)}
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
-        found: dict[str, UInt8Array] = {}
-        for name, span in spans.items():
-            _create_group(file, span)
-            found[name] = np.zeros((span.stop - span.start, 32), np.uint8)
-        for unit in units(spans, produce, workers):
-            _write_unit(file, unit)
-            found[unit.group][unit.place : unit.place + unit.n_videos] = unit.digests
-            report(unit.n_videos)
-        for name, group_digests in found.items():
-            file[name][DIGEST.name][...] = group_digests
-        fingerprint = content_fingerprint(found)
-        _write_attributes(file, origin, groups, shard, fingerprint)
-    _sync(path)
-    return fingerprint
-
-
-def _span(name: str, total: int, produce: Produce, shard: Shard) -> Span:
+def span_of(group: str, total: int, produce: Produce, shard: Shard) -> Span:
+    """The videos of a group that a shard holds; `total` is the group's in the whole data set."""
     start, stop = shard.span(total)
-    return Span(group=name, start=start, stop=stop, sample=produce(name, start, start))
+    return Span(group=group, start=start, stop=stop, sample=produce(group, start, start))
+
+
+def _write_groups(
+    file: h5py.File, spans: Sequence[Span], made: Iterable[Unit], report: Report
+) -> str:
+    found: dict[str, UInt8Array] = {}
+    for span in spans:
+        _create_group(file, span)
+        found[span.group] = np.zeros((span.stop - span.start, 32), np.uint8)
+    for unit in made:
+        _write_unit(file, unit)
+        found[unit.group][unit.place : unit.place + unit.n_videos] = unit.digests
+        report(unit.n_videos)
+    for name, group_digests in found.items():
+        file[name][DIGEST.name][...] = group_digests
+    return content_fingerprint(found)
 
 
 def _create_group(file: h5py.File, span: Span) -> None:
@@ -129,16 +115,31 @@ def _write_unit(file: h5py.File, unit: Unit) -> None:
         handles[field.name].write_direct_chunk(offset, chunk)
 
 
-def _write_attributes(
-    file: h5py.File, origin: Origin, groups: Mapping[str, int], shard: Shard, fingerprint: str
-) -> None:
-    plain: dict[str, Any] = {
+def _write_attribute(file: h5py.File, name: str, value: str | int) -> None:
+    """Write a number, or a text of fixed length: HDF5 cannot read those of variable length safely.
+
+    Readers of smot 0.1 refuse texts of fixed length in one line.
+    """
+    if isinstance(value, str):
+        content = value.encode()
+        # HDF5 has no empty texts; a single zero byte reads back as one.
+        kind = h5py.string_dtype("utf-8", max(len(content), 1))
+        file.attrs.create(name, content, dtype=kind)
+    else:
+        file.attrs[name] = value
+
+
+def _attributes(
+    origin: Origin, groups: Mapping[str, int], shard: Shard, fingerprint: str
+) -> dict[str, Any]:
+    """What the file says of itself, as attributes of its root; tables as JSON."""
+    return {
         "format": "smot videos",
         "format_version": FORMAT_VERSION,
         "name": origin.name,
         "seed": origin.seed,
         "settings": json.dumps(dict(origin.settings), sort_keys=True),
-        "description": json.dumps(asdict(origin.description), sort_keys=True),
+        "description": json.dumps(to_plain(origin.description), sort_keys=True),
         "digit_source": origin.description.digit_source,
         "digit_fingerprint": origin.digit_fingerprint,
         "versions": json.dumps(library_versions(), sort_keys=True),
@@ -147,8 +148,6 @@ def _write_attributes(
         "settings_fingerprint": settings_fingerprint(origin),
         "content_fingerprint": fingerprint,
     }
-    for key, value in plain.items():
-        file.attrs[key] = value
 
 
 def library_versions() -> dict[str, str]:
@@ -165,11 +164,3 @@ def _reason(error: OSError | RuntimeError) -> str:
     said = re.search(r"errno = (\d+)", str(error))
     number = getattr(error, "errno", None) or (int(said[1]) if said else 0)
     return os.strerror(number) if number else str(error).splitlines()[0]
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

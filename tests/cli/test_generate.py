@@ -40,7 +40,7 @@ def _process(*arguments: str) -> "subprocess.Popen[str]":
 
 def _wait_for_temporary_file(process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 120
-    while not list(Path().glob("a.h5.tmp-*")):
+    while not list(Path().glob(".a.h5.*.tmp")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -15,8 +15,8 @@ from smot.generators import (
 )
 from smot.generators.synthesis import check_space, expect, group_sizes, origin
 from smot.videos import Shard, open_videos
-from smot.videos.fingerprints import settings_fingerprint
-from smot.videos.merging import merge
+from smot.videos.content import settings_fingerprint
+from smot.videos.verification import merge
 from tests.videos.sameness import contents
 
 SETTINGS = MnistSettings(max_objects=3)

@@ -9,9 +9,9 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.videos import VideoFile, Videos, open_videos, write_videos
-from smot.videos.encoding import encode, fletcher32
-from smot.videos.fingerprints import content_fingerprint, digests
+from smot.videos.content import content_fingerprint, digests
 from smot.videos.schema import FIELDS, FORMAT_VERSION
+from smot.videos.units import encode, fletcher32
 from tests.videos.conftest import GROUPS, made_origin, made_videos
 
 

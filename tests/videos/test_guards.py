@@ -81,9 +81,15 @@ def _bomb(file: h5py.File) -> None:
     file.attrs["totals"] = '{"train": 10000000, "test/02": 3}'
 
 
-def _huge_videos(file: h5py.File) -> None:
-    text = str(file.attrs["description"]).replace("[10, 12]", "[1000000, 1200]")
-    file.attrs["description"] = text
+def _described(old: str, new: str) -> Harm:
+    """Change the text of the description."""
+
+    def harm(file: h5py.File) -> None:
+        text = file.attrs["description"].decode()
+        assert old in text
+        file.attrs["description"] = text.replace(old, new)
+
+    return harm
 
 
 def _many_objects(file: h5py.File) -> None:
@@ -93,18 +99,16 @@ def _many_objects(file: h5py.File) -> None:
     file.create_dataset("train/present", shape, bool, chunks=(16, 4, 1))
 
 
-def _other_length(file: h5py.File) -> None:
-    text = str(file.attrs["description"]).replace('"n_frames": 4', '"n_frames": 5')
-    file.attrs["description"] = text
-
-
 def _flat(file: h5py.File) -> None:
     del file["train/present"]
     file.create_dataset("train/present", (20, 8), bool)
 
 
 HARMS: dict[str, tuple[Harm, str]] = {
-    "other length": (_other_length, "test/02: 4 frames where the description has 5"),
+    "other length": (
+        _described('"n_frames": 4', '"n_frames": 5'),
+        "test/02: 4 frames where the description has 5",
+    ),
     "wrong number of axes": (_flat, "train/present must be [N, T, K], not [20, 8]"),
     "external link": (_external_link, "train/boxes is a link to elsewhere (ExternalLink)"),
     "external group": (_external_group, "/test is a link to elsewhere (ExternalLink)"),
@@ -112,7 +116,10 @@ HARMS: dict[str, tuple[Harm, str]] = {
     "external storage": (_external_storage, "train/count takes its content from another file"),
     "virtual data set": (_virtual, "train/count takes its content from another file"),
     "shape bomb": (_bomb, "0 of 10000000 chunks: not whole"),
-    "huge videos": (_huge_videos, "4 frames of 1000000 x 1200 with 2 objects are too large"),
+    "huge videos": (
+        _described("[10, 12]", "[1000000, 1200]"),
+        "4 frames of 1000000 x 1200 with 2 objects are too large",
+    ),
     "many objects": (_many_objects, "with 2000000 objects are too large"),
     "wrong type": (
         lambda file: _replace(file, "train/boxes", dtype=np.float64),
@@ -177,7 +184,55 @@ HARMS: dict[str, tuple[Harm, str]] = {
     ),
     "shard out of range": (
         lambda file: file.attrs.__setitem__("shard", "[3, 2]"),
+        "shard 3 of 2",
+    ),
+    "shard of three numbers": (
+        lambda file: file.attrs.__setitem__("shard", "[0, 1, 1]"),
         "is damaged",
+    ),
+    "text missing": (
+        lambda file: file.attrs.__delitem__("versions"),
+        "no attribute 'versions'",
+    ),
+    "settings without end": (
+        lambda file: file.attrs.__setitem__("settings", '{"speed": 1e999}'),
+        "settings.speed must be float, not inf",
+    ),
+    "settings not a number": (
+        lambda file: file.attrs.__setitem__("settings", '{"speed": NaN}'),
+        "settings.speed must be float, not nan",
+    ),
+    "settings too deep": (
+        lambda file: file.attrs.__setitem__("settings", 900 * "[" + 900 * "]"),
+        "must be a JSON object",
+    ),
+    "settings far too deep": (
+        lambda file: file.attrs.__setitem__("settings", 90_000 * "["),
+        "is damaged",
+    ),
+    "colour beyond 255": (
+        _described('"background": [0, 0, 0]', '"background": [0, 0, 999]'),
+        "999",
+    ),
+    "colour of two numbers": (
+        _described("[255, 255, 255]", "[255, 255]"),
+        "palette[0] must be 3 values",
+    ),
+    "no colours": (
+        _described("[[255, 255, 255]]", "[]"),
+        "palette must have at least one colour",
+    ),
+    "no frame size": (
+        _described("[10, 12]", "[]"),
+        "description: frame_size must be 2 values, not []",
+    ),
+    "frame size without end": (
+        _described("[10, 12]", "[Infinity, 12]"),
+        "frame_size[0] must be int, not inf",
+    ),
+    "key too many": (
+        _described('"n_frames"', '"more": 1, "n_frames"'),
+        "description: has unknown 'more'",
     ),
 }
 
@@ -188,6 +243,33 @@ def test_file_that_is_not_as_it_should_be_is_refused(kind: str, squares: Path) -
     with h5py.File(squares, "r+") as file:
         harm(file)
     assert complaint in _refusal(squares)
+
+
+def test_texts_have_a_fixed_length(squares: Path) -> None:
+    with h5py.File(squares) as file:
+        kinds = {name: file.attrs.get_id(name).dtype.kind for name in file.attrs}
+    assert set(kinds.values()) == {"S", "i"}, kinds
+
+
+def test_files_with_texts_of_variable_length_are_read(squares: Path) -> None:
+    with open_videos(squares) as file:
+        expected = file.metadata, file.description
+    with h5py.File(squares, "r+") as file:
+        for name, value in dict(file.attrs).items():
+            if isinstance(value, bytes):
+                file.attrs[name] = value.decode()
+    with open_videos(squares) as file:
+        assert (file.metadata, file.description) == expected
+
+
+def test_texts_that_take_for_ever_to_read_are_given_up(
+    squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(squares, "r+") as file:
+        file.attrs["name"] = "squares"
+    monkeypatch.setattr("smot.videos.guards._READER", "import time; time.sleep(60)")
+    monkeypatch.setattr("smot.videos.guards.PATIENCE", 0.2)
+    assert "its attributes are not read in 0.2 s" in _refusal(squares)
 
 
 def test_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:

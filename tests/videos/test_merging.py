@@ -5,8 +5,8 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.videos import Origin, Shard, open_videos, write_videos
-from smot.videos.merging import merge
-from smot.videos.statistics import group_statistics
+from smot.videos.reading import group_statistics
+from smot.videos.verification import merge
 from tests.videos.conftest import GROUPS, made_origin, made_videos
 from tests.videos.sameness import contents
 
