@@ -12,25 +12,24 @@ from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.data import DATASETS, DataConfig, dataset_of, open_source, training_batches
 from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import preset_plan, stored_plan
-from smot.experiments.presets import ValidationConfig, find_preset, preset_table
 from smot.experiments.requests import Request, resolve
 from smot.experiments.runs import Outcome, RunOptions, carry_out
-from smot.experiments.silot_prior import STAGE
-from smot.experiments.stages import STAGES, CachedStage, Latents, cached_batches, check_stage
-from smot.experiments.validation import ValidationScore
+from smot.experiments.stages import cached_batches, check_stage
+from smot.experiments.validation import ValidationConfig, ValidationScore
 from smot.generators import MnistSettings, ShapesSettings, generate, load_digits
-from smot.models import families
 from smot.models.checkpoints import load_checkpoint, load_model
-from smot.models.learned import Objective
+from smot.models.family import Latents, Objective, Stage
 from smot.models.silot import FAMILY as SILOT
 from smot.models.silot import SilotConfig
+from smot.training.config import TrainConfig
 from smot.training.processes import Group
 from smot.training.progress import Progress
+from tests.training import toy as toys
 from tests.training import with_toy
 from tests.training.toy import FAMILY, Toy, ToyConfig
-from tests.training.with_toy import TRAIN
 from tests.training.with_toy import VIDEOS as SMALL
 
+TRAIN = TrainConfig(**toys.TRAIN)
 VALIDATION = ValidationConfig(n_videos=5, batch_size=2)
 TOY_DATA = DataConfig(dataset="toy")
 ALONE = Group()
@@ -61,39 +60,6 @@ def run(
     plan = replace(plan, train=replace(plan.train, **changes))
     options = RunOptions(out=str(out), resume=resume, force=force, quiet=quiet)
     return carry_out(plan, options, group)
-
-
-@pytest.mark.parametrize("family", ["silot", "sqair"])
-def test_every_preset_builds_a_model_for_its_data_set(family: str) -> None:
-    for name, by_dataset in preset_table(family).items():
-        for dataset, preset in by_dataset.items():
-            assert dataset in DATASETS, name
-            assert isinstance(preset.model, families.load_family(family).config_type)
-            assert preset.train.n_frames == DATASETS[dataset].n_frames
-
-
-def test_the_papers_schedule_is_the_supplements() -> None:
-    train = find_preset("silot", "paper", "mnist-12").train
-    assert train.curriculum == ((0, 2), (40_000, 4), (80_000, 6), (120_000, 8))
-    assert (train.lr, train.batch_size, train.clip_norm, train.optimiser) == (1e-4, 16, 10, "adam")
-    assert (train.patience_start, train.patience_steps, train.n_stages) == (160_000, 30_000, 3)
-    assert (train.precision, train.ema_decay, train.schedule) == ("float32", 0.0, "constant")
-    assert find_preset("silot", "paper", "mnist-12").model == SilotConfig(n_channels=1)
-
-
-@pytest.mark.parametrize(
-    ("family", "preset", "dataset", "message"),
-    [
-        ("yolo", "fast", "toy", "no family of models 'yolo'"),
-        ("toy", "quick", "toy", "toy has no preset 'quick': there are small"),
-        ("toy", "small", "mnist-6", "is for toy, not 'mnist-6'"),
-    ],
-)
-def test_an_unknown_preset_says_what_there_is(
-    family: str, preset: str, dataset: str, message: str
-) -> None:
-    with pytest.raises(UsageError, match=message):
-        find_preset(family, preset, dataset)
 
 
 def test_processes_divide_each_batch_and_nothing_else() -> None:
@@ -175,7 +141,7 @@ def test_a_model_sees_the_colours_and_the_background_of_its_videos(
 def test_a_model_for_videos_that_are_made_is_the_presets() -> None:
     for dataset in ("mnist-6", "shapes-48"):
         request = Request(family="silot", out="none", dataset=dataset)
-        assert resolve(request)[0].model == find_preset("silot", "fast", dataset).model
+        assert resolve(request)[0].model == SILOT.preset("fast", dataset).model
 
 
 def test_a_file_without_training_videos_is_refused(tmp_path: Path) -> None:
@@ -377,13 +343,14 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
         TRAIN, batch_size=2, curriculum=((0, 3),), only_parameters=("prior.",), init_from="a.pt"
     )
     check_stage(config)
+    stage = SILOT.stages["prior_objective"]
     model = SILOT.build(TINY, 0)
-    batches = cached_batches(STAGE, model, source, config, 4, Group(), Progress(quiet=True))
+    batches = cached_batches(stage, model, source, config, 4, Group(), Progress(quiet=True))
     latents = batches(0, 3)
     assert {len(each) for each in latents.values()} == {2}
     assert not any(each.requires_grad for each in latents.values())
     assert all(torch.equal(each, latents[name]) for name, each in batches(0, 3).items())
-    objective = STAGE.objective(model, latents, torch.Generator().manual_seed(0))
+    objective = stage.objective(model, latents, torch.Generator().manual_seed(0))
     torch.autograd.backward(objective.total)
     trained = {name for name, each in model.named_parameters() if each.grad is not None}
     assert {name.split(".")[0] for name in trained} == {"prior", "discovery"}
@@ -413,13 +380,13 @@ def late_objective(module: Toy, latents: Latents, generator: torch.Generator) ->
     return module.late_objective(latents["frames"], step=0, generator=generator)
 
 
-SLOW_STAGE = CachedStage(latents=slow_latents, objective=late_objective)
+SLOW_STAGE = Stage(latents=slow_latents, objective=late_objective)
 
 
 def test_the_time_that_latents_take_counts_as_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(STAGES, ("toy", "late_objective"), f"{__name__}:SLOW_STAGE")
+    monkeypatch.setitem(FAMILY.stages, "late_objective", SLOW_STAGE)
     run(tmp_path / "a")
     stage = {
         "objective": "late_objective",

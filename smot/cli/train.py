@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from smot.models.families import FAMILIES
+from smot.models.family import FAMILIES
 
 
 class TrainGroup(click.Group):

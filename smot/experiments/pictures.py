@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from smot.experiments.data import Source
 from smot.filmstrips import Row, rows_of, strip
-from smot.models.learned import Family
+from smot.models.family import Family
 
 N_VIDEOS = 3
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from smot.errors import DataError, UsageError
 from smot.experiments.data import DataConfig, plain_data
-from smot.experiments.presets import ValidationConfig, find_preset
+from smot.experiments.validation import ValidationConfig
 from smot.files import from_plain, to_plain, with_setting
 from smot.models.checkpoints import Checkpoint
-from smot.models.families import load_family
+from smot.models.family import load_family
 from smot.training.config import TrainConfig
 
 PARTS = ("train", "model", "validation", "data")
@@ -20,7 +20,7 @@ class Plan:
     """What a run does.
 
     Attributes:
-        family: key of `smot.models.families.FAMILIES`.
+        family: key of `smot.models.family.FAMILIES`.
         preset: where the settings began.
         model: the family's settings.
         train: how the model is trained.
@@ -88,13 +88,13 @@ def preset_plan(family: str, preset: str, data: DataConfig) -> Plan:
     Raises:
         UsageError: no such family or preset, or not for this data set.
     """
-    found = find_preset(family, preset, data.dataset)
+    found = load_family(family).preset(preset, data.dataset)
     return Plan(
         family=family,
         preset=preset,
         model=found.model,
-        train=found.train,
-        validation=found.validation,
+        train=TrainConfig(**found.train),
+        validation=ValidationConfig(**found.validation),
         data=data,
     )
 

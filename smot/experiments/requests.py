@@ -8,13 +8,11 @@ from typing import Any
 from smot.errors import UsageError
 from smot.experiments.data import DataConfig, dataset_of, looks_of
 from smot.experiments.plans import Plan, preset_plan
-from smot.experiments.presets import find_preset
 from smot.experiments.runs import check_budget, resumable_plan
 from smot.files import from_plain
 from smot.models.checkpoints import checkpoint_file, load_checkpoint
-from smot.models.families import load_family
+from smot.models.family import load_family
 
-USUAL_PRESET = {"silot": "fast", "sqair": "cpu"}
 USUAL_DATASET = "mnist-6"
 
 
@@ -71,7 +69,7 @@ def resolve(request: Request) -> tuple[Plan, bool, list[str]]:
     stored = resumable_plan(request.out) if request.resume else None
     if stored is None:
         plan = _fresh(request)
-        plan = _changed(_suited(plan, _changed(plan, request).data), request)
+        plan = _changed(_adapted(plan, _changed(plan, request).data), request)
         check_budget(plan)
         notices = [f"no run in {request.out} yet: starting one"] if request.resume else []
         return plan, False, notices
@@ -86,19 +84,20 @@ def _fresh(request: Request) -> Plan:
     dataset = request.dataset
     if dataset is None:
         dataset = dataset_of(request.data) if request.data else USUAL_DATASET
-    name = request.preset or USUAL_PRESET.get(request.family, "fast")
+    family = load_family(request.family)
+    name = request.preset or family.default_preset
     plan = preset_plan(request.family, name, DataConfig(dataset=dataset))
-    preset = find_preset(request.family, name, dataset)
+    preset = family.preset(name, dataset)
     if request.init_from:
-        return _continuing(plan, Path(request.init_from), preset.going_on)
+        return _continuing(plan, Path(request.init_from), preset.continued)
     if preset.needs_weights:
         raise UsageError(f"preset {name!r} goes on from weights: name them with --init-from")
     return plan
 
 
-def _suited(plan: Plan, data: DataConfig) -> Plan:
+def _adapted(plan: Plan, data: DataConfig) -> Plan:
     """The plan with the model settings that its videos need."""
-    model = load_family(plan.family).suited(plan.model, looks_of(data))
+    model = load_family(plan.family).adapted(plan.model, looks_of(data))
     return replace(plan, model=model)
 
 

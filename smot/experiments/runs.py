@@ -11,13 +11,12 @@ from smot.errors import UsageError
 from smot.experiments.data import Source, open_source, training_batches
 from smot.experiments.pictures import validation_pictures
 from smot.experiments.plans import Plan, stored_plan
-from smot.experiments.stages import Latents, cached_batches, check_stage, find_stage
+from smot.experiments.stages import cached_batches, check_stage
 from smot.experiments.validation import ValidationScore
 from smot.files import to_plain
 from smot.models.checkpoints import About
 from smot.models.devices import process_device
-from smot.models.families import load_family
-from smot.models.learned import Objective
+from smot.models.family import Latents, Objective, load_family
 from smot.training.curves import draw_curves
 from smot.training.loop import TrainingLoop
 from smot.training.memory import keep_freed_memory
@@ -209,7 +208,7 @@ def _work(
 
     The time that latents take is time of training, so that a budget in hours covers it.
     """
-    stage = find_stage(plan.family, plan.train.objective)
+    stage = load_family(plan.family).stages.get(plan.train.objective)
     batches = training_batches(source, plan.train, group)
     if stage is None:
         return batches, None

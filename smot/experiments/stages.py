@@ -1,10 +1,5 @@
 """Training a part of a model on what its frozen rest makes of videos, computed once and kept."""
 
-import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,7 +7,7 @@ from torch import Tensor, nn
 from smot.arrays import IntArray
 from smot.errors import UsageError
 from smot.experiments.data import Source
-from smot.models.learned import Objective
+from smot.models.family import Latents, Stage
 from smot.training.config import TrainConfig
 from smot.training.precision import autocast
 from smot.training.prefetch import Batches
@@ -20,35 +15,7 @@ from smot.training.processes import Group
 from smot.training.progress import Progress
 from smot.training.state import noise_seed
 
-Latents: TypeAlias = Mapping[str, Tensor]
-"""What the objective of a stage takes in place of frames, by name, each [B, ...]."""
-
-STAGES = {("silot", "prior_objective"): "smot.experiments.silot_prior:STAGE"}
-
 CHUNK = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class CachedStage:
-    """A stage of training that looks at latents instead of frames.
-
-    Attributes:
-        latents: what the frozen part of a module makes of frames uint8 [B, T, H, W, 3]:
-            (module, frames, generator) -> latents, without gradient.
-        objective: what the trained part minimises on them: (module, latents, generator).
-    """
-
-    latents: Callable[[nn.Module, Tensor, torch.Generator], Latents]
-    objective: Callable[[nn.Module, Latents, torch.Generator], Objective]
-
-
-def find_stage(family: str, objective: str) -> CachedStage | None:
-    """The stage behind an objective's name; None for objectives on frames."""
-    if (family, objective) not in STAGES:
-        return None
-    module, _, attribute = STAGES[family, objective].partition(":")
-    stage: CachedStage = getattr(importlib.import_module(module), attribute)
-    return stage
 
 
 def check_stage(config: TrainConfig) -> None:
@@ -69,7 +36,7 @@ def check_stage(config: TrainConfig) -> None:
 
 
 def cached_batches(
-    stage: CachedStage,
+    stage: Stage,
     model: nn.Module,
     source: Source,
     config: TrainConfig,
@@ -109,7 +76,7 @@ def cached_batches(
 
 
 def _latents(
-    stage: CachedStage,
+    stage: Stage,
     model: nn.Module,
     source: Source,
     config: TrainConfig,

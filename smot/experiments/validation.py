@@ -1,15 +1,16 @@
 """Scores of a model on a fixed set of validation videos."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from smot.errors import UsageError
 from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, summarise
 from smot.experiments.data import Source
-from smot.experiments.presets import ValidationConfig
-from smot.models.learned import Family
+from smot.models.family import Family
 from smot.tracks import Predictor, Tracker
 from smot.training.divergence import BOUND
 from smot.training.processes import Group
@@ -18,8 +19,37 @@ if TYPE_CHECKING:
     from smot.videos import Videos
 
 N_SEEN = 3
+SCORES = ("mota", "mota+prior", "objective")
 FINAL_STEP = 10**9
 """A step at which every schedule of a model has reached its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """How a model is scored while it trains.
+
+    Attributes:
+        score: "mota" (tracking), "mota+prior" (tracking plus prediction of the frames after the
+            third), or "objective" (needs no labels; higher is better).
+        n_videos: the first so many validation videos.
+        batch_size: videos handed to the tracker at once.
+
+    Raises:
+        UsageError: a value outside what is said above.
+    """
+
+    score: str = "mota"
+    n_videos: int = 200
+    batch_size: int = 50
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            allowed = ", ".join(SCORES)
+            raise UsageError(f"validation.score must be one of {allowed}, not {self.score!r}")
+        for name in ("n_videos", "batch_size"):
+            if getattr(self, name) < 1:
+                value = getattr(self, name)
+                raise UsageError(f"validation.{name} must be at least 1, not {value}")
 
 
 class ValidationScore:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from smot.errors import DataError, UsageError
 from smot.files import from_plain
 from smot.models.devices import process_device
-from smot.models.families import load_family
+from smot.models.family import load_family
 from smot.tracks import DataDescription
 
 FORMAT = "smot-checkpoint"
@@ -29,7 +29,7 @@ class About:
     """What a checkpoint says of where its weights come from.
 
     Attributes:
-        family: key of `smot.models.families.FAMILIES`.
+        family: key of `smot.models.family.FAMILIES`.
         step: number of updates made.
         hours: time spent training, evaluation included.
         score: best validation score so far; None before the first evaluation.

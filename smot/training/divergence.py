@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from smot.files import from_plain
-from smot.models.learned import Objective
+from smot.models.family import Objective
 
 SMOOTHED_OVER = 50
 """Updates over which the loss is averaged, and after which the first are judged."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from smot.errors import DataError, UsageError
 from smot.models.checkpoints import load_checkpoint
-from smot.models.learned import Objective
+from smot.models.family import Objective
 from smot.training.divergence import watched
 from smot.training.gradients import GradientBuffer, Signals
 from smot.training.interruption import Wish, stop_wishes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from smot.models.learned import Objective
+from smot.models.family import Objective
 from smot.training.gradients import Signals
 from smot.training.processes import Group
 from smot.training.progress import Board, Progress, describe

@@ -20,7 +20,7 @@ from smot.models.checkpoints import (
     load_model,
     save_checkpoint,
 )
-from smot.models.families import FAMILIES
+from smot.models.family import FAMILIES
 from smot.tracks import DataDescription
 from tests.training.toy import Toy, ToyConfig
 

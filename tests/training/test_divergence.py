@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from smot.models.learned import Objective
+from smot.models.family import Objective
 from smot.training.divergence import FAR_UPDATES, DivergenceWatch, watched
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from smot.errors import DataError, UsageError
 from smot.files import to_plain
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_model
-from smot.models.families import FAMILIES
+from smot.models.family import FAMILIES
 from smot.training.config import TrainConfig
 from smot.training.loop import Score, TrainingLoop, named_objective
 from smot.training.prefetch import Batches

@@ -11,10 +11,10 @@ from torch import Tensor
 from smot.experiments.data import DataConfig, open_source, training_batches
 from smot.experiments.launch import launch
 from smot.experiments.plans import Plan
-from smot.experiments.presets import ValidationConfig
 from smot.experiments.runs import RunOptions
+from smot.experiments.validation import ValidationConfig
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint
-from smot.models.learned import Objective
+from smot.models.family import Objective
 from smot.models.silot import FAMILY, SilotConfig
 from smot.training.config import TrainConfig
 from smot.training.loop import TrainingLoop

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from smot.models.learned import Family, Objective
+from smot.models.family import Family, Objective, Preset
 from smot.tracks import Tracks
 
 
@@ -87,7 +87,26 @@ class ToyTracker:
         return self.track(np.zeros((B, horizon, H, W, C), np.uint8))
 
 
-FAMILY = Family(name="toy", config_type=ToyConfig, build=Toy, tracker=ToyTracker)
+TRAIN = {
+    "batch_size": 4,
+    "lr": 1e-2,
+    "warmup_steps": 3,
+    "ema_decay": 0.9,
+    "curriculum": ((0, 2), (5, 4)),
+    "max_steps": 12,
+    "eval_steps": 6,
+    "log_steps": 1,
+}
+SMALL = Preset(model=ToyConfig(), train=TRAIN, validation={"n_videos": 6, "batch_size": 2})
+FAMILY = Family(
+    name="toy",
+    config_type=ToyConfig,
+    build=Toy,
+    tracker=ToyTracker,
+    presets={"small": {"toy": SMALL}},
+    default_preset="small",
+    stages={},
+)
 
 
 def toy_batches(seed: int, n_videos: int, rank: int = 0, size: int = 1):

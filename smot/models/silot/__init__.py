@@ -3,16 +3,17 @@
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from smot.errors import UsageError
-from smot.models.learned import Family
+from smot.models.family import Family, Latents, Objective, Stage
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.model import Silot
+from smot.models.silot.model import Silot, Trajectories
+from smot.models.silot.presets import PRESETS
 from smot.models.silot.tracker import SilotTracker
 from smot.tracks import DataDescription
 
-__all__ = ["FAMILY", "Silot", "SilotConfig", "SilotTracker", "build", "load_tracker", "suited"]
+__all__ = ["FAMILY", "Silot", "SilotConfig", "SilotTracker", "adapted", "build", "load_tracker"]
 
 
 def load_tracker(
@@ -52,7 +53,7 @@ def build(config: SilotConfig, seed: int) -> Silot:
         return Silot(config)
 
 
-def suited(config: SilotConfig, data: DataDescription) -> SilotConfig:
+def adapted(config: SilotConfig, data: DataDescription) -> SilotConfig:
     """The settings for such videos: their background, and all channels where there is colour."""
     grey = all(len(set(colour)) == 1 for colour in (*data.palette, data.background))
     red, green, blue = (level / 255 for level in data.background)
@@ -65,6 +66,27 @@ def _tracker(module: nn.Module, name: str) -> SilotTracker:
     return SilotTracker(model=module, name=name)
 
 
+def _posterior_tracks(model: nn.Module, frames: Tensor, generator: torch.Generator) -> Latents:
+    """The fields of `Trajectories` with videos in front, [B, T or T - 1, K, ...]."""
+    assert isinstance(model, Silot)
+    paths = model.observe(frames, generator=generator)
+    return {name: each.transpose(0, 1) for name, each in paths._asdict().items()}
+
+
+def _prior_objective(model: nn.Module, latents: Latents, generator: torch.Generator) -> Objective:
+    assert isinstance(model, Silot)
+    paths = Trajectories(**{name: each.transpose(0, 1) for name, each in latents.items()})
+    return model.prior_objective(paths, generator=generator)
+
+
 FAMILY = Family(
-    name="silot", config_type=SilotConfig, build=build, tracker=_tracker, suited=suited
+    name="silot",
+    config_type=SilotConfig,
+    build=build,
+    tracker=_tracker,
+    adapted=adapted,
+    presets=PRESETS,
+    default_preset="fast",
+    # The learned prior alone, on tracks of the frozen posterior.
+    stages={"prior_objective": Stage(latents=_posterior_tracks, objective=_prior_objective)},
 )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smot.models.casts import kept_casts
-from smot.models.learned import Objective
+from smot.models.family import Objective
 from smot.models.silot import schedules
 from smot.models.silot.backbone import Backbone
 from smot.models.silot.clips import Clip, Step, Trajectories, trajectories

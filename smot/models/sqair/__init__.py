@@ -3,9 +3,10 @@
 from torch import nn
 
 from smot.errors import UsageError
-from smot.models.learned import Family
+from smot.models.family import Family
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.model import Sqair, build
+from smot.models.sqair.presets import PRESETS
 from smot.models.sqair.tracker import CountOracle, OneCount, SqairTracker, TrackerConfig
 from smot.tracks import DataDescription
 
@@ -81,4 +82,11 @@ def _tracker(module: nn.Module, name: str, config: TrackerConfig | None = None) 
     return SqairTracker(model=module, config=config or TrackerConfig(), name=name)
 
 
-FAMILY = Family(name="sqair", config_type=SqairConfig, build=build, tracker=_tracker)
+FAMILY = Family(
+    name="sqair",
+    config_type=SqairConfig,
+    build=build,
+    tracker=_tracker,
+    presets=PRESETS,
+    default_preset="cpu",
+)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError
-from smot.models.learned import Objective
+from smot.models.family import Objective
 from smot.models.sqair.clips import Clip
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.generative import Evidence, Generative, diagnosis, logit_excess

@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.sqair_port import Port
 from smot.errors import DataError, UsageError
 from smot.generators import MnistSettings, load_digits, render
-from smot.models.learned import LearnedModel
+from smot.models.family import LearnedModel
 from smot.models.sqair import Sqair, SqairConfig, build
 from smot.models.sqair.generative import logit_excess
 from smot.models.sqair.noise import Noise

@@ -2,26 +2,26 @@ import pytest
 import torch
 
 from smot.experiments.data import DATASETS
-from smot.experiments.presets import find_preset
-from smot.experiments.sqair import PRESETS
 from smot.files import from_plain, to_plain
-from smot.models.sqair import SqairConfig, build
+from smot.models.sqair import FAMILY, SqairConfig, build
+from smot.models.sqair.presets import PRESETS
+from smot.training.config import TrainConfig
 
 ALL = [(name, dataset) for name, table in PRESETS.items() for dataset in table]
 
 
 @pytest.mark.parametrize(("name", "dataset"), ALL)
 def test_a_preset_reads_the_frames_of_its_data(name: str, dataset: str) -> None:
-    preset = find_preset("sqair", name, dataset)
+    preset = FAMILY.preset(name, dataset)
     settings = DATASETS[dataset]
     assert preset.model.frame_size == settings.frame_size
     assert preset.model.n_slots >= settings.max_objects
-    assert preset.train.n_frames == settings.n_frames
+    assert TrainConfig(**preset.train).n_frames == settings.n_frames
 
 
 @pytest.mark.parametrize(("name", "dataset"), ALL)
 def test_settings_survive_a_checkpoint(name: str, dataset: str) -> None:
-    config = find_preset("sqair", name, dataset).model
+    config = FAMILY.preset(name, dataset).model
     assert from_plain(SqairConfig, to_plain(config), what="settings") == config
 
 
@@ -33,10 +33,10 @@ def test_the_comparison_has_its_published_constants() -> None:
         assert (preset.model.channels, preset.model.output_std) == (3, 0.3)
         assert (preset.model.n_particles, preset.model.discovery_bias) == (2, 5.0)
         assert (preset.model.estimator, preset.model.count_prior) == ("code", "geom")
-        assert (preset.train.optimiser, preset.train.lr) == ("tf_rmsprop", 1e-5)
-        assert preset.train.curriculum == ((0, 2), (20_000, 4), (40_000, 6), (60_000, 8))
-        assert (preset.train.patience_start, preset.train.patience_steps) == (80_000, 30_000)
-        assert preset.validation.score == "mota+prior"
+        assert (preset.train["optimiser"], preset.train["lr"]) == ("tf_rmsprop", 1e-5)
+        assert preset.train["curriculum"] == ((0, 2), (20_000, 4), (40_000, 6), (60_000, 8))
+        assert (preset.train["patience_start"], preset.train["patience_steps"]) == (80_000, 30_000)
+        assert preset.validation["score"] == "mota+prior"
 
 
 def test_the_original_has_its_published_constants() -> None:
@@ -44,9 +44,9 @@ def test_the_original_has_its_published_constants() -> None:
     assert (preset.model.frame_size, preset.model.glimpse_size) == ((50, 50), 20)
     assert (preset.model.n_slots, preset.model.n_particles) == (3, 5)
     assert (preset.model.count_prior, preset.model.discovery_bias) == ("cat", 1.0)
-    assert (preset.train.batch_size, preset.train.lr) == (32, 1e-5)
-    assert preset.train.curriculum[:2] == ((0, 3), (100_000, 4))
-    assert preset.train.curriculum[-1] == (700_000, 10)
+    assert (preset.train["batch_size"], preset.train["lr"]) == (32, 1e-5)
+    assert preset.train["curriculum"][:2] == ((0, 3), (100_000, 4))
+    assert preset.train["curriculum"][-1] == (700_000, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""SILOT's presets: the paper's schedule to the letter, and the fastest recipe known here."""
+"""SILOT's presets: the schedule of the paper, and the fastest recipe known here."""
 
 from dataclasses import replace
 from typing import Any
 
-from smot.experiments.presets import Preset, PresetTable, ValidationConfig
+from smot.models.family import Preset, PresetTable
 from smot.models.silot.config import SilotConfig
-from smot.training.config import TrainConfig
 
 # White digits are seen in one channel, which counts three times: the same objective, less work.
 DIGITS = SilotConfig(n_channels=1)
@@ -14,51 +13,58 @@ SHAPES = SilotConfig(
     n_channels=3, interacting=True, sigma=0.15, colour_scale=1.0, alpha_scale=1.0, alpha_bias=3.0
 )
 
-PAPER = TrainConfig(
-    batch_size=16,
-    lr=1e-4,
-    clip_norm=10.0,
-    curriculum=((0, 2), (40_000, 4), (80_000, 6), (120_000, 8)),
-    eval_steps=5_000,
-    patience_start=160_000,
-    patience_steps=30_000,
-    n_stages=3,
-)
+PAPER = {
+    "batch_size": 16,
+    "lr": 1e-4,
+    "clip_norm": 10.0,
+    "curriculum": ((0, 2), (40_000, 4), (80_000, 6), (120_000, 8)),
+    "eval_steps": 5_000,
+    "patience_start": 160_000,
+    "patience_steps": 30_000,
+    "n_stages": 3,
+}
 """Source: SILOT supplement, section E; evaluation every 5,000 updates as in the original code."""
 
-FAST = TrainConfig(
-    batch_size=32,
-    lr=8e-4,
-    warmup_steps=100,
-    schedule="cosine",
-    decay_from=0.17,
-    decay_to=0.03,
-    clip_norm=10.0,
-    ema_decay=0.998,
-    curriculum=((0, 1), (1_200, 2), (1_900, 4), (4_500, 6), (6_000, 8)),
-    precision="auto",
-    max_hours=1.5,
-    eval_steps=500,
-)
+FAST = {
+    "batch_size": 32,
+    "lr": 8e-4,
+    "warmup_steps": 100,
+    "schedule": "cosine",
+    "decay_from": 0.17,
+    "decay_to": 0.03,
+    "clip_norm": 10.0,
+    "ema_decay": 0.998,
+    "curriculum": ((0, 1), (1_200, 2), (1_900, 4), (4_500, 6), (6_000, 8)),
+    "precision": "auto",
+    "max_hours": 1.5,
+    "eval_steps": 500,
+}
 """Our choice, measured: discovery learns fastest from single frames and propagation from longer
 clips, so the stages in between are short."""
 
-REFINE = replace(FAST, lr=4e-4, decay_from=0.1, curriculum=((0, 8),), short_every=2, max_hours=1.5)
+REFINE = {
+    **FAST,
+    "lr": 4e-4,
+    "decay_from": 0.1,
+    "curriculum": ((0, 8),),
+    "short_every": 2,
+    "max_hours": 1.5,
+}
 """A second run from the weights of a first, with whole videos and single frames in turn."""
 
-PRIOR = TrainConfig(
-    objective="prior_objective",
-    only_parameters=("prior.",),
-    batch_size=64,
-    lr=1e-3,
-    warmup_steps=100,
-    schedule="cosine",
-    decay_from=0.3,
-    clip_norm=10.0,
-    ema_decay=0.998,
-    max_hours=0.5,
-    eval_steps=500,
-)
+PRIOR = {
+    "objective": "prior_objective",
+    "only_parameters": ("prior.",),
+    "batch_size": 64,
+    "lr": 1e-3,
+    "warmup_steps": 100,
+    "schedule": "cosine",
+    "decay_from": 0.3,
+    "clip_norm": 10.0,
+    "ema_decay": 0.998,
+    "max_hours": 0.5,
+    "eval_steps": 500,
+}
 """A stage of its own for the learned prior, on kept tracks of the frozen posterior."""
 
 
@@ -99,13 +105,13 @@ more than there are objects are enough."""
 # The narrow prior of sizes, and the high floor, are needed until boxes have found their digits.
 REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002}
 
-PREDICTION = ValidationConfig(score="mota+prior")
+PREDICTION = {"score": "mota+prior"}
 
-FULL_VALIDATION = ValidationConfig(score="mota", n_videos=1_000)
+FULL_VALIDATION = {"n_videos": 1_000}
 
 
 def _refined(model: SilotConfig, changes: dict[str, Any]) -> Preset:
-    return Preset(model=model, train=REFINE, going_on=changes, needs_weights=True)
+    return Preset(model=model, train=REFINE, continued=changes, needs_weights=True)
 
 
 PRESETS: PresetTable = {
@@ -118,14 +124,14 @@ PRESETS: PresetTable = {
         ),
     },
     "fast": {
-        "mnist-6": Preset(model=FAST_DIGITS, train=FAST, going_on=BEGUN),
-        "mnist-12": Preset(model=FAST_DIGITS, train=FAST, going_on=BEGUN),
-        "shapes-48": Preset(model=replace(FAST_SHAPES, n_slots=10), train=FAST, going_on=BEGUN),
+        "mnist-6": Preset(model=FAST_DIGITS, train=FAST, continued=BEGUN),
+        "mnist-12": Preset(model=FAST_DIGITS, train=FAST, continued=BEGUN),
+        "shapes-48": Preset(model=replace(FAST_SHAPES, n_slots=10), train=FAST, continued=BEGUN),
         "shapes-96-crops": Preset(
             model=replace(FAST_SHAPES, crop=60),
             train=FAST,
-            validation=ValidationConfig(n_videos=100),
-            going_on=BEGUN,
+            validation={"n_videos": 100},
+            continued=BEGUN,
         ),
     },
     "refine": {

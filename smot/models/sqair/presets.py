@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from smot.experiments.presets import Preset, PresetTable, ValidationConfig
+from smot.models.family import Preset, PresetTable
 from smot.models.sqair.config import SqairConfig
-from smot.training.config import TrainConfig
 
 ORIGINAL = SqairConfig(
     frame_size=(50, 50),
@@ -18,17 +17,17 @@ ORIGINAL = SqairConfig(
 )
 """Source: flags of the original code; 0-2 digits of 28 pixels."""
 
-ORIGINAL_TRAINING = TrainConfig(
-    batch_size=32,
-    optimiser="tf_rmsprop",
-    lr=1e-5,
-    schedule="drops",
-    drops=(0.2, 0.5),
-    clip_norm=0.0,
-    curriculum=tuple((100_000 * stage, 3 + stage) for stage in range(8)),
-    max_steps=1_000_000,
-    eval_steps=10_000,
-)
+ORIGINAL_TRAINING = {
+    "batch_size": 32,
+    "optimiser": "tf_rmsprop",
+    "lr": 1e-5,
+    "schedule": "drops",
+    "drops": (0.2, 0.5),
+    "clip_norm": 0.0,
+    "curriculum": tuple((100_000 * stage, 3 + stage) for stage in range(8)),
+    "max_steps": 1_000_000,
+    "eval_steps": 10_000,
+}
 """Source: the original's training script and README (1M updates)."""
 
 COMPARISON = SqairConfig(mean_image=0.04)
@@ -36,21 +35,21 @@ COMPARISON = SqairConfig(mean_image=0.04)
 
 COMPARISON_12 = replace(COMPARISON, n_slots=12, step_success=0.4, mean_image=0.07)
 
-COMPARISON_TRAINING = TrainConfig(
-    batch_size=16,
-    optimiser="tf_rmsprop",
-    lr=1e-5,
-    clip_norm=0.0,
-    curriculum=((0, 2), (20_000, 4), (40_000, 6), (60_000, 8)),
-    max_hours=96.0,
-    eval_steps=5_000,
-    patience_start=80_000,
-    patience_steps=30_000,
-    n_stages=3,
-)
+COMPARISON_TRAINING = {
+    "batch_size": 16,
+    "optimiser": "tf_rmsprop",
+    "lr": 1e-5,
+    "clip_norm": 0.0,
+    "curriculum": ((0, 2), (20_000, 4), (40_000, 6), (60_000, 8)),
+    "max_hours": 96.0,
+    "eval_steps": 5_000,
+    "patience_start": 80_000,
+    "patience_steps": 30_000,
+    "n_stages": 3,
+}
 """Source: SQAIR runs of the SILOT paper's code."""
 
-COMPARISON_VALIDATION = ValidationConfig(score="mota+prior", n_videos=128)
+COMPARISON_VALIDATION = {"score": "mota+prior", "n_videos": 128}
 
 CPU = SqairConfig(
     channels=1,
@@ -79,18 +78,18 @@ the first frame, and noise that particles share. docs/sqair.md says what each of
 
 CPU_12 = replace(CPU, n_slots=12, step_success=0.4, mean_image=0.07)
 
-CPU_TRAINING = TrainConfig(
-    batch_size=32,
-    lr=1.5e-3,
-    clip_norm=10.0,
-    ema_decay=0.998,
-    curriculum=((0, 1), (6_000, 2), (7_000, 4), (8_000, 8)),
-    short_every=2,
-    schedule="cosine",
-    decay_from=0.5,
-    max_hours=4.0,
-    eval_steps=2_000,
-)
+CPU_TRAINING = {
+    "batch_size": 32,
+    "lr": 1.5e-3,
+    "clip_norm": 10.0,
+    "ema_decay": 0.998,
+    "curriculum": ((0, 1), (6_000, 2), (7_000, 4), (8_000, 8)),
+    "short_every": 2,
+    "schedule": "cosine",
+    "decay_from": 0.5,
+    "max_hours": 4.0,
+    "eval_steps": 2_000,
+}
 """Single frames first: most of learning is finding digits, and one frame costs least. Every other
 update has one later too, so that discovery goes on learning."""
 
@@ -101,9 +100,11 @@ CPU_ORIGINAL = replace(
     estimator="vimco", score_ramp_steps=2_000, shared_noise=True, signal_clip=50.0,
     what_std_floor=1e-4, tight_boxes=True,
 )  # fmt: skip
-CPU_ORIGINAL_TRAINING = replace(
-    CPU_TRAINING, lr=1e-3, curriculum=((0, 1), (4_000, 2), (5_000, 4), (6_000, 10))
-)
+CPU_ORIGINAL_TRAINING = {
+    **CPU_TRAINING,
+    "lr": 1e-3,
+    "curriculum": ((0, 1), (4_000, 2), (5_000, 4), (6_000, 10)),
+}
 
 PRESETS: PresetTable = {
     "original": {"mnist-original": Preset(model=ORIGINAL, train=ORIGINAL_TRAINING)},

@@ -1,0 +1,162 @@
+"""A family of learned trackers, all that training needs to know of it, and the table of families.
+
+Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from smot.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from smot.tracks import DataDescription, Tracker
+
+FAMILIES = {
+    "silot": "smot.models.silot:FAMILY",
+    "sqair": "smot.models.sqair:FAMILY",
+}
+"""Where each family is defined; `load_family` imports it."""
+
+Latents: TypeAlias = "Mapping[str, Tensor]"
+"""What the objective of a `Stage` sees in place of frames, by name, each [B, ...]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One evaluation of a model's training objective.
+
+    Attributes:
+        total: what is minimised, summed over frames and averaged over videos, [], nats. It
+            carries the gradient; with surrogate terms in it, its value alone has no meaning.
+        terms: named parts for the log, [] each, nats, detached.
+        images: pictures for the log, [H, W, 3] float in [0, 1] each.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class LearnedModel(Protocol):
+    """A module (subclass of `torch.nn.Module`) that can be trained on videos without labels."""
+
+    def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
+        """Evaluate the objective on a batch of clips.
+
+        In evaluation mode nothing is dropped or cropped.
+
+        Args:
+            frames: uint8 RGB, [B, T, H, W, 3], on the module's device.
+            step: number of updates made so far; schedules are functions of it.
+            generator: source of all noise, on the module's device.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Everything about a run that a name can stand for.
+
+    Attributes:
+        model: the family's settings.
+        train: fields of `smot.training.config.TrainConfig` that differ from its defaults.
+        validation: the same for `smot.experiments.validation.ValidationConfig`.
+        continued: settings of the model that change when training starts from the weights of
+            another run, by name; all others are that run's.
+        needs_weights: whether training has to start from such weights.
+    """
+
+    model: Any
+    train: Mapping[str, Any] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
+    continued: Mapping[str, Any] = field(default_factory=dict)
+    needs_weights: bool = False
+
+
+PresetTable: TypeAlias = Mapping[str, Mapping[str, Preset]]
+"""Presets by name and data set: `presets["fast"]["mnist-6"]`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Training of a part of a model on what its frozen rest makes of videos.
+
+    Attributes:
+        latents: what the frozen part makes of frames uint8 [B, T, H, W, 3], without gradient:
+            (module, frames, generator) -> latents.
+        objective: what the trained part minimises: (module, latents, generator) -> objective.
+    """
+
+    latents: Callable[[nn.Module, Tensor, torch.Generator], Latents]
+    objective: Callable[[nn.Module, Latents, torch.Generator], Objective]
+
+
+def _as_they_are(config: Any, data: DataDescription) -> Any:  # noqa: ARG001
+    return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One kind of learned tracker.
+
+    Attributes:
+        name: its key in `FAMILIES`.
+        config_type: frozen dataclass with the model's settings; plain values only.
+        build: makes the module, freshly initialised: (settings, seed) -> module.
+        tracker: a tracker around a module: (module, name) -> tracker.
+        adapted: settings as the videos need them: (settings, description) -> settings.
+        presets: named runs.
+        default_preset: the preset of a run that names none.
+        stages: by the value of `train.objective` that selects them.
+    """
+
+    name: str
+    config_type: type[Any]
+    build: Callable[[Any, int], nn.Module]
+    tracker: Callable[[nn.Module, str], Tracker]
+    adapted: Callable[[Any, DataDescription], Any] = _as_they_are
+    presets: PresetTable = field(default_factory=dict)
+    default_preset: str = ""
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+
+    def preset(self, name: str, dataset: str) -> Preset:
+        """One preset.
+
+        Args:
+            name: "paper", "fast", ...
+            dataset: key of `smot.experiments.data.DATASETS`.
+
+        Raises:
+            UsageError: no such preset, or none for this data set; says what there is.
+        """
+        if name not in self.presets:
+            known = ", ".join(self.presets)
+            raise UsageError(f"{self.name} has no preset {name!r}: there are {known}")
+        if dataset not in self.presets[name]:
+            fitting = ", ".join(self.presets[name])
+            raise UsageError(f"{self.name}'s preset {name!r} is for {fitting}, not {dataset!r}")
+        return self.presets[name][dataset]
+
+
+def load_family(name: str) -> Family:
+    """Import one family.
+
+    Args:
+        name: a key of `FAMILIES`.
+
+    Raises:
+        UsageError: no such family.
+    """
+    if name not in FAMILIES:
+        raise UsageError(f"no family of models {name!r}: there are {', '.join(FAMILIES)}")
+    module, _, attribute = FAMILIES[name].partition(":")
+    family: Family = getattr(importlib.import_module(module), attribute)
+    return family
