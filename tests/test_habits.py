@@ -34,3 +34,4 @@ def test_the_citation_names_the_version_and_the_licence_of_the_package() -> None
     citation = read("CITATION.cff")
     assert f"\nversion: {project['version']}\n" in citation
     assert f"\nlicense: {project['license']}\n" in citation
+    assert f"version = {{{project['version']}}}" in read("README.md")
