@@ -11,11 +11,11 @@ from smot.errors import SmotError, UsageError, was_interrupted
 
 COMMANDS = {
     "generate": ("smot.cli.generate:generate", "Make a data set of videos."),
-    "inspect": ("smot.cli.data:inspect_file", "Say what is in a file of videos."),
-    "verify": ("smot.cli.data:verify", "Check a file of videos to the last byte."),
-    "merge": ("smot.cli.data:merge", "Join shards into one file."),
+    "inspect": ("smot.cli.inspect:inspect_file", "Say what is in a file of videos."),
+    "verify": ("smot.cli.inspect:verify", "Check a file of videos to the last byte."),
+    "merge": ("smot.cli.inspect:merge", "Join shards into one file."),
     "show": ("smot.cli.show:show", "Draw a video, or a tracker at work on it."),
-    "trackers": ("smot.cli.trackers:trackers", "List the trackers that can be named."),
+    "trackers": ("smot.cli.show:trackers", "List the trackers that can be named."),
     "baseline": ("smot.cli.evaluate:baseline", "Score a tracker that does not learn."),
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
     "compare": ("smot.cli.evaluate:compare", "Put several results on one set of curves."),

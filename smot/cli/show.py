@@ -1,4 +1,4 @@
-"""``smot show``: look at a video, or at a tracker at work on it."""
+"""`smot show` and `smot trackers`: look at videos, and at trackers at work on them."""
 
 import re
 from collections.abc import Sequence
@@ -107,6 +107,18 @@ def show(**typed: Any) -> None:
     else:
         path = _path(request, source, group, tracker.name)
         _write(request, rows, spans, path, f"{tracker.name} on {said}")
+
+
+@click.command()
+def trackers() -> None:
+    """List every tracker that can be named, and any plug-in that is broken."""
+    from smot.trackers import list_trackers
+
+    rows = list_trackers()
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        state = f"broken: {row.problem}" if row.problem else row.summary
+        click.echo(f"{row.name:<{width}}  {row.origin:<10}  {state}")
 
 
 def _check(request: Request) -> None:

@@ -1,12 +1,14 @@
 """Videos as pictures: frames side by side, boxes coloured by identity, errors marked."""
 
-from smot.filmstrips.colours import IDENTITY_COLOURS, Colour, identity_colour
 from smot.filmstrips.rows import (
+    IDENTITY_COLOURS,
     AnyRow,
+    Colour,
     Mark,
     MarkKind,
     Row,
     SpriteRow,
+    identity_colour,
     rows_of,
     trace_rows,
     track_rows,

@@ -9,8 +9,17 @@ from PIL import Image, ImageDraw
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
 from smot.filmstrips.rows import AnyRow, Mark, Row, rows_of
-from smot.filmstrips.style import INK, MARK_COLOUR, PAPER, Style
-from smot.filmstrips.tiles import SYMBOLS, outline, tile, tile_height, tile_width
+from smot.filmstrips.tiles import (
+    INK,
+    MARK_COLOUR,
+    PAPER,
+    SYMBOLS,
+    Style,
+    outline,
+    tile,
+    tile_height,
+    tile_width,
+)
 from smot.tracks import Tracks
 
 _LINES = {"dashed": "discovered in this frame", "solid": "propagated from the last"}

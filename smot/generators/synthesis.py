@@ -10,7 +10,7 @@ import numpy as np
 
 from smot.errors import DataError, UsageError
 from smot.generators.digits import DigitSource
-from smot.generators.rendering import render
+from smot.generators.drawing import render
 from smot.generators.settings import Settings, dataset_name
 from smot.videos import Origin, Shard, Videos, write_videos
 from smot.videos.schema import UNIT

@@ -6,8 +6,8 @@ JSON (`write_coco_vid`).
 """
 
 from smot.interchange.coco_vid import write_coco_vid
+from smot.interchange.flat import Rows, from_arrays, to_arrays
 from smot.interchange.motchallenge import read_motchallenge, write_motchallenge
-from smot.interchange.rows import Rows, from_arrays, to_arrays
 from smot.interchange.trackeval import write_trackeval
 
 __all__ = [

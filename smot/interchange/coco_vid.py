@@ -14,13 +14,12 @@ Source: MMTracking 0.14, docs/en/tutorials/customize_dataset.md.
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from smot.arrays import FloatArray
 from smot.errors import DataError
-from smot.evaluation.results import write_whole
-from smot.interchange.rows import Rows, to_arrays
+from smot.files import write_text
+from smot.interchange.flat import Rows, to_arrays
 from smot.tracks import Tracks
 
 
@@ -49,7 +48,7 @@ def write_coco_vid(
     if visibility is not None and visibility.shape != tracks.shape:
         expected, found = list(tracks.shape), list(visibility.shape)
         raise DataError(f"visibility must be {expected} like the tracks, not {found}")
-    write_whole(json.dumps(coco_vid(tracks, frame_size, visibility, file_name)), Path(path))
+    write_text(path, json.dumps(coco_vid(tracks, frame_size, visibility, file_name)))
 
 
 def coco_vid(

@@ -14,8 +14,8 @@ import numpy as np
 
 from smot.arrays import FloatArray
 from smot.errors import DataError
-from smot.evaluation.results import write_whole
-from smot.interchange.rows import from_arrays, to_arrays
+from smot.files import write_text
+from smot.interchange.flat import from_arrays, to_arrays
 from smot.tracks import Tracks
 
 NOT_GIVEN = -1.0
@@ -79,7 +79,7 @@ def write_motchallenge(
     """
     if tracks.shape[0] != 1:
         raise DataError(f"a MOTChallenge file holds one video, not {tracks.shape[0]}")
-    write_whole(format_video(tracks, is_truth, visibility), Path(path))
+    write_text(path, format_video(tracks, is_truth, visibility))
 
 
 def format_video(tracks: Tracks, is_truth: bool, visibility: FloatArray | None = None) -> str:

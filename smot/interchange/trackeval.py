@@ -12,13 +12,13 @@ Source: TrackEval 1.3.0, docs/MOTChallenge-Official/Readme.md.
 """
 
 import os
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from smot.arrays import FloatArray
 from smot.errors import DataError, UsageError
+from smot.files import atomic_path
 from smot.interchange.motchallenge import format_video
 from smot.tracks import Tracks
 
@@ -63,14 +63,8 @@ def write_trackeval(
             raise DataError(f"{tracker}: {b} videos of {t} frames, but the truth is {B} of {T}")
     kept = {tracker: tracks.above(confidence) for tracker, tracks in predicted.items()}
     files = _files(truth, kept, frame_size, visibility, f"{name}-{split}")
-    draft = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
+    with atomic_path(path, replace=False) as draft:
         (_write_zip if path.suffix == ".zip" else _write_folder)(draft, files)
-        draft.replace(path)
-    finally:
-        if draft.is_dir():
-            shutil.rmtree(draft)
-        draft.unlink(missing_ok=True)
 
 
 def _files(

@@ -16,8 +16,7 @@ from smot.filmstrips import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.style import Style
-from smot.filmstrips.tiles import sprite_cells, tile
+from smot.filmstrips.tiles import Style, sprite_cells, tile
 from smot.tracks import Trace, Tracks
 
 T, H, W, G = 4, 20, 24, 5
