@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
 from smot.models.sqair import Sqair
-from smot.models.sqair.layers import Gru, Linear, Mlp
-from smot.models.sqair.noise import Noise
+from smot.models.sqair.encoders import Gru, Mlp, Product
+from smot.models.sqair.objects import Noise
 
 
 @dataclass
@@ -216,8 +216,8 @@ class Port:
         return Normal(canvas, self.config.output_std).log_prob(frames).sum((1, 2, 3))
 
 
-def linear(layer: Linear, inputs: Tensor) -> Tensor:
-    return F.linear(inputs, layer.weight, layer.bias)
+def linear(layer: Product, inputs: Tensor) -> Tensor:
+    return F.linear(inputs, layer.weight, getattr(layer, "bias", None))
 
 
 def mlp(layers: Mlp | None, inputs: Tensor) -> Tensor:
@@ -228,10 +228,8 @@ def mlp(layers: Mlp | None, inputs: Tensor) -> Tensor:
 
 
 def gru(cell: Gru, inputs: Tensor, state: Tensor) -> Tensor:
-    return torch.gru_cell(
-        inputs, state, cell.from_input.weight, cell.from_state.weight,
-        cell.from_input.bias, cell.from_state.bias,
-    )  # fmt: skip
+    weights = (cell.from_input.weight, cell.from_state.weight)
+    return torch.gru_cell(inputs, state, *weights, cell.from_input.bias, cell.from_state.bias)
 
 
 def geometry(where: Tensor) -> tuple[Tensor, ...]:

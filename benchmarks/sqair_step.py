@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from smot.generators import MnistSettings, load_digits, render
 from smot.models.sqair import Sqair, SqairConfig, build
-from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import loss
+from smot.models.sqair.objects import Noise
 
 BATCH, PARTICLES = 16, 2
 
@@ -72,11 +72,11 @@ def measure(n_slots: int, n_frames: int, frames: Tensor, watch: Watch, rate: flo
     told = torch.arange(n_rows) // PARTICLES % n_slots + 1.0
 
     def new() -> None:
-        evidence = model.evidence(pixels, model.infer(pixels, noise))
+        evidence = model.generative.evidence(pixels, model.infer(pixels, noise))
         step(model, evidence.log_weights.sum(0), evidence.score.sum(0))
 
     def trained() -> None:
-        evidence = model.evidence(pixels, model.infer(pixels, noise, counts=told))
+        evidence = model.generative.evidence(pixels, model.infer(pixels, noise, counts=told))
         step(model, evidence.log_weights.sum(0), evidence.score.sum(0))
 
     def straightforward() -> None:

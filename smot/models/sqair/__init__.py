@@ -7,13 +7,12 @@ from smot.models.family import Family
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.model import Sqair, build
 from smot.models.sqair.presets import PRESETS
-from smot.models.sqair.tracker import CountOracle, OneCount, SqairTracker, TrackerConfig
+from smot.models.sqair.tracker import CountOracle, SqairTracker, TrackerConfig
 from smot.tracks import DataDescription
 
 __all__ = [
     "FAMILY",
     "CountOracle",
-    "OneCount",
     "Sqair",
     "SqairConfig",
     "SqairTracker",
@@ -38,7 +37,7 @@ def load_tracker(
     mode: str = "normal",
     count: int | None = None,
     data: DataDescription | None = None,
-) -> SqairTracker | CountOracle | OneCount:
+) -> SqairTracker | CountOracle:
     """SQAIR with trained weights: finds objects in turn and follows them by weighted samples.
 
     Args:
@@ -64,16 +63,21 @@ def load_tracker(
     if mode not in MODES:
         raise UsageError(f"sqair: mode must be {' or '.join(MODES)}, not {mode!r}")
     if mode == "oracle-count" and count is not None:
-        raise UsageError("sqair: count is not for mode 'oracle-count', which is told it")
+        raise UsageError("sqair: count is not for mode 'oracle-count', which counts for itself")
     config = TrackerConfig(
-        n_slots=n_slots, n_particles=n_particles, choose=choose, latents=latents,
-        rollout=rollout, n_first_looks=n_first_looks, seed=seed,
-    )  # fmt: skip
+        n_slots=n_slots,
+        n_particles=n_particles,
+        choose=choose,
+        latents=latents,
+        rollout=rollout,
+        n_first_looks=n_first_looks,
+        seed=seed,
+    )
     module = load_fitting("sqair", checkpoint, device, data)
     tracker = _tracker(module, "sqair", config)
     if mode == "oracle-count":
         return CountOracle(tracker=tracker)
-    return tracker if count is None else tracker.told(count)
+    return tracker if count is None else tracker.with_count(count)
 
 
 def _tracker(module: nn.Module, name: str, config: TrackerConfig | None = None) -> SqairTracker:

@@ -1,9 +1,8 @@
-"""Everything that can be set about a SQAIR model; plain values, checked when made."""
+"""Settings of SQAIR: plain values, checked when made."""
 
 from dataclasses import dataclass
 
 from smot.errors import UsageError
-from smot.models.sqair.placement import Geometry
 
 ENCODERS = ("mlp", "conv")
 PRESENCES = ("inferred", "fixed")
@@ -126,15 +125,6 @@ class SqairConfig:
         _check_names(self)
         _check_sizes(self)
         _check_reals(self)
-
-    @property
-    def geometry(self) -> Geometry:
-        """How boxes are placed."""
-        return Geometry(
-            frame_size=self.frame_size,
-            glimpse_size=self.glimpse_size,
-            scale_bounds=self.scale_bounds,
-        )
 
     def score_weight_at(self, step: int) -> float:
         """Weight of the score term after so many updates, in [0, 1]."""

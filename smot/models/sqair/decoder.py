@@ -1,13 +1,16 @@
 """From objects to pixels, and how likely the pixels are."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from smot.models.extents import ink_boxes
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.layers import Mlp
-from smot.models.sqair.painting import paint
-from smot.models.sqair.samples import LOG_2PI
+from smot.models.sqair.encoders import Geometry, Mlp, sprite_boxes
+from smot.models.sqair.objects import LOG_2PI
 
+# The mean image fades in where an object covers the canvas: sigmoid(20 * cover - 10).
 COVER_BIAS, COVER_SCALE = -10.0, 20.0
 
 
@@ -16,15 +19,19 @@ class Decoder(nn.Module):
 
     Args:
         config: sizes, scale of the patches, deviation of the pixels.
+        geometry: where patches are painted.
         generator: source of the initial weights.
 
-    Source: sqair.md 4.1 (linear patches; the mean image shows only where something was painted).
+    Source: docs/models/sqair.md 4.1 (linear patches; the mean image shows only where something
+    was painted).
     """
 
-    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self, config: SqairConfig, geometry: Geometry, generator: torch.Generator
+    ) -> None:
         super().__init__()
         C, G = config.channels, config.glimpse_size
-        self.patch_shape, self.geometry = (C, G, G), config.geometry
+        self.patch_shape, self.geometry = (C, G, G), geometry
         sizes = (config.n_what, config.n_hidden, config.n_hidden, C * G * G)
         self.mlp = Mlp(sizes, generator)
         self.output_scale = nn.Parameter(torch.tensor(config.output_scale))
@@ -73,9 +80,75 @@ class Decoder(nn.Module):
         n = len(pixels)
         errors = (expected.view(n, -1, *pixels.shape[1:]) - pixels[:, None]).flatten(2)
         squares = errors.square().sum(-1).flatten() / self.output_std**2
-        return -0.5 * (squares + errors.shape[-1] * log_scale(self.output_std))
+        log_scale = LOG_2PI + 2 * math.log(self.output_std)
+        return -0.5 * (squares + errors.shape[-1] * log_scale)
+
+    def ink_boxes(self, what: Tensor, where: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """The extent of what is bright in the patches of objects.
+
+        Slots that are not needed rest where nothing is and paint black, which costs the objective
+        next to nothing. So a patch in which nothing is bright is no object.
+
+        Args:
+            what: appearances, [..., A].
+            where: places, [..., 4].
+            threshold: least brightness that counts as ink, in (0, 1).
+
+        Returns:
+            x0, y0, x1, y1, [..., 4], pixels; and whether anything is bright, bool, [...].
+
+        Source: ours; the original reports patches. SILOT's tight boxes here are found alike.
+        """
+        patches = self.patches(what.flatten(0, -2)).clamp(0, 1)
+        opaque = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1)
+        window = self.geometry.window().to(where.device)
+        sprites = sprite_boxes(where.flatten(0, -2), window)
+        black = patches.new_zeros(patches.shape[1])
+        size, centre = ink_boxes(sprites, opaque, black, threshold).flip(-1).split(2, dim=-1)
+        boxes = torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+        seen = patches.flatten(1).amax(1) >= threshold
+        return boxes.view(*where.shape), seen.view(*where.shape[:-1])
 
 
-def log_scale(std: float) -> float:
-    """log(2 pi std^2): what a pixel costs before its error counts, nats, twice."""
-    return LOG_2PI + 2 * float(torch.tensor(std, dtype=torch.float64).log())
+def paint(
+    patches: Tensor,
+    places: Tensor,
+    canvas: Tensor,
+    *,
+    n_canvases: int,
+    frame_size: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    """Sum patches onto empty canvases; what overlaps adds up and nothing is clipped.
+
+    Every pixel shows the point of the patch that lies there, bilinearly, with zeros outside. For
+    boxes along the axes this factors into one matrix for rows and one for columns.
+
+    Args:
+        patches: [M, C, G, G].
+        places: centre and distance of the patch's samples, y, x, dy, dx, [M, 4], pixel indices.
+        canvas: which canvas each patch belongs to, [M], int64.
+        n_canvases: n.
+        frame_size: H, W, pixels.
+
+    Returns:
+        Canvases, [n, C, H, W], and covers, the same sum with patches of ones, [n, H, W].
+
+    Source: docs/models/sqair.md 3.1 (the inverse transformer, corners aligned) and 7.2.
+    """
+    (H, W), G = frame_size, patches.shape[-1]
+    y, x, dy, dx = places.unbind(-1)
+    rows = _sampling_matrix(y, dy, H, G)
+    columns = _sampling_matrix(x, dx, W, G)
+    pictures = rows[:, None] @ patches @ columns[:, None].transpose(-1, -2)
+    outlines = rows.sum(-1)[:, :, None] * columns.sum(-1)[:, None, :]
+    canvases = patches.new_zeros(n_canvases, *pictures.shape[1:])
+    covers = patches.new_zeros(n_canvases, H, W)
+    return canvases.index_add(0, canvas, pictures), covers.index_add(0, canvas, outlines)
+
+
+def _sampling_matrix(centre: Tensor, step: Tensor, n_pixels: int, n_texels: int) -> Tensor:
+    """Share of every texel in every pixel of one axis, relu(1 - distance), [M, n_pixels, G]."""
+    pixels = torch.arange(n_pixels, device=centre.device)
+    place = (n_texels - 1) / 2 + (pixels - centre[:, None]) / step[:, None]
+    texels = torch.arange(n_texels, device=centre.device)
+    return (1 - (place[..., None] - texels).abs()).clamp(min=0)

@@ -1,65 +1,303 @@
-"""What the image says: one vector of the whole frame, and appearance codes of glimpses."""
+"""Layers with the original's initial weights; where an object is; what frame and glimpse show."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.sprites import glimpse
-from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.formulas import elu
-from smot.models.sqair.layers import Mlp
-from smot.models.sqair.placement import sprite_boxes
-from smot.models.sqair.taped import Taped
 
+# Every deviation is softplus(.) + 0.01: densities stay bounded.
+STD_FLOOR = 0.01
+SMALLEST_SCALE = 1e-4
+# Pixels per cell of the convolutional frame encoder: the product of its strides, 3 * 2 * 2.
 CELL = 12
+
+
+def truncated_normal(weight: Tensor, gain: float, generator: torch.Generator) -> None:
+    """Fill a weight [n_out, ...] as Sonnet v1 does: deviation 1 / sqrt(fan-in), cut at two."""
+    std = gain * weight[0].numel() ** -0.5
+    with torch.no_grad():
+        nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=generator)
+
+
+class Product(nn.Module):
+    """A linear map without biases.
+
+    Args:
+        n_in: size of the input.
+        n_out: size of the output.
+        generator: source of the initial weights.
+    """
+
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_out, n_in))
+        truncated_normal(self.weight, 1.0, generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The map of [..., n_in] to [..., n_out]."""
+        return F.linear(inputs, self.weight)
+
+
+class Linear(Product):
+    """A linear map with biases, which all start at `bias`."""
+
+    def __init__(
+        self, n_in: int, n_out: int, generator: torch.Generator, bias: float = 0.0
+    ) -> None:
+        super().__init__(n_in, n_out, generator)
+        self.bias = nn.Parameter(torch.full((n_out,), bias))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The map of [..., n_in] to [..., n_out]."""
+        return F.linear(inputs, self.weight, self.bias)
+
+
+class Mlp(nn.Module):
+    """Linear layers with ELU between them, and after the last one if asked.
+
+    Args:
+        sizes: of the input, of every hidden layer, and of the output.
+        generator: source of the initial weights.
+        output_bias: initial value of the last layer's biases.
+        elu_output: whether the output passes through ELU too.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        generator: torch.Generator,
+        *,
+        output_bias: float = 0.0,
+        elu_output: bool = False,
+    ) -> None:
+        super().__init__()
+        biases = [0.0] * (len(sizes) - 2) + [output_bias]
+        layers = [
+            Linear(n_in, n_out, generator, bias)
+            for n_in, n_out, bias in zip(sizes, sizes[1:], biases, strict=False)
+        ]
+        self.layers = nn.ModuleList(layers)
+        self.elu_output = elu_output
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The map of [..., sizes[0]] to [..., sizes[-1]]."""
+        return self.after_first(self.first(inputs))
+
+    def after_first(self, hidden: Tensor) -> Tensor:
+        """The rest of the map, from the first layer's product [..., sizes[1]].
+
+        Loops take the part of that product that does not change out of their steps.
+        """
+        for layer in list(self.layers)[1:]:
+            hidden = layer(F.elu(hidden))
+        return F.elu(hidden) if self.elu_output else hidden
+
+    @property
+    def first(self) -> Linear:
+        """The first layer."""
+        layer = self.layers[0]
+        assert isinstance(layer, Linear)
+        return layer
+
+    @property
+    def last(self) -> Linear:
+        """The last layer."""
+        layer = self.layers[-1]
+        assert isinstance(layer, Linear)
+        return layer
+
+
+class Gru(nn.Module):
+    """A gated recurrent cell.
+
+    Args:
+        n_in: size of the input.
+        n_hidden: size of the state.
+        generator: source of the initial weights.
+
+    Source: the form of `torch.nn.GRUCell` (reset gate after the recurrent product), Sonnet's
+    initial weights; the original's cell applies the reset gate before the product.
+    """
+
+    def __init__(self, n_in: int, n_hidden: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.from_input = Linear(n_in, 3 * n_hidden, generator)
+        self.from_state = Linear(n_hidden, 3 * n_hidden, generator)
+
+    def forward(self, inputs: Tensor, state: Tensor, from_state: Tensor | None = None) -> Tensor:
+        """The next state.
+
+        Args:
+            inputs: [M, n_in].
+            state: [M, h].
+            from_state: the state's product [M, 3h] where it was taken before.
+
+        Returns:
+            (1 - update) * candidate + update * state, [M, h].
+        """
+        h = state.shape[-1]
+        sizes = [2 * h, h]
+        from_input: Tensor = self.from_input(inputs)
+        input_gates, input_candidate = from_input.split(sizes, dim=-1)
+        from_state = self.from_state(state) if from_state is None else from_state
+        state_gates, state_candidate = from_state.split(sizes, dim=-1)
+        reset, update = (input_gates + state_gates).sigmoid().chunk(2, dim=-1)
+        candidate = (input_candidate + reset * state_candidate).tanh()
+        updated: Tensor = candidate + update * (state - candidate)
+        return updated
+
+
+def normal_parameters(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Means m and deviations softplus(s) + 0.01 of codes (m, s), [..., 2A] to [..., A] each."""
+    mean, raw = codes.chunk(2, dim=-1)
+    return mean, F.softplus(raw) + STD_FLOOR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How `where` (sx, sy, tx, ty before the squashing) places a patch in a frame.
+
+    Coordinates run from -1 to 1 between the centres of the first and the last pixel: a point g of
+    the patch lies at scale * g + shift of the frame.
+
+    Attributes:
+        frame_size: H, W, pixels.
+        glimpse_size: G, samples along a side of the patch.
+        scale_bounds: smallest and largest scale, shares of the frame.
+
+    Source: docs/models/sqair.md 3.1 (corners aligned; sigmoid and tanh); the bounds are an option
+    of the code behind the SILOT comparison.
+    """
+
+    frame_size: tuple[int, int]
+    glimpse_size: int
+    scale_bounds: tuple[float, float]
+
+    def transform(self, where: Tensor) -> Tensor:
+        """Scale and shift.
+
+        Args:
+            where: [..., 4].
+
+        Returns:
+            The first two between the bounds by a sigmoid, tanh of the last two, [..., 4]; scales
+            below 1e-4 count as 1e-4, with the gradient passed on as if they did not.
+        """
+        low, high = self.scale_bounds
+        scale = low + (high - low) * where[..., :2].sigmoid()
+        scale = scale + (scale.detach().clamp(min=SMALLEST_SCALE) - scale.detach())
+        return torch.cat([scale, where[..., 2:].tanh()], dim=-1)
+
+    def samples(self, where: Tensor) -> Tensor:
+        """Centre and distance of the patch's samples, y, x, dy, dx, [..., 4], pixel indices."""
+        placed, spaces = self.transform(where), self._spaces(where)
+        centre = (placed[..., 2:] + 1) / 2 * spaces
+        step = placed[..., :2] * spaces / (self.glimpse_size - 1)
+        return torch.cat([centre.flip(-1), step.flip(-1)], dim=-1)
+
+    def object_boxes(self, where: Tensor) -> Tensor:
+        """What a tracker reports: the outer edges of the first and last sampled pixel.
+
+        Args:
+            where: [..., 4].
+
+        Returns:
+            x0, y0, x1, y1, [..., 4], pixels; may stick out of the frame.
+
+        Source: the geometric extent, (W - 1) * sx + 1 wide around 0.5 * (W - 1) * (tx + 1). The
+        SILOT comparison took (W + 1) * sx around 0.5 * W * (tx + 1) - 0.5, up to a pixel off.
+        """
+        placed, spaces = self.transform(where), self._spaces(where)
+        centre = (placed[..., 2:] + 1) / 2 * spaces + 0.5
+        half = (placed[..., :2] * spaces + 1) / 2
+        return torch.cat([centre - half, centre + half], dim=-1)
+
+    def window(self) -> Tensor:
+        """What `sprite_boxes` needs, [3, 4].
+
+        With the scale's sigmoid written as a tanh, one tanh serves all four numbers: the box is
+        window[2] + window[1] * tanh(window[0] * where), read backwards. A sprite of G samples
+        spans G sample distances, the transformer's patch G - 1.
+        """
+        H, W = self.frame_size
+        low, high = self.scale_bounds
+        spread = self.glimpse_size / (self.glimpse_size - 1)
+        w, h = (W - 1) * spread / 2, (H - 1) * spread / 2
+        factors = [(high - low) * w, (high - low) * h, (W - 1) / 2, (H - 1) / 2]
+        offsets = [(high + low) * w, (high + low) * h, W / 2, H / 2]
+        return torch.tensor([[0.5, 0.5, 1.0, 1.0], factors, offsets])
+
+    def _spaces(self, like: Tensor) -> Tensor:
+        """Pixel distances across the frame, along x and y."""
+        H, W = self.frame_size
+        return like.new_tensor([W - 1, H - 1])
+
+
+def sprite_boxes(where: Tensor, window: Tensor) -> Tensor:
+    """Boxes, in the convention of `smot.models.sprites`, with the samples of a `Geometry`.
+
+    Args:
+        where: [..., 4].
+        window: from `Geometry.window`.
+
+    Returns:
+        Centre and size y, x, h, w, [..., 4], pixels, where pixel i covers [i, i + 1).
+    """
+    return (window[2] + window[1] * (where * window[0]).tanh()).flip(-1)
 
 
 class FrameEncoder(nn.Module):
     """Reads the whole frame: flattened through two layers, or through convolutions.
 
     Args:
-        config: kind, frame size and widths.
+        shape: C, H, W of a frame.
+        n_hidden: width of the two layers, where there are no convolutions.
         generator: source of the initial weights.
+        n_filters: of every convolution; 0 for none.
+        filter_gain: factor on the deviation of the convolutions' initial weights.
 
-    Source: sqair.md 2; the convolutions are those of the SILOT comparison (kernels 4, 4, 4 with
-    strides 3, 2, 2, then three of 1 x 1, 128 filters, ReLU between, zeros around the frame).
+    Source: docs/models/sqair.md 2; the convolutions are those of the SILOT comparison (kernels
+    4, 4, 4 with strides 3, 2, 2, then three of 1 x 1, ReLU between, zeros around the frame).
     """
 
-    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        n_hidden: int,
+        generator: torch.Generator,
+        *,
+        n_filters: int = 0,
+        filter_gain: float = 1.0,
+    ) -> None:
         super().__init__()
-        H, W = config.frame_size
-        width = config.n_hidden
-        self.margins = (_margin(W), _margin(H))
+        C, H, W = shape
         self.convolutions = nn.ModuleList()
-        if config.encoder == "mlp":
-            sizes = (H * W * config.channels, width, width)
-            self.mlp = Mlp(sizes, generator, elu_output=True)
-            self.n_features = width
+        if not n_filters:
+            self.mlp = Mlp((C * H * W, n_hidden, n_hidden), generator, elu_output=True)
+            self.n_features = n_hidden
             return
-        n_in = config.channels
+        self.margins = (*_margin(W), *_margin(H))
+        n_in = C
         for kernel, stride in ((4, 3), (4, 2), (4, 2), (1, 1), (1, 1), (1, 1)):
-            layer = nn.utils.skip_init(nn.Conv2d, n_in, config.n_filters, kernel, stride)
-            _initialise(layer, config.filter_gain, generator)
+            # Without PyTorch's own initialisation, which draws from the global stream.
+            layer = nn.utils.skip_init(nn.Conv2d, n_in, n_filters, kernel, stride)
+            assert isinstance(layer, nn.Conv2d)
+            assert layer.bias is not None
+            truncated_normal(layer.weight, filter_gain, generator)
+            nn.init.zeros_(layer.bias)
             self.convolutions.append(layer)
-            n_in = config.n_filters
-        self.n_features = config.n_filters * _n_cells(H) * _n_cells(W)
+            n_in = n_filters
+        self.n_features = n_filters * _n_cells(H) * _n_cells(W)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Features of frames.
-
-        Args:
-            frames: [M, C, H, W], in [0, 1].
-
-        Returns:
-            [M, n_features].
-        """
+        """Features [M, n_features] of frames [M, C, H, W] in [0, 1]."""
         if not self.convolutions:
             features: Tensor = self.mlp(frames.flatten(1))
             return features
-        (left, right), (top, bottom) = self.margins
-        hidden = F.pad(frames, (left, right, top, bottom))
+        hidden = F.pad(frames, self.margins)
         for number, layer in enumerate(self.convolutions):
             hidden = layer(hidden.relu() if number else hidden)
         return hidden.flatten(1)
@@ -76,57 +314,49 @@ def _margin(n_pixels: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def _initialise(layer: nn.Module, gain: float, generator: torch.Generator) -> None:
-    """Weights as Sonnet draws them, times a gain; biases 0."""
-    assert isinstance(layer, nn.Conv2d)
-    std = gain * layer.weight[0].numel() ** -0.5
-    with torch.no_grad():
-        nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
-        assert layer.bias is not None
-        layer.bias.zero_()
-
-
 class GlimpseEncoder(nn.Module):
     """Distribution of an object's appearance given the glimpse at its box; one for all uses.
 
     Args:
-        config: widths and glimpse size.
+        geometry: where the glimpse is.
+        channels: C.
+        n_hidden: width of the hidden layers.
+        n_what: A.
         generator: source of the initial weights.
+
+    Source: docs/models/sqair.md 3.2.
     """
 
     window: Tensor
 
-    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        channels: int,
+        n_hidden: int,
+        n_what: int,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
-        self.size = config.glimpse_size
-        self.register_buffer("window", config.geometry.window(), persistent=False)
-        n_in = config.channels * config.glimpse_size**2
-        self.mlp = Mlp((n_in, config.n_hidden, config.n_hidden, 2 * config.n_what), generator)
+        self.size = geometry.glimpse_size
+        self.register_buffer("window", geometry.window(), persistent=False)
+        sizes = (channels * self.size**2, n_hidden, n_hidden, 2 * n_what)
+        self.mlp = Mlp(sizes, generator)
 
     def forward(
-        self,
-        frames: Tensor,
-        where: Tensor,
-        mask_logits: Tensor | None = None,
-        layers: Sequence[Taped] = (),
-    ) -> Tensor:
+        self, frames: Tensor, where: Tensor, mask_logits: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What glimpses at boxes show.
 
         Args:
             frames: the frame of every box, [M, C, H, W].
-            where: sx, sy, tx, ty before the squashing, [M, 4].
+            where: [M, 4].
             mask_logits: glimpses are multiplied by their sigmoid, [M, G * G]; None for none.
-            layers: of the network, where a loop holds them.
 
         Returns:
-            Means and raw deviations side by side, [M, 2A].
+            Means and deviations, [M, A] each.
         """
-        M = len(where)
-        masks = None if mask_logits is None else mask_logits.reshape(M, 1, -1)
+        masks = None if mask_logits is None else mask_logits[:, None]
         boxes = sprite_boxes(where, self.window)[:, None]
-        seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=masks).flatten(1)
-        if not layers:
-            codes: Tensor = self.mlp(seen)
-            return codes
-        first, second, third = layers
-        return third.plain(elu(second.plain(elu(first.plain(seen)))))
+        seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=masks)
+        return normal_parameters(self.mlp(seen.flatten(1)))

@@ -1,21 +1,198 @@
-"""SQAIR: sequential attend, infer, repeat, put together.
+"""SQAIR: sequential attend, infer, repeat, put together."""
 
-Shapes beyond the usual letters: K particles of a video lie side by side in S = B * K rows; slots
-come before rows, so that the loops over slots read whole blocks; N slots may be fewer than the
-most allowed wherever no row uses more.
-"""
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError
 from smot.models.family import Objective
-from smot.models.sqair.clips import Clip
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.generative import Evidence, Generative, diagnosis, logit_excess
-from smot.models.sqair.inference import Inference
-from smot.models.sqair.noise import Noise
-from smot.models.sqair.objective import effective_particles, importance_bound, loss
+from smot.models.sqair.discovery import Discovery
+from smot.models.sqair.encoders import FrameEncoder, Geometry, GlimpseEncoder, Mlp
+from smot.models.sqair.objective import (
+    Clip,
+    FrameSample,
+    Generative,
+    diagnosis,
+    effective_particles,
+    importance_bound,
+    logit_excess,
+    loss,
+)
+from smot.models.sqair.objects import Noise, Samples, SlotNoise, Slots, number, pack
+from smot.models.sqair.priors import PropagationPrior
+from smot.models.sqair.propagation import Propagation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What a model knows between two frames.
+
+    Attributes:
+        slots: the objects, in S rows.
+        n_used: identities given so far, [S], int64.
+        n_seen: frames seen so far.
+    """
+
+    slots: Slots
+    n_used: Tensor
+    n_seen: int
+
+    def rows(self, rows: Tensor) -> "Memory":
+        """The memory of some rows, by index [S'], in that order; rows may repeat."""
+        return Memory(slots=self.slots.rows(rows), n_used=self.n_used[rows], n_seen=self.n_seen)
+
+
+class Inference(nn.Module):
+    """Everything that looks at pixels: encoders, propagation, discovery.
+
+    Args:
+        config: all settings.
+        geometry: how boxes are placed.
+        generator: source of the initial weights.
+    """
+
+    def __init__(
+        self, config: SqairConfig, geometry: Geometry, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        h, A, C = config.n_hidden, config.n_what, config.channels
+        self.fixed = config.presence == "fixed"
+        self.n_what, self.n_hidden = A, h
+        self.later_bias = config.later_bias
+        self.frame_encoder = FrameEncoder(
+            (C, *config.frame_size),
+            h,
+            generator,
+            n_filters=config.n_filters if config.encoder == "conv" else 0,
+            filter_gain=config.filter_gain,
+        )
+        self.glimpse_encoder = GlimpseEncoder(geometry, C, h, A, generator)
+        self.propagation = Propagation(config, generator)
+        self.discovery = Discovery(config, self.frame_encoder.n_features, generator)
+        self.condition = Mlp((A + 4, h, h), generator, elu_output=True)
+
+    def from_frames(self, pixels: Tensor, n_particles: int) -> Tensor:
+        """The frames' part of discovery's recurrent product, once per frame for all particles.
+
+        Args:
+            pixels: [B, T, C, H, W].
+            n_particles: K.
+
+        Returns:
+            [T, B * K, h].
+        """
+        B, T = pixels.shape[:2]
+        features = self.frame_encoder(pixels.transpose(0, 1).flatten(0, 1))
+        products = self.discovery.from_frames(features).view(T, B, -1)
+        return products.repeat_interleave(n_particles, dim=1)
+
+    def start(self, n_rows: int) -> Memory:
+        """Before the first frame: no objects in S rows."""
+        device = self.discovery.start.device
+        slots = Slots.empty(n_rows, self.n_what, self.n_hidden, device)
+        n_used = torch.zeros(n_rows, dtype=torch.int64, device=device)
+        return Memory(slots=slots, n_used=n_used, n_seen=0)
+
+    def advance(
+        self,
+        pixels: Tensor,
+        from_frame: Tensor,
+        memory: Memory,
+        noise: tuple[SlotNoise, SlotNoise],
+        prior: PropagationPrior,
+        counts: Tensor | None,
+    ) -> tuple[FrameSample, Memory]:
+        """Sample one frame: propagate, discover, pack.
+
+        Args:
+            pixels: the frame, [B, C, H, W].
+            from_frame: its part of discovery's product, [S, h].
+            memory: of the frames before.
+            noise: of propagation and of discovery, for S rows and the most slots allowed.
+            prior: how objects go on by themselves.
+            counts: how many objects each row has from the first frame to the last, [S]; None
+                where presence is inferred, or fixed by the settings.
+
+        Source: docs/models/sqair.md 5.
+        """
+        n_most, slots = len(noise[1].presence), memory.slots
+        if counts is None and self.fixed:
+            counts = from_frame.new_full((len(from_frame),), float(n_most))
+        expected, state = prior(slots)
+        moved = replace(slots, prior=state)
+        propagated, moved = self._propagate(pixels, moved, noise[0], stays=counts is not None)
+        condition = self._condition(propagated)
+        discovered = self.discovery(
+            pixels,
+            self.discovery.constant(from_frame, condition),
+            self.glimpse_encoder,
+            noise[1],
+            # All objects of known number are found in the first frame.
+            counts=torch.zeros_like(counts) if counts is not None and memory.n_seen else counts,
+            logit_shift=self.later_bias if memory.n_seen else 0.0,
+        )
+        new, n_used = self._new_slots(discovered, memory.n_used, prior.start)
+        packed = pack(moved, new, n_most)
+        sample = FrameSample(
+            propagated=propagated,
+            expected=expected,
+            discovered=discovered,
+            slots=packed,
+            condition=condition,
+            staying=expected.logit.sigmoid().sum(0) / n_most - 0.5,
+        )
+        return sample, Memory(slots=packed, n_used=n_used, n_seen=memory.n_seen + 1)
+
+    def _propagate(
+        self, pixels: Tensor, slots: Slots, noise: SlotNoise, *, stays: bool
+    ) -> tuple[Samples, Slots]:
+        """Where inference finds the objects of the last frame: samples, and slots made of them."""
+        if slots.n_slots == 0:
+            n_rows = slots.present.shape[1]
+            return Samples.empty(n_rows, self.n_what, slots.present.device), slots
+        samples, temporal = self.propagation(
+            pixels, slots, self.glimpse_encoder, noise, stays=stays
+        )
+        moved = Slots(
+            what=samples.what,
+            where=samples.where,
+            present=samples.present,
+            logit=samples.logit,
+            temporal=temporal,
+            prior=slots.prior,
+            ids=torch.where(samples.present > 0.5, slots.ids, -1),
+        )
+        return samples, moved
+
+    def _condition(self, propagated: Samples) -> Tensor:
+        """A summary of a set of objects, [S, h]: the sum of a network's outputs for each.
+
+        Source: docs/models/sqair.md 3.4 (a DeepSet).
+        """
+        n, n_rows = propagated.present.shape
+        if n == 0:
+            return propagated.what.new_zeros(n_rows, self.n_hidden)
+        each: Tensor = self.condition(torch.cat([propagated.what, propagated.where], dim=-1))
+        return (each * propagated.present[..., None]).sum(0)
+
+    def _new_slots(
+        self, discovered: Samples, n_used: Tensor, prior_start: Tensor
+    ) -> tuple[Slots, Tensor]:
+        """Discovered objects with fresh states and identities."""
+        n, n_rows = discovered.present.shape
+        ids, n_used = number(discovered.present, n_used)
+        slots = Slots(
+            what=discovered.what,
+            where=discovered.where,
+            present=discovered.present,
+            logit=discovered.logit,
+            temporal=self.propagation.temporal_start.expand(n, n_rows, -1),
+            prior=prior_start.expand(n, n_rows, -1),
+            ids=ids,
+        )
+        return slots, n_used
 
 
 class Sqair(nn.Module):
@@ -26,14 +203,19 @@ class Sqair(nn.Module):
         generator: source of the initial weights.
 
     Source: Kosiorek, Kim, Posner and Teh 2018, arXiv 1806.01794; details from the original code
-    as sqair.md records them.
+    as docs/models/sqair.md records them.
     """
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.inference = Inference(config, generator)
-        self.generative = Generative(config, generator)
+        self.geometry = Geometry(
+            frame_size=config.frame_size,
+            glimpse_size=config.glimpse_size,
+            scale_bounds=config.scale_bounds,
+        )
+        self.inference = Inference(config, self.geometry, generator)
+        self.generative = Generative(config, self.geometry, generator)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """The importance-weighted bound with its score term, per frame.
@@ -47,7 +229,7 @@ class Sqair(nn.Module):
             Everything in float32, whatever autocast says: densities need it, and products of
             some thirty rows gain little. The total is divided by the number of frames, as in the
             original: what its optimiser does depends on the size of the gradient. Terms are nats
-            per frame, or see `smot.models.sqair.generative.diagnosis`.
+            per frame, or see `smot.models.sqair.objective.diagnosis`.
         """
         with torch.autocast(frames.device.type, enabled=False):
             return self._objective(self.pixels(frames), step, generator)
@@ -72,7 +254,7 @@ class Sqair(nn.Module):
         if config.logit_limit > 0:
             excess = logit_excess(clip, config.logit_limit, config.later_bias).view(B, -1).mean(-1)
             per_video = per_video + config.logit_pull * excess
-        terms = diagnosis(pixels, clip, evidence, config.geometry)
+        terms = diagnosis(pixels, clip, evidence, self.geometry)
         terms["bound"] = importance_bound(log_weights.detach()).mean() / T
         terms["elbo"] = log_weights.detach().mean() / T
         terms["effective_particles"] = effective_particles(log_weights.detach()).mean()
@@ -98,14 +280,7 @@ class Sqair(nn.Module):
         pixels = frames.permute(0, 1, 4, 2, 3).float() / 255
         return pixels.mean(2, keepdim=True) if self.config.channels == 1 else pixels.contiguous()
 
-    def infer(
-        self,
-        pixels: Tensor,
-        noise: Noise,
-        *,
-        counts: Tensor | None = None,
-        early_exit: bool = True,
-    ) -> Clip:
+    def infer(self, pixels: Tensor, noise: Noise, *, counts: Tensor | None = None) -> Clip:
         """Sample what is in a clip.
 
         Args:
@@ -113,27 +288,25 @@ class Sqair(nn.Module):
             noise: for T frames, S = B * K rows and N slots; N may differ from training's.
             counts: how many objects each row has from the first frame to the last, [S]; None
                 where presence is inferred (or fixed by the settings).
-            early_exit: skip slots that no row uses; the outcome is the same either way.
 
         Returns:
             All samples and what their densities need.
         """
-        prepared = self.inference.prepared()
-        given = self.inference.given(pixels, noise.n_rows // len(pixels), prepared)
+        from_frames = self.inference.from_frames(pixels, noise.n_rows // len(pixels))
         memory = self.inference.start(noise.n_rows)
+        prior = self.generative.propagation_prior
         samples = []
         for t in range(pixels.shape[1]):
             sample, memory = self.inference.advance(
-                pixels[:, t], given[t], memory, noise.at(t), self.generative.propagation_prior,
-                prepared, counts=counts, early_exit=early_exit,
-            )  # fmt: skip
+                pixels[:, t], from_frames[t], memory, noise.at(t), prior, counts
+            )
             samples.append(sample)
-        told = counts is not None or self.config.presence == "fixed"
-        return Clip.of(samples, n_most=noise.n_slots, told=told)
+        known = self.knows_counts(counts)
+        return Clip.of(samples, n_most=noise.n_slots, n_seen=0, known_counts=known)
 
-    def evidence(self, pixels: Tensor, clip: Clip, step_success: float | None = None) -> Evidence:
-        """Log densities of a clip; see `smot.models.sqair.generative.Generative.evidence`."""
-        return self.generative.evidence(pixels, clip, step_success)
+    def knows_counts(self, counts: object | None) -> bool:
+        """Whether the number of objects is given, by someone or by the settings."""
+        return counts is not None or self.config.presence == "fixed"
 
 
 def build(config: SqairConfig, seed: int) -> Sqair:

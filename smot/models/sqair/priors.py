@@ -1,19 +1,27 @@
-"""The generative model's side: how many objects appear, where, and how objects go on."""
+"""What is expected before looking: how many objects appear, where, and how objects go on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.formulas import STD_FLOOR, elu, softplus
-from smot.models.sqair.layers import Gru, Linear, Mlp
-from smot.models.sqair.samples import log_bernoulli, log_normal, presence_logit
-from smot.models.sqair.slots import ABSENT_LOGIT
+from smot.models.sqair.encoders import Gru, Linear, Mlp, Product, normal_parameters
+from smot.models.sqair.objects import (
+    ABSENT_LOGIT,
+    Noise,
+    Slots,
+    SlotTensors,
+    log_normal,
+    masked_logit,
+)
 
+# Constants of the original code: see docs/models/sqair.md 4.2 to 4.4.
 N_CONTEXT = 128
 GUIDED_SCALE = 0.1
+# Initial logit, in all frames but the first, of finding nothing new.
 NONE_LATER = 10.0
 
 
@@ -24,8 +32,8 @@ class WherePrior(nn.Module):
         config: widths and the initial mean of the size logits.
         generator: source of the initial weights.
 
-    Source: sqair.md 4.2. The code's recurrent state stays at its first value, so the prior is a
-    first-order chain and is evaluated for all steps at once.
+    Source: docs/models/sqair.md 4.2. The code's recurrent state stays at its first value, so the
+    prior is a first-order chain and is evaluated for all steps at once.
     """
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
@@ -34,11 +42,10 @@ class WherePrior(nn.Module):
         self.context_start = nn.Parameter(torch.zeros(4))
         self.context = Linear(4 + h + 1, N_CONTEXT, generator)
         self.from_where = Linear(4, 4, generator)
-        self.from_context = Linear(N_CONTEXT, 4, generator, bias=None)
+        self.from_context = Product(N_CONTEXT, 4, generator)
         self.where_start = nn.Parameter(torch.zeros(4))
         self.output = Linear(4, 8, generator)
         with torch.no_grad():
-            assert self.output.bias is not None
             scale = config.scale_prior
             self.output.bias.copy_(torch.tensor([scale, scale, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]))
 
@@ -55,11 +62,10 @@ class WherePrior(nn.Module):
         """
         T, _, S, _ = where.shape
         start = self.context_start.expand(T, S, 4)
-        context = elu(self.context(torch.cat([start, condition, staying[..., None]], dim=-1)))
+        context = F.elu(self.context(torch.cat([start, condition, staying[..., None]], dim=-1)))
         before = torch.cat([self.where_start.expand(T, 1, S, 4), where[:, :-1]], dim=1)
         state = (self.from_where(before) + self.from_context(context)[:, None]).tanh()
-        mean, raw = self.output(state).split(4, dim=-1)
-        return log_normal(where, mean, softplus(raw) + STD_FLOOR)
+        return log_normal(where, *normal_parameters(self.output(state)))
 
 
 class CountPrior(nn.Module):
@@ -69,7 +75,8 @@ class CountPrior(nn.Module):
         config: kind, most objects, and the ratio of the geometric.
         generator: source of the initial weights.
 
-    Source: sqair.md 4.3. The original's "geom" is not truncated; that of the SILOT comparison is.
+    Source: docs/models/sqair.md 4.3. The original's "geom" is not truncated; that of the SILOT
+    comparison is.
     """
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
@@ -111,7 +118,7 @@ class CountPrior(nn.Module):
             return logits.log_softmax(-1).expand(T, S, -1)
         later = (torch.arange(first, first + T, device=staying.device) > 0).float()[:, None, None]
         logits = self.offset + later * self.later_offset + self.learned(staying[..., None])
-        return elu(logits).log_softmax(-1)
+        return F.elu(logits).log_softmax(-1)
 
     def of(self, found: Tensor, log_probabilities: Tensor) -> Tensor:
         """Log probability of the number of discoveries made, [T, S].
@@ -125,8 +132,8 @@ class CountPrior(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
-    """The propagation prior's distributions for the next frame, [..., ...] over slots and rows.
+class Expected(SlotTensors):
+    """The propagation prior's distributions for the next frame, [N, S, ...] or [T, N, S, ...].
 
     Attributes:
         logit: of staying; -88 where there was no object, [...].
@@ -136,32 +143,18 @@ class Expected:
         what_std: deviation, [..., A].
     """
 
+    ABSENT: ClassVar = {"logit": ABSENT_LOGIT, "where_std": 1.0, "what_std": 1.0}
+
     logit: Tensor
     where: Tensor
     where_std: Tensor
     what: Tensor
     what_std: Tensor
 
-    def padded(self, n_slots: int) -> "Expected":
-        """With absent slots added along the first axis up to ``n_slots``."""
-        extra = n_slots - len(self.logit)
-        if extra == 0:
-            return self
-        filling = {"logit": ABSENT_LOGIT, "where_std": 1.0, "what_std": 1.0}
-        grown = {
-            name: F.pad(part, (0, 0) * (part.dim() - 1) + (0, extra), value=filling.get(name, 0.0))
-            for name, part in vars(self).items()
-        }
-        return Expected(**grown)
-
     def log_density(self, what: Tensor, where: Tensor) -> Tensor:
         """Log density of samples, [...]."""
         where_part = log_normal(where, self.where, self.where_std)
         return where_part + log_normal(what, self.what, self.what_std)
-
-    def log_presence(self, present: Tensor) -> Tensor:
-        """Log probability of presence, 1 or 0, [...]."""
-        return log_bernoulli(present, self.logit)
 
 
 class PropagationPrior(nn.Module):
@@ -171,7 +164,7 @@ class PropagationPrior(nn.Module):
         config: kind, widths and the bias towards staying.
         generator: source of the initial weights.
 
-    Source: sqair.md 4.4.
+    Source: docs/models/sqair.md 4.4.
     """
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
@@ -184,42 +177,66 @@ class PropagationPrior(nn.Module):
         self.start = nn.Parameter(torch.zeros(h))
         self.output = Linear(h, 1 + 2 * (4 + A), generator)
 
-    def forward(
-        self, what: Tensor, where: Tensor, present: Tensor, logit: Tensor, state: Tensor
-    ) -> tuple[Expected, Tensor]:
-        """What is expected of every object in the next frame.
-
-        With fixed presence every object stays, so that its choice costs nothing.
+    def forward(self, slots: Slots) -> tuple[Expected, Tensor]:
+        """What is expected of every object in the next frame, all slots at once.
 
         Args:
-            what: appearances, [N, S, A].
-            where: places, [N, S, 4].
-            present: [N, S].
-            logit: of the presence, as it was last inferred, [N, S].
-            state: the prior's own, [N, S, h].
+            slots: of this frame, [N, S, ...].
 
         Returns:
-            The distributions, and the next state.
+            The distributions, and the prior's next state, [N, S, h].
         """
         A = self.n_what
-        inputs = torch.cat([what, where], dim=-1).flatten(0, 1)
-        state = self.gru(inputs, state.flatten(0, 1)).view(state.shape)
-        sizes = [1, 4, 4, A, A]
-        stay, place, place_raw, looks, looks_raw = self.output(state).split(sizes, dim=-1)
+        inputs = torch.cat([slots.what, slots.where], dim=-1).flatten(0, 1)
+        state = self.gru(inputs, slots.prior.flatten(0, 1)).view(slots.prior.shape)
+        stay, place, look = self.output(state).split([1, 8, 2 * A], dim=-1)
+        (where, where_std), (what, what_std) = normal_parameters(place), normal_parameters(look)
+        logit = stay[..., 0] + self.stay_bias
         if self.kind == "guided":
-            logit = logit + GUIDED_SCALE * stay[..., 0]
-            place, looks = where + GUIDED_SCALE * place, what + GUIDED_SCALE * looks
-        else:
-            logit = stay[..., 0] + self.stay_bias
-        if self.kind == "rw":
-            place, looks = where, what
-        if self.fixed:
+            logit = slots.logit + GUIDED_SCALE * stay[..., 0]
+            where, what = slots.where + GUIDED_SCALE * where, slots.what + GUIDED_SCALE * what
+        elif self.kind == "rw":
+            where, what = slots.where, slots.what
+        if self.fixed:  # every object stays, so that its choice costs nothing
             logit = torch.full_like(logit, -ABSENT_LOGIT)
         expected = Expected(
-            logit=presence_logit(logit, present),
-            where=place,
-            where_std=softplus(place_raw) + STD_FLOOR,
-            what=looks,
-            what_std=softplus(looks_raw) + STD_FLOOR,
+            logit=masked_logit(logit, slots.present),
+            where=where,
+            where_std=where_std,
+            what=what,
+            what_std=what_std,
         )
         return expected, state
+
+    def roll_out(self, slots: Slots, noise: Noise, *, stays: bool) -> list[Slots]:
+        """Sample objects frame by frame from what is expected of the samples before.
+
+        Args:
+            slots: after the last frame seen, [N, S, ...].
+            noise: for T frames and at least N slots; its propagation part is used.
+            stays: True where no object may leave.
+
+        Returns:
+            The objects of T frames to come, with the identities of the last one seen.
+
+        Source: docs/models/sqair.md 9.3: discovery is off, and nothing depends on the frames
+        predicted.
+        """
+        frames = []
+        for t in range(len(noise.presence)):
+            expected, state = self(slots)
+            drawn, n = noise.at(t)[0], slots.n_slots
+            present = slots.present
+            if not stays:
+                present = present * (drawn.presence[:n] < expected.logit.sigmoid())
+            slots = replace(
+                slots,
+                what=torch.addcmul(expected.what, expected.what_std, drawn.what[:n]),
+                where=torch.addcmul(expected.where, expected.where_std, drawn.where[:n]),
+                present=present,
+                logit=expected.logit,
+                prior=state,
+                ids=torch.where(present > 0.5, slots.ids, -1),
+            )
+            frames.append(slots)
+        return frames

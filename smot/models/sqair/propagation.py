@@ -1,56 +1,87 @@
-"""Propagation: every object of the last frame moves, changes its looks, and may leave."""
+"""Propagation: every object of the last frame moves, changes its appearance, and may leave."""
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smot.models.sqair.compiled.propagating import Fixed, Given, Layers, Outcome, propagate
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.encoders import GlimpseEncoder
-from smot.models.sqair.formulas import blend, elu, gru_gates, normal_parameters, place
-from smot.models.sqair.layers import Gru, Linear, Mlp
-from smot.models.sqair.samples import Chosen, presence_logit
-from smot.models.sqair.slots import ABSENT_LOGIT, Slots, Usage
-from smot.models.sqair.taped import Taped
+from smot.models.sqair.encoders import (
+    STD_FLOOR,
+    GlimpseEncoder,
+    Gru,
+    Linear,
+    Mlp,
+    Product,
+    normal_parameters,
+)
+from smot.models.sqair.objects import Samples, SlotNoise, Slots, Usage, masked_logit
 
+# Constants of the original code: see docs/models/sqair.md 3.2 and 3.3.
 PROPOSAL_SCALE = 0.1
 FACTOR_RANGE = 0.55
-SMALLEST_STRETCH = 1e-3
 STD_SHIFT = -1.0
 MASK_BIAS = 1.0
 REMEMBER_BIAS = 1.0
+GATE_LIMIT = 0.9999
+# Ours: keeps the covariance factor regular.
+SMALLEST_STRETCH = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
-    """The weights of propagation, cut by input and joined by output; made once per clip.
-
-    What multiplies the state before the loop over slots (appearance, place and presence of the
-    last frame, temporal state tau, proposal glimpse) goes through one large product for all
-    slots; what multiplies the outcome of the step before stays in the loop.
+class StepWeights:
+    """The weights of the loop over slots, cut by input and joined by output; transposed.
 
     Attributes:
-        relation_given: of the relation network, for [proposal, what', where', present', tau].
-        where_given: of the first layer of ``where``, for [where', tau].
-        presence_given: of the first layer of presence, for tau.
-        layers: those of the loop. The relation network's for [what, where, present, r] of the
-            slot before; the first layers of ``where`` and presence for r, joined by output; the
-            rest of ``where``; the glimpse encoder's; the temporal network's for its input; the
-            temporal appearance and the gates, joined; the first layer of presence for ``what``,
-            and the second.
-        where_std: bias of the deviations of ``where`` before the softplus, [].
-        factor: transposed covariance factor of ``where`` in units of its deviations, [4, 4].
-        stretch: diagonal of that factor, [4].
+        before: of the relation network, for [what, where, present] of the slot before.
+        relation: of the relation network, for its state r.
+        heads: the first layers of `where` and presence for r, joined.
+        temporal: the temporal appearance and the gates, joined.
+        temporal_bias: their biases.
+        presence_what: the first layer of presence for `what`.
     """
 
-    relation_given: Tensor
-    where_given: Tensor
-    presence_given: Tensor
-    layers: Layers
-    where_std: Tensor
-    factor: Tensor
-    stretch: Tensor
+    before: Tensor
+    relation: Tensor
+    heads: Tensor
+    temporal: Tensor
+    temporal_bias: Tensor
+    presence_what: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What does not depend on the order of slots, for M entries.
+
+    Attributes:
+        relation: the relation network's product with everything known, [M, h].
+        heads: the same of the first layers of `where` and presence, joined, [M, 3h / 2].
+        from_state: the temporal network's product with its state, [M, 3h].
+        temporal: that state, [M, h].
+        what: appearance in the last frame, [M, A].
+        where: box in the last frame, [M, 4].
+        where_noise: noise with the correlations of `where`, [M, 4].
+        what_noise: standard normal, [M, A].
+        presence: uniform, [M].
+        mask_logits: of the glimpse's mask, [M, G * G]; or [M, 0] for no mask.
+    """
+
+    relation: Tensor
+    heads: Tensor
+    from_state: Tensor
+    temporal: Tensor
+    what: Tensor
+    where: Tensor
+    where_noise: Tensor
+    what_noise: Tensor
+    presence: Tensor
+    mask_logits: Tensor
+
+    def by_slot(self, sizes: tuple[int, ...]) -> list["Given"]:
+        """The same for each slot, which so many of the entries use."""
+        parts = zip(*(part.split(sizes) for part in vars(self).values()), strict=True)
+        return [Given(**dict(zip(vars(self), part, strict=True))) for part in parts]
 
 
 class Propagation(nn.Module):
@@ -60,26 +91,26 @@ class Propagation(nn.Module):
         config: widths and initial biases.
         generator: source of the initial weights.
 
-    Attributes:
-        compiled: whether the loop over slots is compiled where the device is a CPU.
-
-    Source: sqair.md 3.3 (the original's relation RNN over slots).
+    Source: docs/models/sqair.md 3.3 (the original's relation RNN over slots).
     """
 
-    compiled = True
+    # What a slot holds that no row uses: deviations of 1 leave densities finite.
+    absent: Tensor
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
         h, A = config.n_hidden, config.n_what
         self.n_hidden, self.n_what = h, A
-        self.std_floor = config.what_std_floor
+        self.what_std_floor = config.what_std_floor
         self.proposal = Mlp((h, h // 2, 4), generator)
         self.mask = None
         if config.masked_glimpse:
             sizes = (h, h // 2, config.glimpse_size**2)
             self.mask = Mlp(sizes, generator, output_bias=MASK_BIAS)
-        self.relation = Linear(A + 2 * (A + 5) + h, h, generator)
-        self.relation_state = Linear(h, h, generator, bias=None)
+        # The relation network's inputs: proposal, the slot before, the own slot, its state.
+        self.relation_sizes = (A, A + 5, A + 5, h)
+        self.relation = Linear(sum(self.relation_sizes), h, generator)
+        self.relation_state = Product(h, h, generator)
         self.relation_start = nn.Parameter(torch.zeros(h))
         self.where = Mlp((2 * h + 4, h, h, 8), generator)
         self.where_std = nn.Parameter(torch.tensor(config.where_std_bias))
@@ -91,41 +122,18 @@ class Propagation(nn.Module):
         self.gates = Linear(h, 3 * A, generator, bias=REMEMBER_BIAS)
         sizes = (2 * h + A, h // 2, 1)
         self.presence = Mlp(sizes, generator, output_bias=config.propagation_bias)
+        self.step_sizes = (A, 4, 1, 1, A, 4, h)
+        absent = torch.zeros(sum(self.step_sizes))
+        absent[A + 6 : 2 * A + 10] = 1.0
+        self.register_buffer("absent", absent, persistent=False)
 
-    def weights(self, encoder: GlimpseEncoder) -> Weights:
-        """Cut and join the weights for the loops of one clip."""
-        h, A = self.n_hidden, self.n_what
-        proposal, before, own, tau = self.relation.weight.split([A, A + 5, A + 5, h], dim=1)
-        where_r, where_given = self.where.first.weight.split([h, 4 + h], dim=1)
-        presence_r, presence_tau, presence_what = self.presence.first.weight.split([h, h, A], 1)
-        heads = (self.temporal_what, self.gates)
-        factor, stretch = self._factor()
-        layers = Layers(
-            relation=Taped(torch.cat([before, self.relation_state.weight], dim=1)),
-            from_relation=Taped(torch.cat([where_r, presence_r])),
-            where=self.where.taped()[1:],
-            encoder=encoder.mlp.taped(),
-            temporal=self.temporal.from_input.taped(),
-            heads=Taped(
-                torch.cat([head.weight for head in heads]),
-                torch.cat([head.bias for head in heads if head.bias is not None]),
-            ),
-            presence=[Taped(presence_what), self.presence.last.taped()],
-        )
-        return Weights(
-            relation_given=torch.cat([proposal, own, tau], dim=1),
-            where_given=where_given,
-            presence_given=presence_tau,
-            layers=layers,
-            where_std=self.where_std + STD_SHIFT,
-            factor=factor,
-            stretch=stretch,
-        )
+    def factor(self) -> tuple[Tensor, Tensor]:
+        """The factor L0 + 1 that correlates the numbers of `where`, and its diagonal.
 
-    def _factor(self) -> tuple[Tensor, Tensor]:
-        """The factor that correlates the numbers of ``where``, transposed, and its diagonal.
+        Returns:
+            Transposed, [4, 4], in units of the deviations; and [4], kept positive here.
 
-        Source: sqair.md 3.3, step 3: d * (L0 + 1); the diagonal is kept positive here.
+        Source: docs/models/sqair.md 3.3, step 3.
         """
         lower = self.where_factor.new_zeros(4, 4)
         indices = torch.tril_indices(4, 4, device=lower.device)
@@ -137,140 +145,169 @@ class Propagation(nn.Module):
         self,
         frames: Tensor,
         slots: Slots,
-        usage: Usage,
         encoder: GlimpseEncoder,
-        weights: Weights,
-        noise: tuple[Tensor, Tensor, Tensor],
+        noise: SlotNoise,
+        *,
         stays: bool,
-    ) -> tuple[Chosen, Tensor]:
+    ) -> tuple[Samples, Tensor]:
         """Sample the slots of this frame given those of the last one.
 
         Args:
             frames: [B, C, H, W].
-            slots: of the last frame, [N, S, ...], S = B * K.
-            usage: which of them to compute; the others stay empty.
+            slots: of the last frame, packed, [N, S, ...], S = B * K, N at least 1.
             encoder: of glimpses.
-            weights: from `weights`.
-            noise: for where, what and presence, [N or more, S, ...] each.
+            noise: for N slots or more.
             stays: True where no object may leave; logits are what they are all the same.
 
         Returns:
             The samples, and the temporal states after this frame, [N, S, h].
         """
-        n = slots.n_slots
-        where_noise, what_noise, chance = noise
-        chance = torch.zeros_like(chance) if stays else chance  # below every probability
-        noise = where_noise, what_noise, chance
-        given, fixed = self._before(frames, slots, usage, encoder, weights, noise)
-        if self.compiled and frames.device.type == "cpu":
-            made = propagate(given, fixed, weights.layers)
-        else:
-            made = self._plain(given, fixed, encoder, weights.layers)
-        logit = usage.scatter(made.logit, ABSENT_LOGIT)[..., 0]
-        parts = {
-            "what": made.what, "where": made.where, "present": made.present,
-            "what_log_std": made.what_std.log(),
-            "where_log_std": (made.where_std * weights.stretch).log(),
-            "temporal": made.temporal,
-        }  # fmt: skip
-        whole = usage.scatter(torch.cat(list(parts.values()), dim=1))
-        split = whole.split([part.shape[1] for part in parts.values()], dim=-1)
-        samples = dict(zip(parts, split, strict=True))
-        temporal, present = samples.pop("temporal"), samples.pop("present")[..., 0]
-        chosen = Chosen(
-            present=present, logit=logit, where_noise=noise[0][:n], what_noise=noise[1][:n],
-            **samples,
-        )  # fmt: skip
-        return chosen, temporal
+        usage, n = Usage.of(slots.present), slots.n_slots
+        factor, stretch = self.factor()
+        given = self._given(frames, slots, usage, encoder, noise, factor)
+        weights = self._step_weights()
+        frames = usage.frames(frames)
+        S, A = len(frames), self.n_what
+        r, before = self.relation_start.expand(S, -1), frames.new_zeros(S, A + 5)
+        steps = []
+        for slot, m in zip(given.by_slot(usage.sizes), usage.sizes, strict=True):
+            # Rows of this slot are the first m of those of the slot before.
+            inputs = torch.addmm(slot.relation, before[:m], weights.before)
+            r = inputs.addmm(r[:m], weights.relation).tanh()
+            step = self._step(r, slot, frames[:m], encoder, weights, stays)
+            before = step[:, : A + 5]
+            steps.append(step)
+        whole = usage.scatter(torch.cat(steps), self.absent).split(self.step_sizes, dim=-1)
+        what, where, present, logit, what_std, where_std, temporal = whole
+        samples = Samples(
+            what=what,
+            where=where,
+            present=present[..., 0].detach(),
+            logit=masked_logit(logit[..., 0], slots.present),
+            what_std=what_std,
+            where_std=where_std * stretch,
+            what_noise=noise.what[:n],
+            where_noise=noise.where[:n],
+        )
+        return samples, temporal
 
-    def _before(
+    def _given(
         self,
         frames: Tensor,
         slots: Slots,
         usage: Usage,
         encoder: GlimpseEncoder,
-        weights: Weights,
-        noise: tuple[Tensor, Tensor, Tensor],
-    ) -> tuple[Given, Fixed]:
+        noise: SlotNoise,
+        factor: Tensor,
+    ) -> Given:
         """Everything that does not depend on the order of slots, for all of them at once."""
-        what, where, present, tau = (
-            usage.gather(part) for part in (slots.what, slots.where, slots.present, slots.temporal)
+        what, where, tau = (
+            usage.gather(each) for each in (slots.what, slots.where, slots.temporal)
         )
-        present = present[:, None]
-        where_noise, what_noise, chance = (usage.gather(part[: slots.n_slots]) for part in noise)
-        mask = None if self.mask is None else self.mask(tau)
+        noise = SlotNoise(*(usage.gather(part[: slots.n_slots]) for part in noise))
+        mask_logits = None if self.mask is None else self.mask(tau)
         expected = where + PROPOSAL_SCALE * self.proposal(tau)
-        codes = encoder(usage.frames_of_entries(frames), expected, mask)
-        known = torch.cat([codes[:, : self.n_what], what, where, present, tau], dim=1)
-        for_where = self.where.first.plus(torch.cat([where, tau], dim=1), weights.where_given)
-        for_presence = self.presence.first.plus(tau, weights.presence_given)
-        given = Given(
-            relation=self.relation.plus(known, weights.relation_given),
-            from_relation=torch.cat([for_where, for_presence], dim=1),
-            from_temporal=self.temporal.from_state(tau),
+        proposal, _ = encoder(usage.frames_of_entries(frames), expected, mask_logits)
+        # Every entry in use holds an object, so its presence is 1.
+        known = torch.cat([proposal, what, where, torch.ones_like(where[:, :1]), tau], dim=1)
+        for_proposal, _, for_own, for_tau = self.relation.weight.split(self.relation_sizes, dim=1)
+        for_known = torch.cat([for_proposal, for_own, for_tau], dim=1)
+        h = self.n_hidden
+        heads = [
+            F.linear(
+                torch.cat([where, tau], dim=1),
+                self.where.first.weight[:, h:],
+                self.where.first.bias,
+            ),
+            F.linear(tau, self.presence.first.weight[:, h : 2 * h], self.presence.first.bias),
+        ]
+        return Given(
+            relation=F.linear(known, for_known, self.relation.bias),
+            heads=torch.cat(heads, dim=1),
+            from_state=self.temporal.from_state(tau),
             temporal=tau,
-            mask=mask,
             what=what,
             where=where,
-            where_noise=where_noise @ weights.factor,
-            start=self.relation_start,
-            where_std=weights.where_std,
+            where_noise=noise.where @ factor,
+            what_noise=noise.what,
+            presence=noise.presence,
+            mask_logits=tau[:, :0] if mask_logits is None else mask_logits,
         )
-        fixed = Fixed(
-            frames=usage.frames(frames),
-            sizes=usage.sizes,
-            present=present.detach(),
-            what_noise=what_noise,
-            chance=chance[:, None],
-            window=encoder.window,
-            glimpse_size=encoder.size,
-            std_floor=self.std_floor,
-        )
-        return given, fixed
 
-    def _plain(
-        self, given: Given, fixed: Fixed, encoder: GlimpseEncoder, layers: Layers
-    ) -> Outcome:
-        """The loop over slots in plain PyTorch; `propagate` computes the same."""
-        n_rows = fixed.sizes[0]
-        before = given.what.new_zeros(n_rows, self.n_what + 5)
-        r = given.start.expand(n_rows, -1)
-        steps = []
-        for k, size in enumerate(fixed.sizes):
-            rows = slice(sum(fixed.sizes[:k]), sum(fixed.sizes[: k + 1]))
-            inputs = torch.cat([before[:size], r[:size]], dim=1)
-            r = layers.relation.plain(inputs, given.relation[rows]).tanh()
-            step = self._step(r, rows, given, fixed, encoder, layers)
-            before = torch.cat([step.what, step.where, step.present], dim=1)
-            steps.append(step)
-        return Outcome(*(torch.cat(parts) for parts in zip(*steps, strict=True)))
+    def _step_weights(self) -> StepWeights:
+        """Cut and join the weights, once per frame, so that gradients meet once."""
+        h = self.n_hidden
+        _, before, _, _ = self.relation.weight.split(self.relation_sizes, dim=1)
+        presence, where = self.presence.first.weight, self.where.first.weight
+        return StepWeights(
+            before=before.T,
+            relation=self.relation_state.weight.T,
+            heads=torch.cat([where[:, :h], presence[:, :h]]).T,
+            temporal=torch.cat([self.temporal_what.weight, self.gates.weight]).T,
+            temporal_bias=torch.cat([self.temporal_what.bias, self.gates.bias]),
+            presence_what=presence[:, 2 * h :].T,
+        )
 
     def _step(
         self,
         r: Tensor,
-        rows: slice,
         given: Given,
-        fixed: Fixed,
+        frames: Tensor,
         encoder: GlimpseEncoder,
-        layers: Layers,
-    ) -> Outcome:
-        """One slot."""
+        weights: StepWeights,
+        stays: bool,
+    ) -> Tensor:
+        """One slot: what, where, present, logit, both deviations and the temporal state, joined.
+
+        The numbers of the steps are those of docs/models/sqair.md 3.3.
+        """
         h = self.n_hidden
-        hidden = layers.from_relation.plain(r, given.from_relation[rows])
-        codes = layers.where[1].plain(elu(layers.where[0].plain(elu(hidden[:, :h]))))
-        where, where_std = place(
-            codes, given.where[rows], given.where_noise[rows], given.where_std
-        )
-        mask = None if given.mask is None else given.mask[rows]
-        seen = normal_parameters(encoder(fixed.frames[: len(r)], where, mask, layers.encoder))
-        inputs = layers.temporal.plain(torch.cat([r, where, *seen], dim=1))
-        temporal = gru_gates(inputs, given.from_temporal[rows], given.temporal[rows])
-        heads = layers.heads.plain(temporal)
-        what, what_std = blend(
-            heads, seen, given.what[rows], fixed.what_noise[rows], self.std_floor
-        )
-        could = fixed.present[rows]
-        raw = layers.presence[1].plain(elu(layers.presence[0].plain(what, hidden[:, h:])))
-        logit = presence_logit(raw, could)
-        present = (fixed.chance[rows] < logit.detach().sigmoid()).float() * could
-        return Outcome(what, where, present, logit, what_std, where_std, temporal)
+        heads = torch.addmm(given.heads, r, weights.heads)
+        for_where, for_presence = heads.split([h, h // 2], dim=1)
+        # 3. The box.
+        shift, raw = self.where.after_first(for_where).chunk(2, dim=1)
+        where_std = F.softplus(raw + (self.where_std + STD_SHIFT)) + STD_FLOOR
+        where = given.where + shift + where_std * given.where_noise
+        # 4. What the glimpse there shows.
+        mask_logits = given.mask_logits if self.mask is not None else None
+        seen = encoder(frames, where, mask_logits)
+        # 5. The temporal state, and the appearance.
+        inputs = torch.cat([r, where, *seen], dim=1)
+        temporal = self.temporal(inputs, given.temporal, given.from_state)
+        codes = torch.addmm(weights.temporal_bias, temporal, weights.temporal)
+        what, what_std = blend(codes, seen, given.what, given.what_noise, self.what_std_floor)
+        # 6. Whether it stays; a slot that is computed was present.
+        logit = self.presence.after_first(torch.addmm(for_presence, what, weights.presence_what))
+        present = given.presence[:, None] < logit.detach().sigmoid()
+        present = (present | stays).to(logit.dtype)
+        return torch.cat([what, where, present, logit, what_std, where_std, temporal], dim=1)
+
+
+def blend(
+    codes: Tensor, seen: tuple[Tensor, Tensor], before: Tensor, noise: Tensor, std_floor: float
+) -> tuple[Tensor, Tensor]:
+    """A sample of a propagated object's appearance, and its deviations.
+
+    For codes (t, s, a, b, c) and gates f, i, g = 0.9999 * sigmoid of a, b, c:
+    std = (1 - i) * seen_std + (1 - g) * (softplus(s) + 0.01) + std_floor and
+    what = f * before + (1 - i) * seen_mean + (1 - g) * t + std * noise.
+
+    Args:
+        codes: [M, 5A].
+        seen: mean and deviation of what the glimpse shows, [M, A] each.
+        before: the appearance in the last frame, [M, A].
+        noise: [M, A].
+        std_floor: least deviation.
+
+    Returns:
+        what and std, [M, A] each.
+
+    Source: docs/models/sqair.md 3.3, step 5.
+    """
+    A = noise.shape[-1]
+    trend, forget, skip = codes.split([2 * A, A, 2 * A], dim=-1)
+    trend_mean, trend_std = normal_parameters(trend)
+    add_seen, add_trend = (1 - GATE_LIMIT * skip.sigmoid()).chunk(2, dim=-1)
+    std = add_seen * seen[1] + add_trend * trend_std + std_floor
+    mean = GATE_LIMIT * forget.sigmoid() * before + add_seen * seen[0] + add_trend * trend_mean
+    return mean + std * noise, std

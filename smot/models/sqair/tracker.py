@@ -1,25 +1,25 @@
 """SQAIR as a tracker: samples weighed by the frames seen so far."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from smot.arrays import IntArray, UInt8Array
+from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
-from smot.models.sqair.course import Chances, Course, follow, nothing, tracks_of
 from smot.models.sqair.model import Sqair
-from smot.models.sqair.noise import Noise
-from smot.models.sqair.prediction import roll_out
-from smot.models.sqair.slots import Slots
-from smot.models.sqair.trace import explained
-from smot.tracks import Trace, Tracks
+from smot.models.sqair.objective import Clip, FrameSample
+from smot.models.sqair.objects import Noise, Slots
+from smot.tracks import ABSENT, Trace, Tracks
 
 VIDEOS_AT_ONCE = 50
 CHOICES = ("frame", "video")
 LATENTS = ("sample", "mean")
+# Puts the least confidence of an object of known number above one half.
+SLIGHTLY = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +76,13 @@ class SqairTracker:
         model: in eval mode.
         config: how it tracks.
         name: what tables and curves call it.
+        count: how many objects every video has; None to infer it.
     """
 
     model: Sqair
     config: TrackerConfig
     name: str = "sqair"
+    count: int | None = None
 
     def __post_init__(self) -> None:
         n_slots, model = self._n_slots, self.model.config
@@ -89,10 +91,12 @@ class SqairTracker:
                 f"sqair: n_slots must be at most {model.n_slots} (the learned count prior ends "
                 f"there), not {n_slots}"
             )
+        if self.count is not None and self.count < 0:
+            raise UsageError(f"sqair: count must not be negative, not {self.count}")
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        return self._track(videos, None)
+        return self.track_given(videos, self._counts(videos))
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing new appears.
@@ -101,15 +105,33 @@ class SqairTracker:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             horizon: number of frames to predict, at least 1.
         """
-        return self._predict(videos, horizon, None)
+        return self.predict_given(videos, self._counts(videos), horizon)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
-        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
-        return self._trace(videos, horizon, None)
+        """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
+        counts = self._counts(videos)
+        with torch.inference_mode():
+            seen, predicted = self._follow_on(videos, counts, horizon)
+            known = self.model.knows_counts(counts)
+            return explain(self.model, [*seen, *predicted], known_counts=known)
 
-    def told(self, count: int) -> "OneCount":
-        """The same tracker for videos of which all have so many objects."""
-        return OneCount(oracle=CountOracle(tracker=self), count=count)
+    def with_count(self, count: int) -> "SqairTracker":
+        """The same tracker for videos that all have so many objects, from first frame to last."""
+        return replace(self, count=count, name=f"{self.name} (oracle count)")
+
+    def track_given(self, videos: UInt8Array, counts: IntArray | None) -> Tracks:
+        """Track videos with so many objects each, [B]; None to infer how many."""
+        if len(videos) == 0:
+            return nothing(videos.shape[1])
+        return self._in_batches(videos, counts, lambda some, n: self._follow(some, n)[0])
+
+    def predict_given(self, videos: UInt8Array, counts: IntArray | None, horizon: int) -> Tracks:
+        """Predict videos with so many objects each, [B]; None to infer how many."""
+        if len(videos) == 0:
+            return nothing(horizon)
+        return self._in_batches(
+            videos, counts, lambda some, n: self._follow_on(some, n, horizon)[1]
+        )
 
     @property
     def _n_slots(self) -> int:
@@ -121,23 +143,8 @@ class SqairTracker:
             return 1
         return self.config.n_particles or self.model.config.n_particles
 
-    def _track(self, videos: UInt8Array, counts: IntArray | None) -> Tracks:
-        if len(videos) == 0:
-            return nothing(videos.shape[1])
-        return self._in_batches(videos, counts, lambda some, told: self._follow(some, told).frames)
-
-    def _predict(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Tracks:
-        if len(videos) == 0:
-            return nothing(horizon)
-        return self._in_batches(
-            videos, counts, lambda some, told: self._foresee(some, told, horizon)[1]
-        )
-
-    def _trace(self, videos: UInt8Array, horizon: int, counts: IntArray | None) -> Trace:
-        with torch.inference_mode():
-            course, predicted = self._foresee(videos, counts, horizon)
-            told = self._is_told(counts)
-            return explained(self.model, [*course.frames, *predicted], told=told)
+    def _counts(self, videos: UInt8Array) -> IntArray | None:
+        return None if self.count is None else np.full(len(videos), self.count)
 
     def _in_batches(
         self,
@@ -154,55 +161,52 @@ class SqairTracker:
         with torch.inference_mode():
             for some in _batches(len(videos), counts):
                 frames = found(videos[some], None if counts is None else counts[some])
-                parts.append(tracks_of(self.model, frames, told=self._is_told(counts)))
+                known = self.model.knows_counts(counts)
+                parts.append(tracks_of(self.model, frames, known_counts=known))
                 places.append(some)
         return Tracks.stack(parts)[np.argsort(np.concatenate(places))]
 
-    def _is_told(self, counts: IntArray | None) -> bool:
-        return counts is not None or self.model.config.presence == "fixed"
-
-    def _follow(self, videos: UInt8Array, counts: IntArray | None) -> Course:
-        """Infer what is in a batch of videos."""
+    def _follow(self, videos: UInt8Array, counts: IntArray | None) -> tuple[list[Slots], Slots]:
+        """The objects of every frame of a batch of videos, and the state after the last."""
         n_again = self.config.n_first_looks - 1
         videos = np.concatenate([videos[:, :1]] * n_again + [videos], axis=1)
         device = next(self.model.parameters()).device
         pixels = self.model.pixels(torch.from_numpy(np.ascontiguousarray(videos)).to(device))
-        told, n_slots = None, self._n_slots
+        of_rows, n_slots = None, self._n_slots
         if counts is not None:
-            rows = torch.from_numpy(np.asarray(counts, np.float32)).to(device)
-            told = rows.repeat_interleave(self._n_particles)
+            of_videos = torch.from_numpy(np.asarray(counts, np.float32)).to(device)
+            of_rows = of_videos.repeat_interleave(self._n_particles)
             n_slots = max(int(counts.max(initial=0)), 1)
-        chances = self._chances(videos, n_slots)
-        course = follow(self.model, pixels, chances, told, causal=self.config.choose == "frame")
-        return replace(course, frames=course.frames[n_again:])
+        chance = self._chance(videos, n_slots)
+        causal = self.config.choose == "frame"
+        frames, last = follow(self.model, pixels, chance, of_rows, causal=causal)
+        return frames[n_again:], last
 
-    def _foresee(
+    def _follow_on(
         self, videos: UInt8Array, counts: IntArray | None, horizon: int
-    ) -> tuple[Course, list[Slots]]:
+    ) -> tuple[list[Slots], list[Slots]]:
         """What is in a batch of videos, and what the prior makes of the frames after."""
-        course = self._follow(videos, counts)
+        frames, last = self._follow(videos, counts)
         if horizon == 0:
-            return course, []
-        last = course.memory.slots
+            return frames, []
         noise = self._rollout_noise(videos, horizon, last.n_slots)
         prior = self.model.generative.propagation_prior
-        rollout = roll_out(prior, last, noise, stays=counts is not None)
-        return course, rollout.frames(last)
+        return frames, prior.roll_out(last, noise, stays=counts is not None)
 
-    def _chances(self, videos: UInt8Array, n_slots: int) -> Chances:
-        """Noise for all frames and rows, and the luck of the draws among particles."""
+    def _chance(self, videos: UInt8Array, n_slots: int) -> "Chance":
+        """Everything random about following a batch of videos."""
         B, T, K = len(videos), videos.shape[1], self._n_particles
         A, device = self.model.config.n_what, next(self.model.parameters()).device
         if self.config.latents == "mean":
             noise = Noise.none(T, n_slots, B * K, A, device)
-            return Chances(noise=noise, luck=torch.zeros(T, B, K, device=device))
-        parts, luck = [], []
+            return Chance(noise=noise, gumbel=torch.zeros(T, B, K, device=device))
+        parts, gumbel = [], []
         for video in videos:
             parts.append(Noise.draw(T, n_slots, K, A, self._generator(video, 0)))
-            chances = torch.rand(T, K, generator=self._generator(video, 1))
-            luck.append(-(-chances.clamp_(1e-9, 1 - 1e-7).log()).log())
+            uniform = torch.rand(T, K, generator=self._generator(video, 1))
+            gumbel.append(-(-uniform.clamp_(1e-9, 1 - 1e-7).log()).log())
         noise = Noise.side_by_side(parts).to(device)
-        return Chances(noise=noise, luck=torch.stack(luck, dim=1).to(device))
+        return Chance(noise=noise, gumbel=torch.stack(gumbel, dim=1).to(device))
 
     def _rollout_noise(self, videos: UInt8Array, horizon: int, n_slots: int) -> Noise:
         """Noise for the frames to predict, one row per video."""
@@ -230,7 +234,7 @@ def _batches(n_videos: int, counts: IntArray | None) -> list[IntArray]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountOracle:
-    """SQAIR that is told how many objects each video has: so many are found, and none ever leaves.
+    """SQAIR with the true number of objects in each video: so many are found, and none leaves.
 
     The comparison in the SILOT paper evaluated SQAIR so beyond the numbers it was trained with.
 
@@ -247,7 +251,7 @@ class CountOracle:
 
     def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
         """Track videos, RGB, [B, T, H, W, 3], with so many objects each, [B]."""
-        return self.tracker._track(videos, counts)
+        return self.tracker.track_given(videos, counts)
 
     def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing leaves.
@@ -257,46 +261,150 @@ class CountOracle:
             counts: of objects in each video, [B].
             horizon: number of frames to predict, at least 1.
         """
-        return self.tracker._predict(videos, horizon, counts)
+        return self.tracker.predict_given(videos, counts, horizon)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OneCount:
-    """SQAIR that is told one number of objects for all videos, so that it needs no oracle to run.
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """Everything random about following B videos with K particles each.
 
     Attributes:
-        oracle: does the work.
-        count: of objects in every video.
+        noise: of the samples, for T frames and B * K rows.
+        gumbel: noise of the draws among particles, [T, B, K].
     """
 
-    oracle: CountOracle
-    count: int
+    noise: Noise
+    gumbel: Tensor
 
-    def __post_init__(self) -> None:
-        if self.count < 0:
-            raise UsageError(f"sqair: count must not be negative, not {self.count}")
 
-    @property
-    def name(self) -> str:
-        """What tables and curves call it."""
-        return self.oracle.name
+def follow(
+    model: Sqair, pixels: Tensor, chance: Chance, counts: Tensor | None, *, causal: bool
+) -> tuple[list[Slots], Slots]:
+    """Infer what is in videos.
 
-    def track(self, videos: UInt8Array) -> Tracks:
-        """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        return self.oracle.track_counted(videos, self._counts(videos))
+    Args:
+        model: does the inference.
+        pixels: [B, T, C, H, W].
+        chance: for them.
+        counts: how many objects each row has, [B * K]; None where that is inferred.
+        causal: draw a particle after every frame and let all go on from it; else let every
+            particle go its own way, and draw one by the weights of all frames.
 
-    def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
-        """Track the given frames, then let the propagation prior go on; nothing leaves.
+    Returns:
+        The objects of every frame, [N, B, ...], and those after the last frame.
+    """
+    net, prior = model.inference, model.generative.propagation_prior
+    B, T = pixels.shape[:2]
+    noise, K = chance.noise, chance.noise.n_rows // B
+    known = model.knows_counts(counts)
+    from_frames, memory = net.from_frames(pixels, K), net.start(noise.n_rows)
+    samples: list[FrameSample] = []
+    frames = []
 
-        Args:
-            videos: the frames seen, RGB, [B, T, H, W, 3].
-            horizon: number of frames to predict, at least 1.
-        """
-        return self.oracle.predict_counted(videos, self._counts(videos), horizon)
+    def drawn(first: int, n_seen: int, t: int) -> Tensor:
+        """Rows of the particles that the weights of some frames favour, [B]."""
+        clip = Clip.of(samples[first:], n_most=noise.n_slots, n_seen=n_seen, known_counts=known)
+        weights = model.generative.evidence(pixels[:, first : t + 1], clip).log_weights.sum(0)
+        # The largest log weight plus Gumbel noise is a draw by the weights.
+        chosen = (weights.view(B, K) + chance.gumbel[t]).argmax(-1)
+        return torch.arange(B, device=chosen.device) * K + chosen
 
-    def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
-        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
-        return self.oracle.tracker._trace(videos, horizon, self._counts(videos))
+    for t in range(T):
+        sample, memory = net.advance(
+            pixels[:, t], from_frames[t], memory, noise.at(t), prior, counts
+        )
+        samples.append(sample)
+        if causal:
+            rows = drawn(t, t, t)
+            frames.append(sample.slots.rows(rows))
+            memory = memory.rows(rows.repeat_interleave(K))
+    if causal:
+        rows = torch.arange(B, device=pixels.device) * K
+    else:
+        rows = drawn(0, 0, T - 1)
+        frames = [each.slots.rows(rows) for each in samples]
+    return frames, memory.slots.rows(rows)
 
-    def _counts(self, videos: UInt8Array) -> IntArray:
-        return np.full(len(videos), self.count)
+
+def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False) -> Tracks:
+    """The tracks of objects in consecutive frames; confidence is the presence's probability.
+
+    Where the settings ask for the extent of the ink, a box without ink is no object in that
+    frame. One that shows ink again has the identity it had.
+
+    Args:
+        model: knows what boxes to report.
+        frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
+        known_counts: whether the number of objects was given. Then all of them count, however
+            unlikely inference would have found them: probabilities are put in the upper half of
+            [0, 1].
+    """
+    slots = _by_video(frames)
+    confidence = slots["logit"].sigmoid()
+    if known_counts:
+        confidence = 0.5 + SLIGHTLY + confidence / 2
+    config, ids = model.config, slots["ids"]
+    if config.tight_boxes:
+        decoder = model.generative.decoder
+        boxes, seen = decoder.ink_boxes(slots["what"], slots["where"], config.ink_threshold)
+        ids = ids.where(seen, ABSENT)
+    else:
+        boxes = model.geometry.object_boxes(slots["where"])
+    return Tracks(
+        boxes=boxes.numpy(force=True),
+        ids=ids.numpy(force=True),
+        confidence=np.clip(confidence.numpy(force=True), 0, 1),
+    )
+
+
+def _by_video(frames: Sequence[Slots]) -> dict[str, Tensor]:
+    """The slots of frames by name, [B, T, N, ...] each, N at least 1."""
+    n_slots = max(1, *(each.n_slots for each in frames))
+    whole = Slots.stack([each.padded(n_slots) for each in frames])
+    return {name: part.movedim(2, 0) for name, part in vars(whole).items()}
+
+
+def nothing(n_frames: int) -> Tracks:
+    """The tracks of no videos."""
+    ids = np.zeros((0, n_frames, 1), np.int32)
+    return Tracks(boxes=np.zeros((*ids.shape, 4)), ids=ids, confidence=np.zeros(ids.shape))
+
+
+def explain(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False) -> Trace:
+    """The tracks of objects in consecutive frames, and how the model paints them.
+
+    Patches are opaque: the model adds them up, and black adds nothing.
+
+    Args:
+        model: decodes them.
+        frames: objects of T frames, at least one, with one row per video, [N, B, ...] each.
+        known_counts: whether the number of objects was given.
+    """
+    tracks = tracks_of(model, frames, known_counts=known_counts)
+    slots = _by_video(frames)
+    what, where, present = slots["what"], slots["where"], slots["present"]
+    decoder = model.generative.decoder
+    painted = decoder(what.flatten(0, 1), where.flatten(0, 1), present.flatten(0, 1))
+    pictures = painted.unflatten(0, present.shape[:2]).numpy(force=True)
+    patches = decoder.patches(what.flatten(0, 2)).unflatten(0, present.shape).numpy(force=True)
+    colours = _rgb(patches, axis=3)
+    return Trace(
+        tracks=tracks,
+        is_new=_first_seen(slots["ids"].numpy(force=True)) & tracks.present,
+        appearances=np.concatenate([colours, np.ones_like(colours[:, :, :, :1])], axis=3),
+        reconstruction=np.moveaxis(_rgb(pictures, axis=2), 2, -1),
+    )
+
+
+def _first_seen(ids: IntArray) -> BoolArray:
+    """Which entries of ids [B, T, K] were not in the frame before."""
+    before = np.pad(ids, ((0, 0), (1, 0), (0, 0)), constant_values=ABSENT)[:, :-1]
+    known = (ids[..., :, None] == before[..., None, :]).any(-1)
+    first: BoolArray = (ids >= 0) & ~known
+    return first
+
+
+def _rgb(values: FloatArray, axis: int) -> FloatArray:
+    """Three colours in [0, 1] from one or three along an axis."""
+    clipped = values.clip(0, 1)
+    return clipped if values.shape[axis] == 3 else clipped.repeat(3, axis=axis)

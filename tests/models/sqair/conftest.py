@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from smot.models.sqair import Sqair, SqairConfig, build
-from smot.models.sqair.noise import Noise
+from smot.models.sqair.encoders import Geometry
+from smot.models.sqair.objects import Noise
 
 SMALL = SqairConfig(
     frame_size=(24, 20),
@@ -47,3 +48,28 @@ def frames() -> Tensor:
 def noise() -> Noise:
     """For 4 frames, 3 slots and 8 rows."""
     return Noise.draw(4, 3, 8, 6, torch.Generator().manual_seed(5))
+
+
+GEOMETRY = Geometry(frame_size=(24, 20), glimpse_size=7, scale_bounds=(0.0, 1.0))
+WHOLE = torch.tensor([20.0, 20.0, 0.0, 0.0])
+
+
+def places(n: int) -> Tensor:
+    """Random, with a tiny, a nearly frame-wide and an outlying one in front."""
+    generator = torch.Generator().manual_seed(0)
+    where = torch.randn(n, 4, generator=generator) - torch.tensor([1.0, 1.0, 0.0, 0.0])
+    where[0] = torch.tensor([-8.0, -8.0, 0.3, 0.1])
+    where[1] = torch.tensor([4.0, 4.0, 0.01, 0.02])
+    where[2] = torch.tensor([0.0, 0.0, 4.0, -4.0])
+    return where
+
+
+def grid(where: Tensor, size: tuple[int, int], inverse: bool) -> Tensor:
+    """Sampling positions as `grid_sample` wants them, corners aligned, [M, *size, 2]."""
+    sx, sy, tx, ty = GEOMETRY.transform(where).unbind(-1)
+    v, u = torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1])
+    if inverse:
+        x, y = (u - tx[:, None]) / sx[:, None], (v - ty[:, None]) / sy[:, None]
+    else:
+        x, y = sx[:, None] * u + tx[:, None], sy[:, None] * v + ty[:, None]
+    return torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)

@@ -15,7 +15,9 @@ from smot.models.sqair import (
     build,
     load_tracker,
 )
-from smot.tracks import CountInformed, Predictor, Tracker, Tracks
+from smot.models.sqair.objects import Slots
+from smot.models.sqair.tracker import tracks_of
+from smot.tracks import CountInformed, Explainer, Predictor, Tracker, Tracks
 
 from .conftest import SMALL, shaken
 
@@ -142,8 +144,8 @@ def test_more_particles_and_slots_than_in_training(small: Sqair, videos: UInt8Ar
     assert tracks.shape[:2] == (4, 4)
 
 
-def test_the_oracle_of_counts_finds_as_many_as_told(small: Sqair, videos: UInt8Array) -> None:
-    known = tracker(small).told(5)
+def test_the_oracle_of_counts_finds_as_many_as_given(small: Sqair, videos: UInt8Array) -> None:
+    known = tracker(small).with_count(5)
     assert known.name == "sqair (oracle count)"
     assert isinstance(known, Predictor)
     assert (known.track(videos).present.sum(-1) == 5).all()
@@ -159,7 +161,7 @@ def test_the_oracle_of_counts_finds_as_many_as_told(small: Sqair, videos: UInt8A
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
-def test_told_counts_are_tracked_alike_in_any_batch(
+def test_known_counts_are_tracked_alike_in_any_batch(
     small: Sqair, videos: UInt8Array, options: dict[str, object]
 ) -> None:
     oracle = CountOracle(tracker=tracker(small, **options))
@@ -172,12 +174,12 @@ def test_told_counts_are_tracked_alike_in_any_batch(
     assert_equal(together[1], Tracks.stack(alone))
 
 
-def test_objects_that_were_told_count_and_are_still_told_apart(
+def test_objects_of_known_number_have_confidences_that_differ(
     small: Sqair, videos: UInt8Array
 ) -> None:
     with torch.no_grad():  # inference by itself would find nothing
         small.inference.discovery.presence.last.bias.fill_(-6.0)
-    tracks = tracker(small).told(3).track(videos)
+    tracks = tracker(small).with_count(3).track(videos)
     sure = tracks.confidence[tracks.present]
     assert ((sure > 0.5) & (sure < 1)).all()
     assert len(np.unique(sure)) > 10
@@ -209,7 +211,7 @@ def test_settings_that_cannot_be_are_named(options: dict[str, object], message: 
 
 def test_an_oracle_needs_a_count() -> None:
     with pytest.raises(UsageError, match="count must not be negative, not -1"):
-        tracker(shaken(build(SMALL, 0))).told(-1)
+        tracker(shaken(build(SMALL, 0))).with_count(-1)
     with pytest.raises(UsageError, match="mode must be normal or oracle-count, not 'oracle'"):
         load_tracker(mode="oracle")
     with pytest.raises(UsageError, match="count is not for mode 'oracle-count'"):
@@ -223,7 +225,7 @@ def test_the_family_makes_trackers_of_its_modules_only(small: Sqair) -> None:
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
-def test_a_trace_tells_the_tracks_and_what_is_new(
+def test_a_trace_has_the_tracks_and_what_is_new(
     small: Sqair, videos: UInt8Array, options: dict[str, object]
 ) -> None:
     follower = tracker(small, **options)
@@ -233,3 +235,106 @@ def test_a_trace_tells_the_tracks_and_what_is_new(
     assert (trace.is_new[:, 0] == trace.tracks.present[:, 0]).all()
     assert not trace.is_new[:, 4:].any()
     assert trace.reconstruction.shape == (4, 6, 24, 20, 3)
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_an_object_is_new_in_the_first_frame_of_its_identity(
+    small: Sqair, videos: UInt8Array, options: dict[str, str]
+) -> None:
+    trace = tracker(small, **options).trace(videos, 2)
+    ids = trace.tracks.ids
+    for video in range(4):
+        for identity in np.unique(ids[video][ids[video] >= 0]):
+            frames, entries = np.nonzero(ids[video] == identity)
+            new = trace.is_new[video, frames, entries]
+            assert new.tolist() == [True] + [False] * (len(frames) - 1)
+    assert not trace.is_new[:, 4:].any()
+    assert trace.is_new.any()
+
+
+def test_reconstruction_is_black_where_nothing_is(small: Sqair, videos: UInt8Array) -> None:
+    follower = tracker(small)
+    assert isinstance(follower, Explainer)
+    trace = follower.with_count(0).trace(videos)
+    assert not trace.tracks.present.any()
+    assert trace.reconstruction.shape == (4, 4, 24, 20, 3)
+    assert trace.reconstruction.max() < 1e-3
+    assert trace.appearances.shape[3:] == (4, 7, 7)
+
+
+def test_every_object_has_its_own_appearance(small: Sqair, videos: UInt8Array) -> None:
+    trace = tracker(small).with_count(3).trace(videos)
+    assert (trace.tracks.present.sum(-1) == 3).all()
+    sprites = trace.appearances[0, 0, :, :3]
+    assert np.abs(sprites[0] - sprites[1]).max() > 1e-4
+    assert trace.reconstruction.max() > 0
+
+
+# Frames are 24 x 20 pixels, patches 7 samples; a box of no logits is half a frame wide.
+WHAT, WHERE = torch.zeros(1, 2, 6), torch.zeros(1, 2, 4)
+CENTRE, STEP = torch.tensor([10.0, 12.0]), torch.tensor([9.5, 11.5]) / 6  # x, y
+
+
+def painting(patch: torch.Tensor, *, tight: bool = True) -> Sqair:
+    """A model that paints every object as one patch, [7, 7]."""
+    model = build(replace(SMALL, tight_boxes=tight, ink_threshold=0.25), 0)
+    last = model.generative.decoder.mlp.last
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(patch.flatten())
+        model.generative.decoder.output_scale.fill_(1.0)
+    return model
+
+
+def test_tight_boxes_end_where_the_ink_does() -> None:
+    patch = torch.zeros(7, 7)
+    patch[1:4, 2:6] = 1.0
+    # Between a dark and a bright sample, a quarter of the way brightness reaches 0.25.
+    low = torch.tensor([1.25, 0.25]) - 3  # x, y from the middle sample, in steps
+    high = torch.tensor([5.75, 3.75]) - 3
+    expected = torch.cat([CENTRE + STEP * low, CENTRE + STEP * high])
+    boxes, _ = painting(patch).generative.decoder.ink_boxes(WHAT, WHERE, 0.25)
+    torch.testing.assert_close(boxes, expected.expand(1, 2, 4))
+
+
+def test_ink_beyond_white_or_below_black_counts_as_white_and_black() -> None:
+    patch = torch.full((7, 7), -1.0)
+    patch[3, 3] = 5.0
+    half = 0.75 * STEP
+    expected = torch.cat([CENTRE - half, CENTRE + half])
+    boxes, _ = painting(patch).generative.decoder.ink_boxes(WHAT, WHERE, 0.25)
+    torch.testing.assert_close(boxes, expected.expand(1, 2, 4))
+
+
+def test_without_ink_the_box_is_the_patch_and_counts_for_nothing() -> None:
+    boxes, seen = painting(torch.zeros(7, 7)).generative.decoder.ink_boxes(WHAT, WHERE, 0.25)
+    assert not seen.any()
+    # Sprites end half a sample past their samples.
+    torch.testing.assert_close(boxes[0, 0, 2:] - boxes[0, 0, :2], 7 * STEP)
+
+
+@pytest.mark.parametrize("tight", [False, True])
+def test_a_box_without_ink_is_no_object(tight: bool) -> None:
+    model = painting(torch.zeros(7, 7), tight=tight)
+    follower = tracker(model).with_count(2)
+    videos: UInt8Array = np.zeros((3, 2, 24, 20, 3), np.uint8)
+    trace = follower.trace(videos, 1)
+    for tracks in (follower.track(videos), follower.predict(videos, 1), trace.tracks):
+        assert tracks.present.any() != tight
+    assert trace.is_new.any() != tight
+
+
+def test_an_object_that_shows_again_is_still_the_same() -> None:
+    model = painting(torch.zeros(7, 7))
+    last = model.generative.decoder.mlp.last
+    with torch.no_grad():  # the first number of what lies behind the patch is its brightness
+        for layer in model.generative.decoder.mlp.layers[:-1]:
+            layer.weight.zero_()
+            layer.weight[0, 0] = 1.0
+        last.weight[:, 0] = 1.0
+    frames = []
+    for brightness in (1.0, 0.0, 1.0):
+        slots = Slots.empty(1, 6, 16, torch.device("cpu")).padded(1)
+        slots.what[..., 0], slots.present[:], slots.ids[:] = brightness, 1.0, 4
+        frames.append(slots)
+    assert tracks_of(model, frames).ids.tolist() == [[[4], [-1], [4]]]

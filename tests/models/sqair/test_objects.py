@@ -1,7 +1,18 @@
+import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Bernoulli, Normal
 
-from smot.models.sqair.slots import Slots, Usage, number, pack
+from smot.models.sqair.objects import (
+    Slots,
+    Usage,
+    log_bernoulli,
+    log_discoveries,
+    log_normal,
+    masked_logit,
+    number,
+    pack,
+)
 
 
 def slots_of(present: list[list[int]], first_id: int) -> Slots:
@@ -52,7 +63,7 @@ def test_what_is_gathered_comes_back_to_its_place() -> None:
     usage = Usage.of(present)
     part = torch.arange(24.0).view(3, 4, 2)
     assert usage.sizes == (3, 2, 1)
-    back = usage.scatter(usage.gather(part), -1.0)
+    back = usage.scatter(usage.gather(part), torch.full((2,), -1.0))
     torch.testing.assert_close(back, torch.where(present[..., None] > 0, part, -1.0))
 
 
@@ -78,3 +89,34 @@ def test_padding_adds_absent_slots() -> None:
     padded = slots_of([[1, 0]], 0).padded(3)
     assert padded.n_slots == 3
     assert padded.ids.T.tolist() == [[0, -1, -1], [-1, -1, -1]]
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_probabilities_of_all_numbers_of_discoveries_sum_to_one() -> None:
+    N = 4
+    logit = torch.randn(N, generator=generator())
+    total = 0.0
+    for n in range(N + 1):
+        present = (torch.arange(N) < n).float()
+        could = torch.cat([torch.ones(1), present[:-1]])
+        masked = masked_logit(logit, could)
+        total += log_discoveries(present.view(1, N, 1), masked.view(1, N, 1)).exp().item()
+    assert total == pytest.approx(1)
+
+
+def test_a_ruled_out_slot_costs_nothing_to_leave_empty() -> None:
+    logit = masked_logit(torch.tensor([3.0]), torch.zeros(1))
+    assert abs(log_bernoulli(torch.zeros(1), logit).item()) < 1e-37
+
+
+def test_log_densities_are_those_of_torch() -> None:
+    value, mean = torch.randn(2, 5, 3, generator=generator())
+    std = torch.rand(5, 3, generator=generator()) + 0.1
+    expected = Normal(mean, std).log_prob(value).sum(-1)
+    torch.testing.assert_close(log_normal(value, mean, std), expected)
+    present, logit = torch.tensor([0.0, 1.0]), torch.tensor([0.3, -2.0])
+    expected = Bernoulli(logits=logit).log_prob(present)
+    torch.testing.assert_close(log_bernoulli(present, logit), expected)

@@ -1,9 +1,11 @@
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
-from smot.models.sqair.formulas import blend, elu, gru_gates, softplus
+from smot.models.sqair import SqairConfig
+from smot.models.sqair.objects import Samples
+from smot.models.sqair.propagation import Propagation, blend
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -11,16 +13,21 @@ def numbers(*shape: int, seed: int = 0) -> Tensor:
     return 2 * torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
-@pytest.mark.parametrize(("mine", "theirs"), [(elu, F.elu), (softplus, F.softplus)])
-def test_fast_activations_are_those_of_torch(mine, theirs) -> None:  # type: ignore[no-untyped-def]
-    values = numbers(50)
-    torch.testing.assert_close(mine(values), theirs(values), atol=1e-12, rtol=1e-12)
-    assert torch.autograd.gradcheck(mine, values.requires_grad_())
-
-
-def test_softplus_is_exact_where_exponentials_overflow() -> None:
-    values = torch.tensor([-88.0, 0.0, 88.0, 1000.0])
-    torch.testing.assert_close(softplus(values), F.softplus(values))
+def test_the_density_of_a_propagated_place_is_that_of_its_covariance() -> None:
+    module = Propagation(SqairConfig(n_hidden=4), torch.Generator().manual_seed(0))
+    lower, _ = module.factor()
+    d = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    noise = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
+    where = d * (noise @ lower)[0]
+    _, stretch = module.factor()
+    empty = torch.zeros(1, 0)
+    chosen = Samples(
+        what=empty, where=where[None], present=torch.ones(1), logit=torch.zeros(1),
+        what_std=empty, what_noise=empty,
+        where_std=(d * stretch)[None], where_noise=noise,
+    )  # fmt: skip
+    expected = MultivariateNormal(torch.zeros(4), scale_tril=d[:, None] * lower.T)
+    torch.testing.assert_close(chosen.log_density()[0], expected.log_prob(where))
 
 
 def test_closed_gates_keep_the_appearance() -> None:
@@ -41,9 +48,3 @@ def test_open_gates_take_what_is_seen_and_the_trend() -> None:
     what, std = blend(heads, seen, before, noise, 0.1)
     torch.testing.assert_close(what, seen[0] + heads[:, :3])
     torch.testing.assert_close(std, seen[1] + F.softplus(heads[:, 3:6]) + 0.01 + 0.1)
-
-
-def test_a_closed_update_gate_keeps_the_state() -> None:
-    state = numbers(5, 4)
-    from_input = torch.cat([numbers(5, 4), torch.full((5, 4), 50.0), numbers(5, 4)], dim=1)
-    torch.testing.assert_close(gru_gates(from_input, numbers(5, 12), state), state)
