@@ -111,7 +111,13 @@ def test_dashed_boxes_have_gaps() -> None:
 
 
 def test_boxes_that_stick_out_of_the_frame_can_be_drawn() -> None:
-    filmstrip(FRAMES, predicted=_tracks([[0, 1]] * 3, left=-30.0), scale=2)
+    drawn = [
+        _counts(filmstrip(FRAMES, predicted=_tracks([[0, 1]] * 3, left=left), scale=2))
+        for left in (4.0, -3.0, -30.0)
+    ]
+    inside, partly, outside = (counts.get(IDENTITY_COLOURS[0], 0) for counts in drawn)
+    assert inside > partly > outside == 0
+    assert len({sum(counts.values()) for counts in drawn}) == 1
 
 
 def test_empty_tracks_can_be_drawn() -> None:

@@ -105,8 +105,11 @@ def test_many_or_large_objects_fit_their_row() -> None:
 
 
 def test_no_objects_at_all_can_be_drawn() -> None:
-    nothing = _trace([[-1, -1]] * T)
-    strip(trace_rows(FRAMES, nothing, truth=nothing.tracks), scale=2)
+    nothing, some = _trace([[-1, -1]] * T), _trace([[0, 1]] * T)
+    rows = trace_rows(FRAMES, nothing, truth=nothing.tracks)
+    empty = strip(rows, scale=2)
+    assert [row.label for row in rows] == ["truth", "input", "objects", "reconstruction"]
+    assert empty.width == strip(trace_rows(FRAMES, some, truth=some.tracks), scale=2).width
 
 
 def test_frames_hidden_from_the_tracker_are_dark_in_its_row_alone() -> None:
