@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from smot.evaluation.motmetrics_backend import summarise_by_motmetrics
-from smot.evaluation.scores import MatchSettings, count_errors, intervals, summarise
+from smot.evaluation.library import summarise_by_motmetrics
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, intervals, summarise
 from smot.tracks import Tracks
 
 COUNTS = range(1, 13)

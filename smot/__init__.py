@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from smot.errors import DataError, SmotError, UsageError
-    from smot.evaluation.arrays import score
-    from smot.evaluation.harness import evaluate
-    from smot.evaluation.matching import MatchSettings
+    from smot.evaluation.metrics.matching import MatchSettings
+    from smot.evaluation.metrics.own_arrays import score
     from smot.evaluation.records import EvaluationSettings
     from smot.evaluation.results import Results, read_results, write_results
+    from smot.evaluation.run import evaluate
     from smot.generators import MnistSettings, ShapesSettings, generate, load_digits, render
     from smot.trackers import build_tracker, list_trackers
     from smot.tracks import DataDescription, Predictor, Tracker, Tracks
@@ -57,9 +57,9 @@ __all__ = [
 
 _HOMES = {
     "smot.errors": ("DataError", "SmotError", "UsageError"),
-    "smot.evaluation.arrays": ("score",),
-    "smot.evaluation.harness": ("evaluate",),
-    "smot.evaluation.matching": ("MatchSettings",),
+    "smot.evaluation.metrics.own_arrays": ("score",),
+    "smot.evaluation.run": ("evaluate",),
+    "smot.evaluation.metrics.matching": ("MatchSettings",),
     "smot.evaluation.records": ("EvaluationSettings",),
     "smot.evaluation.results": ("Results", "read_results", "write_results"),
     "smot.generators": ("MnistSettings", "ShapesSettings", "generate", "load_digits", "render"),

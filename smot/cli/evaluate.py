@@ -20,8 +20,8 @@ from smot.cli.sources import (
 )
 
 if TYPE_CHECKING:
-    from smot.evaluation.harness import Job, Outcome, Plan
     from smot.evaluation.results import Results
+    from smot.evaluation.run import Job, Outcome, Plan
     from smot.evaluation.testsets import VideoSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -148,8 +148,8 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
     \b
     smot compare results/conncomp results/silot --report comparison.html
     """  # noqa: D301
-    from smot.evaluation.compare import comparison_table, line_up
-    from smot.evaluation.comparison_page import render_comparison
+    from smot.evaluation.report.compare import comparison_table, line_up
+    from smot.evaluation.report.comparison_page import render_comparison
     from smot.evaluation.results import read_results, write_whole
 
     paths = [path / "results.json" if path.is_dir() else path for path in results]
@@ -167,8 +167,8 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
 
 
 def _evaluate(request: Request) -> None:
-    from smot.evaluation.harness import Job, make_plan, run
     from smot.evaluation.records import EvaluationSettings
+    from smot.evaluation.run import Job, make_plan, run
     from smot.evaluation.scoring import Recipe
 
     settings = EvaluationSettings(
@@ -252,8 +252,8 @@ class _Stages:
 
 
 def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> None:
+    from smot.evaluation.report.tables import events_csv, to_csv
     from smot.evaluation.results import write_results, write_whole
-    from smot.evaluation.tables import events_csv, to_csv
 
     write_results(outcome.results, folder / "results.json")
     write_whole(to_csv(outcome.results), folder / "results.csv")
@@ -262,8 +262,8 @@ def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> No
         write_whole(events_csv(outcome.errors), folder / "events.csv")
         names.append("events.csv")
     if not request.no_report:
-        from smot.evaluation.gallery import gallery
-        from smot.evaluation.report import render_report
+        from smot.evaluation.report.gallery import gallery
+        from smot.evaluation.report.page import render_report
 
         page = render_report(outcome.results, gallery(outcome, job.data))
         write_whole(page, folder / "report.html")
@@ -273,7 +273,7 @@ def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> No
 
 
 def _print(request: Request, results: "Results") -> None:
+    from smot.evaluation.report.tables import terminal_table
     from smot.evaluation.results import dumped
-    from smot.evaluation.tables import terminal_table
 
     click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))

@@ -1,1 +1,1 @@
-"""Metrics, protocols and reports. The scores of arrays of your own: smot.evaluation.scores."""
+"""Metrics, protocols and reports."""

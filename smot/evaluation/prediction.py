@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smot.evaluation.handover import Batch, checked, n_objects
+from smot.evaluation.protocols import Batch, checked, n_objects
 from smot.trackers import can_predict
 from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracks
 from smot.videos import Videos

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.matching import Convention, MatchSettings
+from smot.evaluation.metrics.matching import Convention, MatchSettings
 
 BACKENDS = ("smot", "motmetrics")
 TUNING = ("global", "per-count")

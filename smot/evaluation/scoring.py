@@ -9,16 +9,16 @@ import numpy as np
 
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
-from smot.evaluation.handover import track_videos
-from smot.evaluation.prediction import future_truth, predict_videos
-from smot.evaluation.records import EvaluationSettings
-from smot.evaluation.scores import (
+from smot.evaluation.metrics.scores import (
     Events,
     MatchSettings,
     VideoCounts,
     count_errors,
     events,
 )
+from smot.evaluation.prediction import future_truth, predict_videos
+from smot.evaluation.protocols import track_videos
+from smot.evaluation.records import EvaluationSettings
 from smot.evaluation.testsets import VideoSource
 from smot.trackers import build_tracker
 from smot.tracks import Contestant, DataDescription, Tracks, Tunable

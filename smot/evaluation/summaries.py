@@ -7,14 +7,14 @@ from typing import Any, Self
 import numpy as np
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.legend import METRICS
-from smot.evaluation.motmetrics_backend import summarise_by_motmetrics
+from smot.evaluation.library import summarise_by_motmetrics
+from smot.evaluation.metrics.scores import VideoCounts, intervals, occlusion, summarise
+from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.records import EvaluationSettings, Record, check_keys, finite
-from smot.evaluation.scores import VideoCounts, intervals, occlusion, summarise
 from smot.tracks import Tracks
 
 VISIBILITY = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
-"""The ranges behind `smot.evaluation.occlusion.BINS`."""
+"""The ranges behind `smot.evaluation.metrics.occlusion.BINS`."""
 
 _NEEDS = {
     "mota": "truth", "recall": "truth", "idr": "truth", "ap": "truth",
@@ -38,7 +38,7 @@ class CountScores:
     """The metrics of one protocol at one number of objects.
 
     Attributes:
-        metrics: by the names of `smot.evaluation.legend`; None where there is no value.
+        metrics: by the names of `smot.evaluation.metrics.table`; None where there is no value.
         intervals: 95% bootstrap interval over videos of those that have one.
         reasons: why a metric is None, for each that is.
         counts: what was summed, so that anything can be pooled again

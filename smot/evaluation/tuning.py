@@ -15,9 +15,9 @@ import numpy as np
 
 from smot.arrays import FloatArray, IntArray
 from smot.errors import UsageError
-from smot.evaluation.clear import NOBODY, correspond
-from smot.evaluation.handover import track_videos
-from smot.evaluation.matching import MatchSettings, pair_up
+from smot.evaluation.metrics.clear import NOBODY, correspond
+from smot.evaluation.metrics.matching import MatchSettings, pair_up
+from smot.evaluation.protocols import track_videos
 from smot.evaluation.records import TUNING, TuningRecord
 from smot.evaluation.scoring import Scorer, spans
 from smot.evaluation.workers import Workers

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from smot.errors import UsageError
-from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, summarise
+from smot.evaluation.metrics.scores import MatchSettings, VideoCounts, count_errors, summarise
 from smot.experiments.data import Source
 from smot.models.family import Family
 from smot.tracks import Predictor, Tracker

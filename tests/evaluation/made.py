@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from smot.evaluation.harness import Job, Outcome, make_plan, run
 from smot.evaluation.records import EvaluationSettings, TrackerRecord
 from smot.evaluation.results import Results
+from smot.evaluation.run import Job, Outcome, make_plan, run
 from smot.evaluation.scoring import Recipe
 from smot.evaluation.testsets import RenderedVideos
 from smot.generators import ShapesSettings

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from smot.errors import UsageError
-from smot.evaluation.motmetrics_backend import summarise_by_motmetrics
-from smot.evaluation.scores import MatchSettings, count_errors, events, summarise
-from smot.evaluation.video_counts import UNIT, VideoCounts
+from smot.evaluation.library import summarise_by_motmetrics
+from smot.evaluation.metrics.counts import UNIT, VideoCounts
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, events, summarise
 from smot.tracks import Tracks
 from tests.evaluation.oracles import motmetrics_errors, trackeval_metric, trackeval_summary
 from tests.evaluation.sequences import crowded_sequence, untidy_sequences

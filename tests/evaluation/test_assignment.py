@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from smot.evaluation.assignment import assign
+from smot.evaluation.metrics.assignment import assign
 
 
 def scipys(cost: np.ndarray) -> np.ndarray:

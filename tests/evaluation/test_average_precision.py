@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from smot.boxes import iou
-from smot.evaluation.average_precision import N_LEVELS, THRESHOLDS, confidence_levels
-from smot.evaluation.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.average_precision import N_LEVELS, THRESHOLDS, confidence_levels
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from smot.errors import UsageError
-from smot.evaluation.compare import comparison_table, data_difference, line_up
-from smot.evaluation.comparison_page import render_comparison
-from smot.evaluation.tables import MEAN, events_csv, terminal_table, to_csv
+from smot.evaluation.report.compare import comparison_table, data_difference, line_up
+from smot.evaluation.report.comparison_page import render_comparison
+from smot.evaluation.report.tables import MEAN, events_csv, terminal_table, to_csv
 from tests.evaluation.made import SETTINGS, made_outcome, made_results, made_videos
 
 
@@ -126,7 +126,7 @@ def test_the_table_shows_rounded_values_and_says_what_the_mean_is(ours):
 def test_every_error_is_one_line_of_the_events(ours):
     outcome = made_outcome(made_videos(), "oracle-motion")
     assert events_csv(outcome.errors).count("\n") == 1
-    from smot.evaluation.harness import Job, make_plan, run
+    from smot.evaluation.run import Job, make_plan, run
     from smot.evaluation.scoring import Recipe
 
     data = made_videos()

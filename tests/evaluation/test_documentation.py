@@ -1,7 +1,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from smot.evaluation.legend import METRICS
+from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.records import (
     DatasetRecord,
     EvaluationSettings,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from smot.evaluation.scores import MatchSettings, count_errors, events, summarise
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, events, summarise
 from tests.evaluation.sequences import untidy_sequences
 from tests.golden.lanes import predicted_of, truth_of
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.harness import Job, evaluate, make_plan, run
+from smot.evaluation.metrics.scores import VideoCounts, summarise
 from smot.evaluation.records import EvaluationSettings
-from smot.evaluation.scores import VideoCounts, summarise
+from smot.evaluation.run import Job, evaluate, make_plan, run
 from smot.evaluation.scoring import SPAN, Recipe
 from smot.generators.synthesis import generate
 from smot.videos import open_videos

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 
-from smot.evaluation import intervals as module
-from smot.evaluation.ratios import RATIOS
-from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, intervals, summarise
+from smot.evaluation.metrics import bootstrap as module
+from smot.evaluation.metrics.ratios import RATIOS
+from smot.evaluation.metrics.scores import (
+    MatchSettings,
+    VideoCounts,
+    count_errors,
+    intervals,
+    summarise,
+)
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 

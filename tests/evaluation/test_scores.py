@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError, UsageError
-from smot.evaluation import scores
-from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, summarise
+from smot.evaluation.metrics import scores
+from smot.evaluation.metrics.scores import MatchSettings, VideoCounts, count_errors, summarise
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 

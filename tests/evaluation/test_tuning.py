@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smot.errors import UsageError
-from smot.evaluation.harness import Job, evaluate, make_plan, run
+from smot.evaluation.run import Job, evaluate, make_plan, run
 from smot.evaluation.scoring import Recipe
 from smot.evaluation.testsets import RenderedVideos
 from smot.evaluation.tuning import candidate_names, tuning_scope

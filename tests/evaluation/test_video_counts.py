@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError
-from smot.evaluation.scores import MatchSettings, VideoCounts, count_errors, summarise
+from smot.evaluation.metrics.scores import MatchSettings, VideoCounts, count_errors, summarise
 from tests.evaluation.sequences import untidy_sequences
 
 

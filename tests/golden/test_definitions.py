@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smot.evaluation.motmetrics_backend import summarise_by_motmetrics
-from smot.evaluation.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.library import summarise_by_motmetrics
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
 from smot.tracks import Tracks
 from tests.evaluation.oracles import trackeval_summary
 from tests.golden.lanes import Frames, PredictedFrames, predicted_of, truth_of

@@ -5,8 +5,8 @@ from pathlib import Path
 import motmetrics
 import pytest
 
-from smot.evaluation.motmetrics_backend import summarise_by_motmetrics
-from smot.evaluation.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.library import summarise_by_motmetrics
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
 from smot.interchange import read_motchallenge
 from smot.tracks import Tracks
 

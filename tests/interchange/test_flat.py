@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError
-from smot.evaluation.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
 from smot.interchange import Rows, from_arrays, to_arrays
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences

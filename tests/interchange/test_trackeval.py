@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
 from smot.interchange import write_trackeval
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences

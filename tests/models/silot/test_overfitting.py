@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from smot.arrays import UInt8Array
-from smot.evaluation.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
 from smot.models.silot import Silot, SilotConfig, SilotTracker, build
 from smot.tracks import Tracks
 

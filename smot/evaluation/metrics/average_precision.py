@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.matching import Pairing
+from smot.evaluation.metrics.matching import Pairing
 
 THRESHOLDS = np.arange(1, 10) / 10
 N_RECALLS = 11

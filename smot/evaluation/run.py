@@ -11,10 +11,10 @@ from importlib.metadata import version
 import numpy as np
 
 from smot.errors import UsageError
+from smot.evaluation.metrics.scores import Events, VideoCounts
 from smot.evaluation.prediction import why_not
 from smot.evaluation.records import EvaluationSettings, TrackerRecord, VideosRecord
 from smot.evaluation.results import Results, Timing
-from smot.evaluation.scores import Events, VideoCounts
 from smot.evaluation.scoring import BuildScorer, Recipe, Scorer, ScoreSpan, SpanScores, spans
 from smot.evaluation.summaries import CountScores, count_scores, library_scores, occlusion_ranges
 from smot.evaluation.testsets import VideoSource, dataset_record, test_groups

@@ -11,17 +11,17 @@ import numpy as np
 
 from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
-from smot.evaluation.average_precision import N_LEVELS, detections, mean_average_precision
-from smot.evaluation.clear import NOBODY, correspond, lifetimes, matched_overlap
-from smot.evaluation.counting import count_differences, exact_frames
-from smot.evaluation.events import Events, events
-from smot.evaluation.hota import hota_sums
-from smot.evaluation.identity import identity_matches
-from smot.evaluation.intervals import intervals
-from smot.evaluation.matching import MatchSettings, Pairing, check_alike, pair_up
-from smot.evaluation.occlusion import BINS, by_visibility
-from smot.evaluation.ratios import RATIOS, detection_histogram, ratios
-from smot.evaluation.video_counts import SUMMED, VideoCounts, to_units
+from smot.evaluation.metrics.average_precision import N_LEVELS, detections, mean_average_precision
+from smot.evaluation.metrics.bootstrap import intervals
+from smot.evaluation.metrics.clear import NOBODY, correspond, lifetimes, matched_overlap
+from smot.evaluation.metrics.counting import count_differences, exact_frames
+from smot.evaluation.metrics.counts import SUMMED, VideoCounts, to_units
+from smot.evaluation.metrics.events import Events, events
+from smot.evaluation.metrics.hota import hota_sums
+from smot.evaluation.metrics.identity import identity_matches
+from smot.evaluation.metrics.matching import MatchSettings, Pairing, check_alike, pair_up
+from smot.evaluation.metrics.occlusion import BINS, by_visibility
+from smot.evaluation.metrics.ratios import RATIOS, detection_histogram, ratios
 from smot.tracks import Tracks
 
 __all__ = [

@@ -15,8 +15,8 @@ Source: our choice (benchmark.md section 5.4).
 import numpy as np
 
 from smot.arrays import BoolArray, FloatArray, IntArray
-from smot.evaluation.clear import NOBODY, Correspondence
-from smot.evaluation.matching import Pairing
+from smot.evaluation.metrics.clear import NOBODY, Correspondence
+from smot.evaluation.metrics.matching import Pairing
 
 BINS = ("[0, 1/4)", "[1/4, 1/2)", "[1/2, 3/4)", "[3/4, 1)", "1")
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smot.errors import UsageError
-from smot.evaluation.figures import N_STYLES
-from smot.evaluation.legend import METRICS, Metric
+from smot.evaluation.metrics.table import METRICS, Metric
+from smot.evaluation.report.figures import N_STYLES
+from smot.evaluation.report.tables import MEAN, Cell, Row, aligned, scores_table
 from smot.evaluation.results import Results
 from smot.evaluation.summaries import CountScores
-from smot.evaluation.tables import MEAN, Cell, Row, aligned, scores_table
 
 TABLES = ("mota", "ap", "count_error", "idf1", "hota")
 """The metrics that comparisons print; of prediction the first alone."""

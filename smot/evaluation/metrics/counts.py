@@ -13,10 +13,10 @@ import numpy as np
 
 from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError, UsageError
-from smot.evaluation.average_precision import N_LEVELS, THRESHOLDS, UNUSED
-from smot.evaluation.hota import ALPHAS
-from smot.evaluation.matching import MatchSettings
-from smot.evaluation.occlusion import BINS
+from smot.evaluation.metrics.average_precision import N_LEVELS, THRESHOLDS, UNUSED
+from smot.evaluation.metrics.hota import ALPHAS
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.occlusion import BINS
 
 UNIT = 2.0**-32
 DETECTIONS = ("detection_level", "detection_first", "detection_last", "n_detections")

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smot.evaluation.facts import facts
-from smot.evaluation.figures import Curve, bar_figure, curve_figure
-from smot.evaluation.gallery import Picture
-from smot.evaluation.legend import HEADLINE, METRICS, Metric, shares, tallies
-from smot.evaluation.pages import LegendEntry, Panel, fill
+from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
+from smot.evaluation.report.facts import facts
+from smot.evaluation.report.figures import Curve, bar_figure, curve_figure
+from smot.evaluation.report.gallery import Picture
+from smot.evaluation.report.pages import LegendEntry, Panel, fill
+from smot.evaluation.report.tables import scores_table
 from smot.evaluation.results import Results
 from smot.evaluation.summaries import CountScores, Occlusion, mean_over_counts
-from smot.evaluation.tables import scores_table
 
 _FIRST = ("mota", "ap", "count_error")
 _MAIN = (*HEADLINE, "recall", "precision", "motp")

@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.assignment import assign
-from smot.evaluation.matching import Pairing
+from smot.evaluation.metrics.assignment import assign
+from smot.evaluation.metrics.matching import Pairing
 
 # Spelled as TrackEval spells them: the rounding of each threshold decides matches at it.
 ALPHAS = np.arange(0.05, 0.99, 0.05)

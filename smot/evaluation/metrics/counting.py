@@ -9,7 +9,7 @@ Source: the paper's "Count Abs. Error"; counting accuracy as SQAIR's authors rep
 import numpy as np
 
 from smot.arrays import IntArray
-from smot.evaluation.matching import Pairing
+from smot.evaluation.metrics.matching import Pairing
 
 
 def count_differences(pairing: Pairing) -> IntArray:

@@ -15,7 +15,7 @@ import numpy as np
 from smot.arrays import FloatArray, IntArray
 from smot.boxes import iou
 from smot.errors import UsageError
-from smot.evaluation.matching import MatchSettings, check_alike
+from smot.evaluation.metrics.matching import MatchSettings, check_alike
 from smot.tracks import Tracks
 
 RATIOS = ("mota", "idf1", "idp", "idr", "recall", "precision")

@@ -18,8 +18,8 @@ import numpy as np
 from numba import njit
 
 from smot.arrays import BoolArray, FloatArray, IntArray
-from smot.evaluation.assignment import assign
-from smot.evaluation.matching import MatchSettings, Pairing
+from smot.evaluation.metrics.assignment import assign
+from smot.evaluation.metrics.matching import MatchSettings, Pairing
 
 NOBODY = -1
 # TrackEval's bonus for the previous frame's partner, and its slack in comparing with thresholds.

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from smot.errors import DataError, UsageError, was_interrupted
-from smot.evaluation.handover import Batch, checked, track_videos
-from smot.evaluation.matching import MatchSettings
+from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.prediction import predict_videos, why_not
+from smot.evaluation.protocols import Batch, checked, track_videos
 from smot.tracks import Contestant, Explainer, Trace, Tracks
 from smot.videos import Videos
 

@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.average_precision import THRESHOLDS, UNUSED
-from smot.evaluation.video_counts import UNIT
+from smot.evaluation.metrics.average_precision import THRESHOLDS, UNUSED
+from smot.evaluation.metrics.counts import UNIT
 
 RATIOS = (
     "mota", "motp", "recall", "precision", "idf1", "idp", "idr", "hota", "deta", "assa", "loca",

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from smot.evaluation.figures import swatch_figure
+from smot.evaluation.report.figures import swatch_figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class LegendEntry:
     """What one style of the curves stands for.
 
     Attributes:
-        style: as of `smot.evaluation.figures.Curve`.
+        style: as of `smot.evaluation.report.figures.Curve`.
         label: what it stands for.
         note: small print.
     """
@@ -58,9 +58,9 @@ def fill(template: str, content: Mapping[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("smot.evaluation"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("smot.evaluation.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    sheet = files("smot.evaluation").joinpath("templates/style.css").read_text("utf-8")
+    sheet = files("smot.evaluation.report").joinpath("templates/style.css").read_text("utf-8")
     known = {"style": sheet, "version": version("smot")}
     return environment.get_template(template).render(known | dict(content))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from smot.evaluation.legend import Metric
+from smot.evaluation.metrics.table import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

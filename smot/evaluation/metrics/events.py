@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.clear import NOBODY, correspond
-from smot.evaluation.matching import MatchSettings, check_alike, pair_up
+from smot.evaluation.metrics.clear import NOBODY, correspond
+from smot.evaluation.metrics.matching import MatchSettings, check_alike, pair_up
 from smot.tracks import ABSENT, Tracks
 
 KINDS = ("miss", "false positive", "switch")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from smot.evaluation.events import KINDS
-from smot.evaluation.handover import track_videos
-from smot.evaluation.harness import Outcome
-from smot.evaluation.legend import METRICS
+from smot.evaluation.metrics.events import KINDS
+from smot.evaluation.metrics.scores import Events, VideoCounts, events
+from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.prediction import future_truth, predict_videos
+from smot.evaluation.protocols import track_videos
 from smot.evaluation.results import Results
-from smot.evaluation.scores import Events, VideoCounts, events
+from smot.evaluation.run import Outcome
 from smot.evaluation.scoring import SPAN
 from smot.evaluation.testsets import VideoSource
 from smot.filmstrips import Mark, Span, strip, track_rows

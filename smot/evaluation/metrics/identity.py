@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.assignment import assign
-from smot.evaluation.matching import Pairing
+from smot.evaluation.metrics.assignment import assign
+from smot.evaluation.metrics.matching import Pairing
 
 
 def identity_matches(pairing: Pairing, iou_threshold: float) -> IntArray:

@@ -6,8 +6,8 @@ import numpy as np
 
 from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
-from smot.evaluation.matching import MatchSettings
-from smot.evaluation.scores import count_errors, summarise
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.scores import count_errors, summarise
 from smot.tracks import Tracks
 
 TrackArrays: TypeAlias = (

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smot.evaluation.compare import TABLES, Entry, comparison_rows, scores_of
-from smot.evaluation.facts import Fact, FactGroup
-from smot.evaluation.figures import curve_figure
-from smot.evaluation.legend import METRICS, Metric, shares
-from smot.evaluation.pages import LegendEntry, Panel, fill
-from smot.evaluation.report import curve_of
-from smot.evaluation.tables import Row
+from smot.evaluation.metrics.table import METRICS, Metric, shares
+from smot.evaluation.report.compare import TABLES, Entry, comparison_rows, scores_of
+from smot.evaluation.report.facts import Fact, FactGroup
+from smot.evaluation.report.figures import curve_figure
+from smot.evaluation.report.page import curve_of
+from smot.evaluation.report.pages import LegendEntry, Panel, fill
+from smot.evaluation.report.tables import Row
 
 _FIRST = ("mota", "ap", "count_error")
 

@@ -14,9 +14,9 @@ Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, percenti
 import numpy as np
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.average_precision import N_LEVELS, UNUSED, mean_average_precision
-from smot.evaluation.ratios import detection_histogram, ratios
-from smot.evaluation.video_counts import SUMMED, VideoCounts
+from smot.evaluation.metrics.average_precision import N_LEVELS, UNUSED, mean_average_precision
+from smot.evaluation.metrics.counts import SUMMED, VideoCounts
+from smot.evaluation.metrics.ratios import detection_histogram, ratios
 
 PERCENTILES = (2.5, 97.5)
 MOST_STEPS = 256

@@ -1,0 +1,1 @@
+"""Metrics as pure functions: arrays in, counts and numbers out."""

@@ -1,0 +1,1 @@
+"""What people look at: tables, curves, filmstrips and pages made of results."""
