@@ -1,5 +1,7 @@
 """The errors that the command line turns into one line and an exit code."""
 
+import traceback
+
 
 class SmotError(Exception):
     """Something that the user can put right; the message is one line and says what and where."""
@@ -20,3 +22,11 @@ def was_interrupted(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def described(error: BaseException) -> str:
+    """An error of somebody else's code in one line: its kind, what it says, file and line."""
+    said = (str(error).splitlines() or [""])[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {said}{where}"

@@ -73,12 +73,33 @@ def with_setting(config: Config, key: str, text: str) -> Config:
     value = (
         with_setting(getattr(config, head), rest, text)
         if rest
-        else _from_text(text, hints[head], head)
+        else from_text(text, hints[head], head)
     )
     try:
         return dataclasses.replace(config, **{head: value})  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{key}={text}: {error}") from None
+
+
+def from_text(text: str, kind: Any, key: str) -> Any:
+    """A value of some type from text.
+
+    Args:
+        text: JSON, or as people type it: 1e5, true, none, a name without quotes.
+        kind: what the value must be, an annotation as `from_plain` takes them.
+        key: what messages call it.
+
+    Returns:
+        The first reading of the text that is of that type.
+
+    Raises:
+        UsageError: there is none.
+    """
+    readings = list(_readings(text))
+    for reading in readings:
+        with suppress(UsageError):
+            return _typed(reading, kind, key, False)
+    return _typed(readings[0], kind, key, False)  # raises
 
 
 @contextmanager
@@ -195,15 +216,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     return value
-
-
-def _from_text(text: str, hint: Any, key: str) -> Any:
-    """The first reading of the text that the field takes."""
-    readings = list(_readings(text))
-    for reading in readings:
-        with suppress(UsageError):
-            return _typed(reading, hint, key, False)
-    return _typed(readings[0], hint, key, False)  # raises
 
 
 def _readings(text: str) -> Iterator[Any]:

@@ -2,12 +2,14 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, get_args
+from typing import Any
 
-from smot.errors import UsageError
+from smot.errors import SmotError, UsageError, described
+from smot.files import from_text
 from smot.tracks import Contestant, CountInformed, DataDescription, Oracle, Predictor
 
 GROUP = "smot.trackers"
@@ -63,22 +65,24 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
         data: what the tracker may know of the data.
 
     Raises:
-        UsageError: no such tracker, it cannot be imported, an option that it does not take or of
-            the wrong type, or what it made is not a tracker.
+        UsageError: no such tracker, it cannot be imported or made, an option that it does not
+            take or of the wrong type, or what it made is not a tracker.
     """
     factory = _factory(name)
+    with _blamed(name):
+        parameters = inspect.signature(factory, eval_str=True).parameters
     arguments: dict[str, Any] = {
-        key: _converted(name, key, text, parameter)
-        for key, text in options.items()
-        for parameter in [_parameter(name, factory, key)]
+        key: _converted(name, key, text, parameters) for key, text in options.items()
     }
-    if "data" in inspect.signature(factory).parameters:
+    if "data" in parameters:
         arguments["data"] = data
-    tracker = factory(**arguments)
-    if not isinstance(tracker, Contestant):
+    with _blamed(name):
+        tracker = factory(**arguments)
+        fits = isinstance(tracker, Contestant)  # looks at its attributes, which may be properties
+    if not fits:
         made = type(tracker).__name__
         raise UsageError(f"tracker {name!r} made a {made}, which has no track(videos) and name")
-    return tracker
+    return tracker  # type: ignore[no-any-return]
 
 
 def can_predict(tracker: Contestant) -> bool:
@@ -116,30 +120,35 @@ def _imported(name: str, target: str) -> Callable[..., Any]:
     module, _, attribute = target.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a plug-in does on import, the others must go on
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UsageError(f"tracker {name!r} ({target}) cannot be imported: {reason}") from error
+    except (Exception, SystemExit) as error:  # whatever one plug-in does, the others must go on
+        raise UsageError(
+            f"tracker {name!r} ({target}) cannot be imported: {described(error)}"
+        ) from error
     if not callable(factory):
         raise UsageError(f"tracker {name!r} ({target}) is not a class or function")
     return factory  # type: ignore[no-any-return]
 
 
-def _parameter(name: str, factory: Callable[..., Any], key: str) -> inspect.Parameter:
-    parameters = inspect.signature(factory, eval_str=True).parameters
+@contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    """Whatever a tracker's own code raises becomes one line that says where."""
+    try:
+        yield
+    except SmotError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"tracker {name!r} cannot be made: {described(error)}") from error
+
+
+def _converted(name: str, key: str, text: str, parameters: Mapping[str, inspect.Parameter]) -> Any:
+    """An option as the type that its parameter asks for."""
     if key not in parameters or key == "data":
         allowed = ", ".join(each for each in parameters if each != "data") or "none"
         raise UsageError(f"tracker {name!r} has no option {key!r}; it has: {allowed}")
-    return parameters[key]
-
-
-def _converted(name: str, key: str, text: str, parameter: inspect.Parameter) -> Any:
-    kinds = [kind for kind in get_args(parameter.annotation) if kind is not type(None)]
-    kind = kinds[0] if kinds else parameter.annotation
+    kind = parameters[key].annotation
+    if kind is inspect.Parameter.empty:
+        return text
     try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return kind(text) if kind in (int, float) else text
-    except (ValueError, KeyError):
-        raise UsageError(
-            f"tracker {name!r}: option {key}={text!r} is not of type {kind.__name__}"
-        ) from None
+        return from_text(text, kind, key)
+    except UsageError as error:
+        raise UsageError(f"tracker {name!r}: option {error}") from None

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from smot.filmstrips import (
     Mark,
     Row,
     animation,
-    filmstrip,
     rows_of,
     save_gif,
     strip,
@@ -32,6 +32,10 @@ def _tracks(ids: list[list[int]], left: float = 4.0) -> Tracks:
 
 
 TRUTH = _tracks([[0, 1]] * 3)
+
+
+def _strip(scale: int = 3, **drawn: Any) -> Image.Image:
+    return strip(rows_of(FRAMES, **drawn), scale=scale)
 
 
 def _counts(picture: Image.Image) -> dict[tuple[int, ...], int]:
@@ -60,9 +64,9 @@ def test_boxes_are_thin_lines_around_the_objects() -> None:
 
 
 def test_truth_and_prediction_stand_in_rows_of_their_own() -> None:
-    plain = filmstrip(FRAMES, scale=3)
-    one = filmstrip(FRAMES, truth=TRUTH, scale=3)
-    both = filmstrip(FRAMES, truth=TRUTH, predicted=TRUTH, scale=3)
+    plain = _strip(scale=3)
+    one = _strip(truth=TRUTH, scale=3)
+    both = _strip(truth=TRUTH, predicted=TRUTH, scale=3)
     assert one.height == plain.height
     assert both.height == one.height + 20 * 3 + 12
     assert both.width > plain.width  # labels
@@ -97,7 +101,7 @@ def test_marks_show_in_their_frame_alone(kind: str) -> None:
     red = [_counts(picture).get(RED, 0) for picture in animation(rows, scale=3)]
     assert red[0] == red[2] == 0
     assert red[1] > 60
-    assert filmstrip(FRAMES, truth=TRUTH, marks=[mark]).height > filmstrip(FRAMES).height
+    assert _strip(truth=TRUTH, marks=[mark]).height > _strip().height
 
 
 def test_dashed_boxes_have_gaps() -> None:
@@ -112,7 +116,7 @@ def test_dashed_boxes_have_gaps() -> None:
 
 def test_boxes_that_stick_out_of_the_frame_can_be_drawn() -> None:
     drawn = [
-        _counts(filmstrip(FRAMES, predicted=_tracks([[0, 1]] * 3, left=left), scale=2))
+        _counts(_strip(predicted=_tracks([[0, 1]] * 3, left=left), scale=2))
         for left in (4.0, -3.0, -30.0)
     ]
     inside, partly, outside = (counts.get(IDENTITY_COLOURS[0], 0) for counts in drawn)
@@ -123,7 +127,7 @@ def test_boxes_that_stick_out_of_the_frame_can_be_drawn() -> None:
 def test_empty_tracks_can_be_drawn() -> None:
     nothing = _tracks([[-1, -1]] * 3)
     assert rows_of(FRAMES, truth=nothing, predicted=nothing)[1].colours == {}
-    filmstrip(FRAMES, truth=nothing, predicted=nothing)
+    _strip(truth=nothing, predicted=nothing)
 
 
 def test_gif_runs_for_ever_through_all_frames(tmp_path: Path) -> None:
@@ -139,7 +143,7 @@ def test_gif_runs_for_ever_through_all_frames(tmp_path: Path) -> None:
 
 def test_tracks_of_another_length_are_refused() -> None:
     with pytest.raises(UsageError, match=r"row 'truth': frames .* do not fit"):
-        filmstrip(FRAMES, truth=TRUTH[:, :2])
+        _strip(truth=TRUTH[:, :2])
 
 
 def test_rows_of_different_sizes_are_refused() -> None:
@@ -150,7 +154,7 @@ def test_rows_of_different_sizes_are_refused() -> None:
 
 def test_scale_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="scale must be at least 1, not 0"):
-        filmstrip(FRAMES, scale=0)
+        _strip(scale=0)
 
 
 def test_unknown_kind_of_mark_is_refused() -> None:

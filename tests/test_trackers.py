@@ -1,6 +1,7 @@
 import sys
 import textwrap
 from importlib.metadata import EntryPoint
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -33,6 +34,47 @@ class NoTracker:
     """Does not track."""
 
 
+class Failing:
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        1 / 0  # noqa: B018
+
+
+class Nameless:
+    """Has a name that cannot be read."""
+
+    @property
+    def name(self) -> str:
+        raise RuntimeError("no name")
+
+    def track(self, videos):
+        return videos
+
+
+def leaving() -> None:
+    sys.exit(0)
+
+
+class Choosy:
+    """Takes options of many types."""
+
+    name = "choosy"
+
+    def __init__(
+        self,
+        *,
+        kind: Literal["soft", "hard"] = "soft",
+        steps: list[int] | None = None,
+        label: str | None = None,
+        size: tuple[int, float] = (1, 1.0),
+    ) -> None:
+        self.options = kind, steps, label, size
+
+    def track(self, videos):
+        return videos
+
+
 @pytest.fixture
 def plugins(monkeypatch):
     here = __name__
@@ -53,6 +95,18 @@ def test_options_take_the_type_of_their_parameter():
         f"{__name__}:Still", {"size": "9", "ratio": "0.5", "loud": "true"}, DATA
     )
     assert (tracker.size, tracker.ratio, tracker.loud) == (9, 0.5, True)
+
+
+def test_options_may_be_lists_names_and_nothing() -> None:
+    typed = {"kind": "hard", "steps": "[1, 2]", "label": "none", "size": "[3, 4]"}
+    assert build_tracker(f"{__name__}:Choosy", typed, DATA).options == (
+        "hard",
+        [1, 2],
+        None,
+        (3, 4.0),
+    )
+    with pytest.raises(UsageError, match="option kind must be one of soft, hard, not 'firm'"):
+        build_tracker(f"{__name__}:Choosy", {"kind": "firm"}, DATA)
 
 
 def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins):
@@ -81,9 +135,18 @@ def test_a_plug_in_that_raises_anything_on_import_is_contained(tmp_path, monkeyp
     [
         ("nobody", {}, "no tracker 'nobody': there are conncomp"),
         ("conncomp", {"treshold": "1"}, "no option 'treshold'; it has: threshold"),
-        ("conncomp", {"threshold": "high"}, "threshold='high' is not of type float"),
+        ("conncomp", {"threshold": "high"}, "option threshold must be float, not 'high'"),
         (f"{__name__}:NoTracker", {}, "made a NoTracker"),
         (f"{__name__}:DATA", {}, "not a class or function"),
+        (
+            f"{__name__}:Failing",
+            {},
+            r"ZeroDivisionError: .*test_trackers.py, line",
+        ),
+        (f"{__name__}:leaving", {}, "cannot be made: SystemExit: 0"),
+        (f"{__name__}:Nameless", {}, "cannot be made: RuntimeError: no name"),
+        ("builtins:dict", {}, "cannot be made: ValueError: no signature"),
+        ("os:getcwd", {}, "made a str, which has no track"),
     ],
 )
 def test_mistakes_are_one_clear_line(name, options, message):

@@ -13,7 +13,7 @@ from smot.filmstrips.rows import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.strips import Span, animation, filmstrip, save_gif, strip
+from smot.filmstrips.strips import Span, animation, save_gif, strip
 
 __all__ = [
     "IDENTITY_COLOURS",
@@ -25,7 +25,6 @@ __all__ = [
     "Span",
     "SpriteRow",
     "animation",
-    "filmstrip",
     "identity_colour",
     "rows_of",
     "save_gif",

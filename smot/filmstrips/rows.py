@@ -110,7 +110,14 @@ def rows_of(
     predicted: Tracks | None = None,
     marks: Sequence[Mark] = (),
 ) -> list[Row]:
-    """The rows of `filmstrip`, for `strip` or `animation`; its arguments."""
+    """Rows for `strip` or `animation`: truth above, prediction below.
+
+    Args:
+        frames: RGB, [T, H, W, 3], uint8.
+        truth: boxes, B = 1.
+        predicted: boxes, B = 1; an identity has the colour of the true one that it is on most.
+        marks: errors, drawn on the lowest row.
+    """
     rows = []
     if truth is not None:
         rows.append(Row(label="truth", frames=frames, tracks=truth))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from smot.arrays import UInt8Array
 from smot.errors import UsageError
-from smot.filmstrips.rows import AnyRow, Mark, Row, rows_of
+from smot.filmstrips.rows import AnyRow, Mark, Row
 from smot.filmstrips.tiles import (
     INK,
     MARK_COLOUR,
@@ -20,7 +19,6 @@ from smot.filmstrips.tiles import (
     tile_height,
     tile_width,
 )
-from smot.tracks import Tracks
 
 _LINES = {"dashed": "discovered in this frame", "solid": "propagated from the last"}
 _RULE_COLOUR = (150, 150, 158)
@@ -39,29 +37,6 @@ class Span:
     label: str
     start: int
     stop: int
-
-
-def filmstrip(
-    frames: UInt8Array,
-    *,
-    truth: Tracks | None = None,
-    predicted: Tracks | None = None,
-    marks: Sequence[Mark] = (),
-    scale: int = 3,
-) -> Image.Image:
-    """A video as one picture: truth above, prediction below, frames from left to right.
-
-    Args:
-        frames: RGB, [T, H, W, 3], uint8.
-        truth: boxes, B = 1.
-        predicted: boxes, B = 1; an identity has the colour of the true one that it is on most.
-        marks: errors, drawn on the lowest row.
-        scale: pixels of the picture for one of the video.
-
-    Raises:
-        UsageError: tracks that do not fit the frames, or a scale below 1.
-    """
-    return strip(rows_of(frames, truth=truth, predicted=predicted, marks=marks), scale=scale)
 
 
 def strip(

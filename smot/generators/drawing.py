@@ -1,5 +1,7 @@
 """Videos from settings: the one function behind files, training streams and tests."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -13,8 +15,42 @@ from smot.generators.scenes import Scene, scene_of
 from smot.generators.settings import Settings
 from smot.seeding import video_keys
 from smot.videos import Videos
+from smot.videos.schema import FIELDS
 
 ALL_PLACED = -1
+
+
+class Blank(NamedTuple):
+    """The arrays of `Videos` in the order of the layout, for kernels to fill."""
+
+    frames: UInt8Array
+    boxes: FloatArray
+    present: BoolArray
+    visibility: FloatArray
+    velocity: FloatArray
+    label: IntArray
+    source_index: IntArray
+    counts: IntArray
+
+
+class Cast(NamedTuple):
+    """The objects of one video.
+
+    Attributes:
+        chosen: which sprite each is, [K].
+        colours: index of each one's colour, [K].
+        heights: pixels, [K].
+        widths: pixels, [K].
+        corners: x, y of the top left in the first frame, [K, 2], pixels.
+        velocity: x, y, [K, 2], pixels per frame.
+    """
+
+    chosen: IntArray
+    colours: IntArray
+    heights: IntArray
+    widths: IntArray
+    corners: IntArray
+    velocity: FloatArray
 
 
 def render(
@@ -43,19 +79,8 @@ def render(
     scene = scene_of(settings, source, split)
     keys = video_keys(seed, split, indices)
     videos = _blank(len(keys), settings, max(scene.most, 1))
-    frames = videos.frames
-    failed = _render(
-        keys,
-        scene,
-        frames,
-        videos.boxes,
-        videos.present,
-        videos.visibility,
-        videos.velocity,
-        videos.label,
-        videos.source_index,
-        videos.count,
-    )
+    blank = Blank(*(getattr(videos, field.name) for field in FIELDS))
+    failed = _render(keys, scene, blank)
     if failed != ALL_PLACED:
         H, W = settings.frame_size
         raise UsageError(
@@ -81,91 +106,73 @@ def _blank(n_videos: int, settings: Settings, n_slots: int) -> Videos:
 
 
 @njit(nogil=True, cache=True)
-def _render(
-    keys: UInt64Array,
-    scene: Scene,
-    frames: UInt8Array,
-    boxes: FloatArray,
-    present: BoolArray,
-    visibility: FloatArray,
-    velocity: FloatArray,
-    label: IntArray,
-    source_index: IntArray,
-    count: IntArray,
-) -> int:
+def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
     """Fill blank arrays; gives the place of the first video that cannot be, or ALL_PLACED."""
-    N, T, H, W, _ = frames.shape
-    K = present.shape[2]
+    N, T, H, W, _ = made.frames.shape
+    K = made.present.shape[2]
     state = np.empty(4, np.uint64)
-    chosen, colours = np.empty(K, np.int64), np.empty(K, np.int64)
-    heights, widths = np.empty(K, np.int64), np.empty(K, np.int64)
-    corners, motion = np.empty((K, 2), np.int64), np.empty((K, 2), np.float64)
+    cast = Cast(
+        np.empty(K, np.int64),
+        np.empty(K, np.int64),
+        np.empty(K, np.int64),
+        np.empty(K, np.int64),
+        np.empty((K, 2), np.int64),
+        np.empty((K, 2), np.float64),
+    )
     canvas, owners = np.empty((H, W, 3), np.uint8), np.empty((H, W), np.int16)
     for n in range(N):
+        # The order of the draws decides what every seed looks like.
         fill_state(state, keys[n])
         k = scene.fewest + below(state, scene.most - scene.fewest + 1)
-        count[n] = k
-        _choose(state, scene, k, chosen, colours, heights, widths)
-        if not place(state, heights[:k], widths[:k], H, W, scene.max_overlap, corners):
+        made.counts[n] = k
+        _choose(state, scene, k, cast)
+        heights, widths = cast.heights[:k], cast.widths[:k]
+        if not place(state, heights, widths, H, W, scene.max_overlap, cast.corners):
             return n
-        for index in range(k):
-            x, y = direction(state)
-            motion[index, 0], motion[index, 1] = scene.speed * x, scene.speed * y
-            velocity[n, index] = motion[index]
-            label[n, index] = scene.labels[chosen[index]]
-            if len(scene.sizes):
-                label[n, index] = label[n, index] * len(scene.colours) + colours[index]
-            source_index[n, index] = scene.sources[chosen[index]]
-        _come_and_go(state, scene, k, present[n])
+        _set_in_motion(state, scene, k, cast, n, made)
+        _come_and_go(state, scene, k, made.present[n])
         fill(canvas, scene.background)
         if len(scene.texture):
             add_noise(canvas, scene.texture, state)
         for t in range(T):
-            copy(canvas, frames[n, t])
+            copy(canvas, made.frames[n, t])
             owners[:] = NOBODY
-            _draw_frame(
-                scene,
-                t,
-                k,
-                chosen,
-                colours,
-                heights,
-                widths,
-                corners,
-                motion,
-                frames[n, t],
-                owners,
-                boxes[n, t],
-                present[n, t],
-                visibility[n, t],
-            )
+            _draw_frame(scene, k, cast, n, t, owners, made)
             if len(scene.noise):
-                add_noise(frames[n, t], scene.noise, state)
+                add_noise(made.frames[n, t], scene.noise, state)
     return ALL_PLACED
 
 
 @njit(nogil=True, cache=True)
-def _choose(
-    state: UInt64Array,
-    scene: Scene,
-    n_objects: int,
-    chosen: IntArray,
-    colours: IntArray,
-    heights: IntArray,
-    widths: IntArray,
-) -> None:
+def _choose(state: UInt64Array, scene: Scene, n_objects: int, cast: Cast) -> None:
     """Draw which sprite in which colour each object is."""
     n_sides = len(scene.sizes)
     for index in range(n_objects):
         if n_sides:
             shape = below(state, len(scene.heights) // n_sides**2)
             height, width = drawn_from(state, scene.sizes), drawn_from(state, scene.sizes)
-            chosen[index] = (shape * n_sides + height) * n_sides + width
+            cast.chosen[index] = (shape * n_sides + height) * n_sides + width
         else:
-            chosen[index] = below(state, len(scene.heights))
-        colours[index] = below(state, len(scene.colours))
-        heights[index] = scene.heights[chosen[index]]
-        widths[index] = scene.widths[chosen[index]]
+            cast.chosen[index] = below(state, len(scene.heights))
+        chosen = cast.chosen[index]
+        cast.colours[index] = below(state, len(scene.colours))
+        cast.heights[index], cast.widths[index] = scene.heights[chosen], scene.widths[chosen]
+
+
+@njit(nogil=True, cache=True)
+def _set_in_motion(
+    state: UInt64Array, scene: Scene, n_objects: int, cast: Cast, n: int, made: Blank
+) -> None:
+    """Draw the velocities of video n and note what is true of its objects."""
+    for index in range(n_objects):
+        x, y = direction(state)
+        cast.velocity[index, 0], cast.velocity[index, 1] = scene.speed * x, scene.speed * y
+        made.velocity[n, index] = cast.velocity[index]
+        label = scene.labels[cast.chosen[index]]
+        if len(scene.sizes):  # a shape's class has its colour in it
+            label = label * len(scene.colours) + cast.colours[index]
+        made.label[n, index] = label
+        made.source_index[n, index] = scene.sources[cast.chosen[index]]
 
 
 @njit(nogil=True, cache=True)
@@ -188,44 +195,27 @@ def _come_and_go(state: UInt64Array, scene: Scene, n_objects: int, present: Bool
 
 @njit(nogil=True, cache=True)
 def _draw_frame(
-    scene: Scene,
-    t: int,
-    n_objects: int,
-    chosen: IntArray,
-    colours: IntArray,
-    heights: IntArray,
-    widths: IntArray,
-    corners: IntArray,
-    motion: FloatArray,
-    frame: UInt8Array,
-    owners: IntArray,
-    boxes: FloatArray,
-    present: BoolArray,
-    visibility: FloatArray,
+    scene: Scene, n_objects: int, cast: Cast, n: int, t: int, owners: IntArray, made: Blank
 ) -> None:
-    """Draw the objects of a frame back to front and note what is true of them."""
+    """Draw the objects of frame t of video n, back to front, and note what is true of them."""
+    frame, boxes, present = made.frames[n, t], made.boxes[n, t], made.present[n, t]
     H, W, _ = frame.shape
     for index in range(n_objects):
         if not present[index]:
             continue
-        height, width = heights[index], widths[index]
-        x = corner_at(corners[index, 0], motion[index, 0], t, W - width)
-        y = corner_at(corners[index, 1], motion[index, 1], t, H - height)
+        height, width = cast.heights[index], cast.widths[index]
+        x = corner_at(cast.corners[index, 0], cast.velocity[index, 0], t, W - width)
+        y = corner_at(cast.corners[index, 1], cast.velocity[index, 1], t, H - height)
         boxes[index, 0], boxes[index, 1] = x, y
         boxes[index, 2], boxes[index, 3] = x + width, y + height
-        draw_sprite(
-            frame,
-            owners,
-            scene.opacity[chosen[index]],
-            scene.colours[colours[index]],
-            x,
-            y,
-            height,
-            width,
-            index,
-        )
+        sprite = scene.opacity[cast.chosen[index]]
+        colour = scene.colours[cast.colours[index]]
+        draw_sprite(frame, owners, sprite, colour, x, y, height, width, index)
+    # Only now is it known what later objects cover.
     for index in range(n_objects):
         if present[index]:
             x, y = int(boxes[index, 0]), int(boxes[index, 1])
-            n_visible = count_owned(owners, index, x, y, heights[index], widths[index])
-            visibility[index] = n_visible / max(scene.n_pixels[chosen[index]], 1)
+            height, width = cast.heights[index], cast.widths[index]
+            n_visible = count_owned(owners, index, x, y, height, width)
+            n_pixels = scene.n_pixels[cast.chosen[index]]
+            made.visibility[n, t, index] = n_visible / max(n_pixels, 1)

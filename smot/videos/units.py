@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from smot.arrays import UInt8Array
@@ -142,26 +141,18 @@ def encode(field: Field, array: np.ndarray) -> Iterator[tuple[int, bytes]]:
         if missing:
             part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
         packed = compress(part.reshape(-1).view(np.uint8).data, COMPRESSION_LEVEL)
-        checksum = fletcher32(np.frombuffer(packed, np.uint8))
-        yield start, packed + int(checksum).to_bytes(4, "little")
+        yield start, packed + fletcher32(packed).to_bytes(4, "little")
 
 
-@njit(nogil=True, cache=True)
-def fletcher32(content: UInt8Array) -> int:
-    """HDF5's checksum of bytes: Fletcher's, over big-endian 16-bit words, [n] -> 32 bits.
+def fletcher32(content: bytes) -> int:
+    """HDF5's checksum of bytes: Fletcher's, over big-endian 16-bit words, 32 bits.
 
-    Source: H5_checksum_fletcher32 of the HDF5 library; the sums are reduced at once instead of
-    lazily, which gives the same value except that HDF5 keeps a non-zero multiple of 65535.
+    Source: H5_checksum_fletcher32 of the HDF5 library, whose sums are those of ones' complement:
+    a sum that is not 0 stays above 0.
     """
-    first, second = 0, 0
-    for place in range(0, len(content), 2):
-        word = int(content[place]) << 8
-        if place + 1 < len(content):
-            word += int(content[place + 1])
-        first += word
-        first = (first & 0xFFFF) + (first >> 16)
-        second += first
-        second = (second & 0xFFFF) + (second >> 16)
-    first = (first & 0xFFFF) + (first >> 16)
-    second = (second & 0xFFFF) + (second >> 16)
+    words = np.frombuffer(content + b"\0" * (len(content) % 2), ">u2").astype(np.int64)
+    # Word i is added to the first sum once, and to the sum of all first sums n - i times.
+    times = np.arange(len(words), 0, -1) % 0xFFFF
+    first, second = int(words.sum()), int((words * times).sum())
+    first, second = (value and (value - 1) % 0xFFFF + 1 for value in (first, second))
     return (second << 16) | first

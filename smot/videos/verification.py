@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
-from smot.arrays import BoolArray, FloatArray, UInt8Array
+from smot.arrays import FloatArray, IntArray, UInt8Array
 from smot.errors import DataError, UsageError
 from smot.videos.content import Videos, content_fingerprint, digests, settings_fingerprint
 from smot.videos.reading import VideoFile
@@ -17,7 +16,6 @@ from smot.videos.schema import DIGEST, Origin, batch_length
 from smot.videos.writing import Report, write_videos
 
 NOISE_SETTINGS = ("background_noise", "pixel_noise")
-_SOUND, _STRAY, _LOOSE = 0, 1, 2
 
 
 def verify(file: VideoFile, report: Report) -> int:
@@ -170,61 +168,26 @@ def _verify_batch(file: VideoFile, group: str, start: int, stop: int) -> UInt8Ar
 
 def _check_pixels(file: VideoFile, videos: Videos, where: str, first: int) -> None:
     background = np.array(file.description.background, np.uint8)
-    exact = not background.any()  # on other grounds a faint pixel may round to the background
-    fault, video, frame, slot = _find_fault(
-        videos.frames, videos.boxes, videos.present, videos.visibility, background, exact
-    )
-    if fault == _STRAY:
-        raise DataError(f"{where}, video {first + video}, frame {frame}: pixels outside all boxes")
-    if fault == _LOOSE:
-        raise DataError(
-            f"{where}, video {first + video}, frame {frame}: the box of object {slot} is not tight"
-        )
+    for n in range(len(videos)):
+        place = f"{where}, video {first + n}"
+        drawn = (videos.frames[n] != background).any(-1)
+        x0, y0, x1, y1 = np.moveaxis(videos.boxes[n].astype(np.int64), -1, 0)
+        _, H, W = drawn.shape
+        rows, columns = _between(y0, y1, H), _between(x0, x1, W)
+        inside = np.einsum("tkh,tkw->thw", rows, columns, optimize=True).astype(bool)
+        stray = (drawn & ~inside).any((1, 2))
+        if stray.any():
+            raise DataError(f"{place}, frame {stray.argmax()}: pixels outside all boxes")
+        if background.any():
+            continue  # on other grounds than black a faint pixel may round to the background
+        exact = videos.present[n] & (videos.visibility[n] == 1)
+        for t, k in np.argwhere(exact):
+            part = drawn[t, y0[t, k] : y1[t, k], x0[t, k] : x1[t, k]]
+            if not (part[[0, -1]].any(1).all() and part[:, [0, -1]].any(0).all()):
+                raise DataError(f"{place}, frame {t}: the box of object {k} is not tight")
 
 
-@njit(nogil=True, cache=True)
-def _find_fault(
-    frames: UInt8Array,
-    boxes: FloatArray,
-    present: BoolArray,
-    visibility: FloatArray,
-    background: UInt8Array,
-    exact: bool,
-) -> tuple[int, int, int, int]:
-    """The first box that does not fit the pixels: kind of fault, video, frame, slot."""
-    N, T, H, W, _ = frames.shape
-    K = present.shape[2]
-    inside, drawn = np.empty((H, W), np.bool_), np.empty((H, W), np.bool_)
-    for n in range(N):
-        for t in range(T):
-            inside[:] = False
-            _mark_drawn(frames[n, t], background, drawn)
-            for k in range(K):
-                if present[n, t, k]:
-                    x0, y0, x1, y1 = boxes[n, t, k].astype(np.int64)
-                    inside[y0:y1, x0:x1] = True
-                    if exact and visibility[n, t, k] == 1 and not _tight(drawn[y0:y1, x0:x1]):
-                        return _LOOSE, n, t, k
-            for y in range(H):
-                for x in range(W):
-                    if drawn[y, x] and not inside[y, x]:
-                        return _STRAY, n, t, 0
-    return _SOUND, 0, 0, 0
-
-
-@njit(nogil=True, cache=True)
-def _mark_drawn(frame: UInt8Array, background: UInt8Array, drawn: BoolArray) -> None:
-    H, W = drawn.shape
-    for y in range(H):
-        for x in range(W):
-            drawn[y, x] = (
-                frame[y, x, 0] != background[0]
-                or frame[y, x, 1] != background[1]
-                or frame[y, x, 2] != background[2]
-            )
-
-
-@njit(nogil=True, cache=True)
-def _tight(drawn: BoolArray) -> bool:
-    """Whether all four sides of a box, [h, w], touch what is drawn in it."""
-    return bool(drawn[0].any() and drawn[-1].any() and drawn[:, 0].any() and drawn[:, -1].any())
+def _between(low: IntArray, high: IntArray, size: int) -> FloatArray:
+    """1 for the pixels of an axis that lie in [low, high), else 0, [T, K, size]."""
+    line = np.arange(size)
+    return ((line >= low[..., None]) & (line < high[..., None])).astype(np.float32)

@@ -57,14 +57,15 @@ def test_hdf5_itself_decodes_our_chunks(squares: Path) -> None:
         np.testing.assert_array_equal(frames[...], made_videos("train", 0, 20).frames)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 719, 720, 721, 4097])
-def test_checksum_is_that_of_hdf5(n: int, tmp_path: Path) -> None:
-    content = np.random.default_rng(n).integers(0, 256, n, dtype=np.uint8)
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 719, 720, 721, 4097, 300_001])
+@pytest.mark.parametrize("highest", [0, 1, 254, 255])
+def test_checksum_is_that_of_hdf5(n: int, highest: int, tmp_path: Path) -> None:
+    content = np.random.default_rng(n).integers(max(highest - 1, 0), highest + 1, n, np.uint8)
     with h5py.File(tmp_path / "sum.h5", "w") as file:
         stored = file.create_dataset("x", data=content, chunks=(n,), fletcher32=True)
         file.flush()
         _, chunk = stored.id.read_direct_chunk((0,))
-    assert int(fletcher32(content)) == int.from_bytes(chunk[-4:], "little")
+    assert fletcher32(content.tobytes()) == int.from_bytes(chunk[-4:], "little")
 
 
 def test_last_chunk_is_filled_up() -> None:
