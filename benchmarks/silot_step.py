@@ -44,7 +44,7 @@ from smot.models.silot import (
 )
 from smot.models.sprites.glimpses import glimpse_reference
 from smot.models.sprites.painting import paint_reference
-from smot.training.memory import keep_freed_memory
+from smot.training.prefetch import keep_freed_memory
 
 BATCH = 16
 TRAINED = 100_000

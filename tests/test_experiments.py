@@ -9,21 +9,27 @@ import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError, SmotError, UsageError
-from smot.experiments.data import DATASETS, DataConfig, dataset_of, open_source, training_batches
-from smot.experiments.pictures import validation_pictures
-from smot.experiments.plans import preset_plan, stored_plan
-from smot.experiments.requests import Request, resolve
+from smot.experiments.plans import Request, preset_plan, resolve, stored_plan
 from smot.experiments.runs import Outcome, RunOptions, carry_out
-from smot.experiments.stages import cached_batches, check_stage
-from smot.experiments.validation import ValidationConfig, ValidationScore
+from smot.experiments.training_data import (
+    DATASETS,
+    DataConfig,
+    cached_batches,
+    check_stage,
+    dataset_of,
+    open_source,
+    training_batches,
+)
+from smot.experiments.validation import ValidationConfig, ValidationScore, validation_pictures
 from smot.generators import MnistSettings, ShapesSettings, generate, load_digits
 from smot.models.checkpoints import load_checkpoint, load_model
 from smot.models.family import Latents, Objective, Stage
 from smot.models.silot import FAMILY as SILOT
 from smot.models.silot import SilotConfig
 from smot.training.config import TrainConfig
-from smot.training.processes import Group
-from smot.training.progress import Progress
+from smot.training.distributed import Group
+from smot.training.reporting import Progress
+from smot.training.state import TrainingState
 from tests.training import toy as toys
 from tests.training import with_toy
 from tests.training.toy import FAMILY, Toy, ToyConfig
@@ -134,8 +140,8 @@ def test_a_model_sees_the_colours_and_the_background_of_its_videos(
     assert (model.n_channels, model.background) == (n_channels, background)
     named = replace(request, data=None, assignments=(f"data.file={path}",))
     assert resolve(named)[0].model == model
-    told = replace(request, assignments=("model.n_channels=3", "model.background=[1, 1, 1]"))
-    assert resolve(told)[0].model == replace(model, n_channels=3, background=(1, 1, 1))
+    named = replace(request, assignments=("model.n_channels=3", "model.background=[1, 1, 1]"))
+    assert resolve(named)[0].model == replace(model, n_channels=3, background=(1, 1, 1))
 
 
 def test_a_model_for_videos_that_are_made_is_the_presets() -> None:
@@ -155,14 +161,14 @@ def test_a_file_without_training_videos_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("score", ["mota", "mota+prior", "objective"])
 def test_the_score_is_the_same_however_the_videos_are_divided(score: str) -> None:
-    told: dict[int, list[object]] = {0: [], 1: []}
+    sent: dict[int, list[object]] = {0: [], 1: []}
 
     class Half(Group):
-        """Process 1 speaks first, and process 0 hears what it said."""
+        """Process 1 comes first, and process 0 receives what it sent."""
 
         def gathered(self, value: object) -> list[object]:
-            told[self.rank].append(value)
-            return [value] if self.rank else [value, told[1][len(told[0]) - 1]]
+            sent[self.rank].append(value)
+            return [value] if self.rank else [value, sent[1][len(sent[0]) - 1]]
 
     source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(), 0).eval()
     config = replace(VALIDATION, score=score)
@@ -205,7 +211,7 @@ def test_a_run_leaves_everything_that_says_what_it_was(tmp_path: Path) -> None:
     assert len(about.data_fingerprint) == 64
     assert (
         stored_plan(load_checkpoint(tmp_path / "a" / "last.pt"), "a").plain()
-        == preset_plan("toy", "small", TOY_DATA).plain()
+        == replace(preset_plan("toy", "small", TOY_DATA), n_processes=1).plain()
     )
 
 
@@ -263,9 +269,9 @@ def test_resuming_takes_the_runs_own_settings_and_tells_of_changes(tmp_path: Pat
     out = str(tmp_path / "a")
     run(tmp_path / "a", lr=0.5)
     request = Request(family="toy", out=out, resume=True)
-    plan, resuming, notices = resolve(request)
-    assert (plan.train.lr, resuming, notices) == (0.5, True, [])
-    plan, _, notices = resolve(replace(request, assignments=("train.lr=0.25",), steps=30))
+    plan, notices = resolve(request)
+    assert (plan.train.lr, plan.n_processes, notices) == (0.5, 1, [])
+    plan, notices = resolve(replace(request, assignments=("train.lr=0.25",), steps=30))
     assert (plan.train.lr, plan.train.max_steps) == (0.25, 30)
     assert notices == ["changed on resuming: train.lr 0.5 -> 0.25, train.max_steps 12 -> 30"]
     with pytest.raises(UsageError, match="has dataset 'toy', not 'mnist-6'"):
@@ -285,16 +291,33 @@ def test_auto_takes_bf16_where_the_hardware_has_it_and_stores_that(
     stored = stored_plan(load_checkpoint(tmp_path / "last.pt"), "a")
     assert stored.train.precision == expected
     assert json.loads((tmp_path / "config.json").read_text())["train"]["precision"] == expected
-    assert ("no bf16 in this processor: float32 it is" in capsys.readouterr().err) is not has_it
+    assert (
+        "no bf16 in this processor: training in float32" in capsys.readouterr().err
+    ) is not has_it
 
 
-def test_resuming_where_there_is_no_run_starts_one(tmp_path: Path) -> None:
-    request = Request(
-        family="toy", out=str(tmp_path / "a"), resume=True, dataset="toy", preset="small"
-    )
-    _, resuming, notices = resolve(request)
-    assert not resuming
-    assert "starting one" in notices[0]
+def test_resuming_where_there_is_no_run_is_refused(tmp_path: Path) -> None:
+    request = Request(family="toy", out=str(tmp_path / "a"), resume=True)
+    with pytest.raises(UsageError, match=r"--resume: there is no run in .*a"):
+        resolve(request)
+
+
+def test_resuming_keeps_the_number_of_processes_and_says_so(tmp_path: Path) -> None:
+    class Pair(Group):
+        """Two processes, of which the other one says the same."""
+
+        def gathered(self, value: object) -> list[object]:
+            return [value, value]
+
+        def average_(self, flat: Tensor) -> None:
+            pass
+
+    run(tmp_path, group=Pair(size=2))
+    request = Request(family="toy", out=str(tmp_path), resume=True)
+    plan, notices = resolve(request)
+    assert (plan.n_processes, notices) == (2, ["in 2 processes, as before"])
+    plan, notices = resolve(replace(request, processes=1))
+    assert (plan.n_processes, notices) == (1, ["changed on resuming: processes 2 -> 1"])
 
 
 @pytest.mark.parametrize(
@@ -324,7 +347,7 @@ def test_starting_from_a_run_takes_its_model(tmp_path: Path) -> None:
         family="toy", out=str(tmp_path / "b"), dataset="toy", preset="small",
         init_from=str(tmp_path / "a"), assignments=("model.noise=0.5",),
     )  # fmt: skip
-    plan, _, _ = resolve(request)
+    plan, _ = resolve(request)
     assert plan.model == ToyConfig(noise=0.5)
     assert plan.train.init_from == str(tmp_path / "a" / "best.pt")
     with pytest.raises(UsageError, match="holds a toy model, not silot"):
@@ -345,7 +368,10 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
     check_stage(config)
     stage = SILOT.stages["prior_objective"]
     model = SILOT.build(TINY, 0)
-    batches = cached_batches(stage, model, source, config, 4, Group(), Progress(quiet=True))
+    state = TrainingState(model, config)
+    batches = cached_batches(
+        stage, state, source, n_videos=4, group=ALONE, progress=Progress(quiet=True)
+    )
     latents = batches(0, 3)
     assert {len(each) for each in latents.values()} == {2}
     assert not any(each.requires_grad for each in latents.values())
@@ -353,10 +379,7 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
     objective = stage.objective(model, latents, torch.Generator().manual_seed(0))
     torch.autograd.backward(objective.total)
     trained = {name for name, each in model.named_parameters() if each.grad is not None}
-    assert {name.split(".")[0] for name in trained} == {"prior", "discovery"}
-    assert {name for name in trained if name.startswith("discovery")} == {
-        "discovery.initial_hidden"
-    }
+    assert {name.split(".")[0] for name in trained} == {"prior"}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """The command line: parses, imports its worker inside the body, calls it, prints."""
 
 import importlib
+import io
+import os
 import signal
 import sys
-from typing import NoReturn
+import traceback
+from typing import Any, NoReturn
 
 import click
 
 from smot.errors import SmotError, UsageError, was_interrupted
+from smot.interruption import catch_signals
 
 COMMANDS = {
     "generate": ("smot.cli.generate:generate", "Make a data set of videos."),
@@ -40,6 +44,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # before click turns it into exit code 1
+            ctx.exit(_close_pipe())
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing one."""
         with formatter.section("Commands"):
@@ -48,40 +59,63 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="smot")
-def cli() -> None:
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
+def cli(debug: bool) -> None:
     """Data sets, trackers and metrics for unsupervised multi-object tracking."""
 
 
 def main() -> NoReturn:
     """Run the command line; errors become one line on stderr and exit code 2 (usage) or 1."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is printed as "?"
+            stream.reconfigure(errors="replace")
+    # Taken out here, so that it may stand anywhere, after a command's own options too.
+    debug = "--debug" in sys.argv
+    sys.argv = [each for each in sys.argv if each != "--debug"]
+    code: int | str | None
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
-    except SystemError as error:
-        if not was_interrupted(error):
-            raise
-        _fail("interrupted", 130)
-    except SmotError as error:
-        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}", 1)
-
-
-def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001
-    raise KeyboardInterrupt
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"smot: {message}", err=True)
+        with catch_signals(deferred=False) as interruption:
+            code = cli.main(standalone_mode=False)
+            sys.stdout.flush()
+            interruption.check()
+    except BaseException as error:
+        code = _report(error, debug=debug)
+    # Nothing is left that could be interrupted but the end of Python, which prints tracebacks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
+
+
+def _report(error: BaseException, *, debug: bool) -> int | str | None:
+    """Print one line about what ended a command, and return its exit code."""
+    match error:
+        case SystemExit():
+            return error.code
+        case click.exceptions.Exit():
+            return error.exit_code
+        case BrokenPipeError():
+            return _close_pipe()
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, click.Abort) or was_interrupted(error):
+        message, code = "interrupted", 130
+    elif isinstance(error, SmotError):
+        message, code = str(error), 2 if isinstance(error, UsageError) else 1
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        message, code = f"{where}{error.strerror or error}", 1
+    else:
+        reason = str(error).strip().partition("\n")[0]
+        hint = "" if debug else " (--debug prints the traceback)"
+        message, code = f"unexpected {type(error).__name__}: {reason}{hint}", 1
+    click.echo(f"smot: {message}", err=True)
+    return code
+
+
+def _close_pipe() -> int:
+    """Leave quietly when whoever reads the output has gone, such as `head`."""
+    # Python flushes stdout once more when it ends: that must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13  # as if killed by SIGPIPE

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from smot.cli.parameters import read_counts
-from smot.cli.progress import Bar, progress_bar
+from smot.cli.options import Bar, progress_bar, read_counts
 from smot.cli.sources import (
     CKPT_OPTION,
     DATASET_OPTIONS,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from smot.cli.parameters import read_colour, read_counts, read_shard, read_size
-from smot.cli.progress import progress_bar
+from smot.cli.options import progress_bar, read_colour, read_counts, read_shard, read_size
 
 if TYPE_CHECKING:
     from smot.generators import DigitSource, Settings

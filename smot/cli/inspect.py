@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.progress import progress_bar
+from smot.cli.options import progress_bar
 
 if TYPE_CHECKING:
     from smot.videos import VideoFile

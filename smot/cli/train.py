@@ -1,6 +1,7 @@
 """``smot train``: train a learned tracker, and take weights out of a run."""
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,18 @@ _OPTIONS = (
     click.option("--steps", type=click.IntRange(min=0), help="Budget in updates; 0 is none."),
     click.option("--seed", type=click.IntRange(min=0), help="Of weights, videos and noise."),
     click.option("--device", help="cpu, cuda or cuda:N."),
-    click.option("--processes", type=click.IntRange(min=1), help="Processes to train in."),
+    click.option(
+        "--processes",
+        type=click.IntRange(min=1),
+        help="Processes that share each batch [on a CPU one for each core; resuming keeps it].",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Threads of each process.",
+    ),
     click.option(
         "--digits",
         type=click.Choice(["auto", "mnist", "mnist-5k"]),
@@ -104,26 +116,37 @@ def _run(
     out: str,
     resume: bool,
     force: bool,
-    processes: int | None,
+    threads: int,
     tensorboard: bool,
     quiet: bool,
     **choices: Any,
 ) -> None:
-    from smot.experiments.launch import launch, usual_processes
-    from smot.experiments.requests import Request, resolve
-    from smot.experiments.runs import RunOptions
+    from smot.experiments.plans import Request, resolve
+    from smot.experiments.runs import RunOptions, launch
 
-    plan, resuming, notices = resolve(Request(family=family, out=out, resume=resume, **choices))
+    plan, notices = resolve(Request(family=family, out=out, resume=resume, **choices))
     first = os.environ.get("RANK", "0") == "0"  # under torchrun every process comes by here
     for notice in notices if first and not quiet else ():
         click.echo(notice, err=True)
     options = RunOptions(
-        out=out, resume=resuming, force=force, quiet=quiet, tensorboard=tensorboard
+        out=out,
+        resume=resume,
+        force=force,
+        quiet=quiet,
+        tensorboard=tensorboard,
+        n_threads=threads,
     )
-    outcome = launch(plan, options, processes or usual_processes(plan))
-    if not outcome.leads:
-        return
+    outcome = launch(plan, options)
     score = "not scored"
     if outcome.score is not None:
         score = f"{plan.validation.score} {outcome.score:.3f} at step {outcome.best_step}"
-    click.echo(f"{outcome.folder}: {outcome.step} steps, {outcome.hours:.2f} h, best {score}")
+    if outcome.stopped:
+        if outcome.leads:
+            click.echo(
+                f"smot: stopped at step {outcome.step}, {outcome.hours:.2f} h, best {score}; "
+                f"to go on: smot train {family} --out {shlex.quote(out)} --resume",
+                err=True,
+            )
+        click.get_current_context().exit(130)
+    if outcome.leads:
+        click.echo(f"{outcome.folder}: {outcome.step} steps, {outcome.hours:.2f} h, best {score}")

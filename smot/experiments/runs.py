@@ -1,30 +1,34 @@
-"""Carry out a plan: build or resume the model, open the videos, train, draw the curves."""
+"""Carry out a plan: start the processes, build or resume the model, train, draw the curves."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from smot.errors import UsageError
-from smot.experiments.data import Source, open_source, training_batches
-from smot.experiments.pictures import validation_pictures
-from smot.experiments.plans import Plan, stored_plan
-from smot.experiments.stages import cached_batches, check_stage
-from smot.experiments.validation import ValidationScore
-from smot.files import to_plain
+from smot.errors import DataError, UsageError
+from smot.experiments.plans import Plan
+from smot.experiments.training_data import (
+    Source,
+    cached_batches,
+    check_stage,
+    open_source,
+    training_batches,
+)
+from smot.experiments.validation import ValidationScore, validation_pictures
+from smot.files import limit_threads, to_plain
 from smot.models.checkpoints import About
 from smot.models.devices import process_device
 from smot.models.family import Latents, Objective, load_family
-from smot.training.curves import draw_curves
-from smot.training.loop import TrainingLoop
-from smot.training.memory import keep_freed_memory
-from smot.training.precision import has_bf16
-from smot.training.prefetch import Batches
-from smot.training.processes import Group
-from smot.training.progress import Board, Progress
-from smot.training.runs import RunFolder
+from smot.training.distributed import Group, joined_group, run_in_processes
+from smot.training.gradients import has_bf16
+from smot.training.loop import StoppedBySignal, Task, TrainingLoop
+from smot.training.prefetch import Batches, keep_freed_memory
+from smot.training.reporting import Board, Progress, Reporter
+from smot.training.run_folder import RunFolder
 from smot.training.state import Identity, TrainingState, start_from
 
 
@@ -36,8 +40,9 @@ class RunOptions:
         out: the run's folder.
         resume: go on from the newest state in the folder.
         force: start over in a folder that holds a run.
-        quiet: say nothing while training.
+        quiet: show nothing while training.
         tensorboard: write TensorBoard's log beside metrics.jsonl.
+        n_threads: of each process.
     """
 
     out: str
@@ -45,6 +50,7 @@ class RunOptions:
     force: bool = False
     quiet: bool = False
     tensorboard: bool = False
+    n_threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,8 @@ class Outcome:
         hours: time spent, over all resumptions.
         score: best validation score; None if there was none.
         best_step: its step.
-        leads: whether this process is the one to speak of it.
+        leads: whether this process is the one to report it.
+        stopped: whether a signal ended it before its time.
     """
 
     folder: Path
@@ -66,19 +73,38 @@ class Outcome:
     score: float | None
     best_step: int
     leads: bool
+    stopped: bool
 
 
-def resumable_plan(out: str) -> Plan | None:
-    """The plan of the run in a folder; None if there is no run.
+def launch(plan: Plan, options: RunOptions) -> Outcome:
+    """Train in the plan's processes on this machine, or as `torchrun` has arranged.
+
+    Args:
+        plan: what to do.
+        options: where, and whether to go on.
 
     Raises:
-        DataError: there is one, but none of its states can be read.
+        UsageError, DataError, KeyboardInterrupt: as `carry_out`.
     """
-    folder = RunFolder(out)
-    if not folder.last.exists() and not folder.best.exists():
-        return None
-    checkpoint, path = folder.latest(lambda _: None)
-    return stored_plan(checkpoint, str(path))
+    # Processes that are started inherit this. Threads that wait for each other cost more than
+    # they bring where every operation is small.
+    limit_threads(options.n_threads)
+    work = partial(_take_part, plan, options)
+    if "WORLD_SIZE" in os.environ or plan.n_processes <= 1:
+        return work()
+    return run_in_processes(work, plan.n_processes)
+
+
+def _take_part(plan: Plan, options: RunOptions) -> Outcome:
+    limit_threads(options.n_threads)
+    with joined_group(plan.train.device) as group:
+        try:
+            return carry_out(plan, options, group)
+        except torch.OutOfMemoryError:
+            raise DataError(
+                f"{plan.train.device} is out of memory with train.batch_size "
+                f"{plan.train.batch_size}: set a smaller one, or a smaller model"
+            ) from None
 
 
 def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
@@ -92,9 +118,10 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     Raises:
         UsageError: settings that cannot be, or a folder that holds a run already.
         DataError: videos or checkpoints that cannot be used, or training that broke.
-        KeyboardInterrupt: stopped on request, with the state saved.
+        KeyboardInterrupt: stopped by a signal before training began.
     """
     keep_freed_memory()
+    plan = replace(plan, n_processes=group.size)
     folder = RunFolder(options.out)
     progress = Progress(quiet=options.quiet or not group.leads)
     board = Board(folder.path if options.tensorboard and group.leads else None)
@@ -102,16 +129,23 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     device = process_device(plan.train.device)
     plan = _with_precision(plan, device, group, progress)
     state = _begun(plan, device, options, folder, progress)
-    loop = _loop(plan, state, source, folder, group, progress, board)
+    task = _task(plan, state, source, group, progress)
+    if board.is_open:
+        task = replace(task, pictures=validation_pictures(load_family(plan.family), source))
+    reporter = Reporter(state, folder=folder, group=group, progress=progress, board=board)
+    loop = TrainingLoop(state, task, folder=folder, group=group, reporter=reporter)
     _agree(options, state, group)  # nobody writes before everybody has read, and can begin
     if group.leads:
         folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
     progress.notice(_opening(plan, state, group))
+    stopped = False
     try:
         loop.run()
+    except StoppedBySignal:
+        stopped = True
     finally:
         if group.leads:
-            draw_curves(folder.records(), folder.curves, title=f"{plan.family} {plan.preset}")
+            folder.draw_curves(f"{plan.family} {plan.preset}")
     return Outcome(
         folder=folder.path,
         step=state.step,
@@ -119,6 +153,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         score=state.stopping.best_score,
         best_step=state.stopping.best_step,
         leads=group.leads,
+        stopped=stopped,
     )
 
 
@@ -128,9 +163,8 @@ def _with_precision(plan: Plan, device: torch.device, group: Group, progress: Pr
         return plan
     has_it = all(group.gathered(has_bf16(device)))
     if not has_it:
-        progress.notice(
-            f"no bf16 in this {'GPU' if device.type == 'cuda' else 'processor'}: float32 it is"
-        )
+        hardware = "GPU" if device.type == "cuda" else "processor"
+        progress.notice(f"no bf16 in this {hardware}: training in float32")
     return replace(plan, train=replace(plan.train, precision="bf16" if has_it else "float32"))
 
 
@@ -167,17 +201,10 @@ def _agree(options: RunOptions, state: TrainingState, group: Group) -> None:
         )
 
 
-def _loop(
-    plan: Plan,
-    state: TrainingState,
-    source: Source,
-    folder: RunFolder,
-    group: Group,
-    progress: Progress,
-    board: Board,
-) -> TrainingLoop:
-    """The training loop with everything it is handed."""
-    family = load_family(plan.family)
+def _task(
+    plan: Plan, state: TrainingState, source: Source, group: Group, progress: Progress
+) -> Task:
+    """What the loop trains on, minimises, and is judged by."""
     about = About(
         family=plan.family,
         score_name=plan.validation.score,
@@ -185,26 +212,21 @@ def _loop(
         data_fingerprint=source.fingerprint,
         recipe=plan.preset,
     )
-    extra = {name: plan.plain()[name] for name in ("preset", "validation", "data")}
+    kept = ("preset", "validation", "data", "processes")
+    extra = {name: plan.plain()[name] for name in kept}
     batches, objective = _work(plan, state, source, group, progress)
-    return TrainingLoop(
-        state,
+    return Task(
+        identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
         batches=batches,
         objective=objective,
-        score=ValidationScore(family, source, plan.validation, group),
-        folder=folder,
-        identity=Identity(about=about, model=to_plain(plan.model), extra=extra),
-        group=group,
-        progress=progress,
-        board=board,
-        pictures=validation_pictures(family, source) if board.is_open else None,
+        score=ValidationScore(load_family(plan.family), source, plan.validation, group),
     )
 
 
 def _work(
     plan: Plan, state: TrainingState, source: Source, group: Group, progress: Progress
 ) -> tuple[Batches, Callable[..., Objective] | None]:
-    """What the loop is fed and what it minimises: frames, or latents that were kept.
+    """What the loop trains on and minimises: frames, or latents that were kept.
 
     The time that latents take is time of training, so that a budget in hours covers it.
     """
@@ -215,25 +237,14 @@ def _work(
     check_stage(plan.train)
     began = time.monotonic()
     kept = cached_batches(
-        stage, state.model, source, plan.train, plan.data.n_cached, group, progress
+        stage, state, source, n_videos=plan.data.n_cached, group=group, progress=progress
     )
-    state.hours = group.told(state.hours + (time.monotonic() - began) / 3600)
+    state.hours = group.from_first(state.hours + (time.monotonic() - began) / 3600)
 
     def objective(batch: Latents, *, step: int, generator: torch.Generator) -> Objective:  # noqa: ARG001
         return stage.objective(state.model, batch, generator)
 
     return kept, objective
-
-
-def check_budget(plan: Plan) -> None:
-    """Refuse a plan that would never end.
-
-    Raises:
-        UsageError: neither steps, nor hours, nor early stopping.
-    """
-    train = plan.train
-    if not (train.max_steps or train.max_hours or train.patience_steps):
-        raise UsageError("a run needs an end: --steps, --hours, or train.patience_steps")
 
 
 def _opening(plan: Plan, state: TrainingState, group: Group) -> str:

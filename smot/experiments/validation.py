@@ -1,25 +1,29 @@
-"""Scores of a model on a fixed set of validation videos."""
+"""How a model does while it trains: scores on a fixed set of validation videos, and pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from smot.errors import UsageError
 from smot.evaluation.metrics.scores import MatchSettings, VideoCounts, count_errors, summarise
-from smot.experiments.data import Source
+from smot.experiments.training_data import Source
+from smot.filmstrips import Row, rows_of, strip
 from smot.models.family import Family
 from smot.tracks import Predictor, Tracker
-from smot.training.divergence import BOUND
-from smot.training.processes import Group
+from smot.training.blowup import BOUND
+from smot.training.distributed import Group
 
 if TYPE_CHECKING:
     from smot.videos import Videos
 
-N_SEEN = 3
 SCORES = ("mota", "mota+prior", "objective")
+N_SEEN = 3
+"""Frames that a tracker is shown before it predicts. Source: SILOT 4.1."""
+N_PICTURES = 3
 FINAL_STEP = 10**9
 """A step at which every schedule of a model has reached its end."""
 
@@ -119,7 +123,7 @@ class ValidationScore:
         return {name: sum(part[name] for part in gathered) / self._n_videos() for name in names}
 
     def _shares(self) -> "Iterator[tuple[int, Videos]]":
-        """This process's batches by their first video; the videos are read once and kept."""
+        """This process's batches by their first video; read once and kept."""
         if not self._batches:
             size = self._config.batch_size
             starts = range(0, self._n_videos(), size)
@@ -137,3 +141,36 @@ def _tracking(counts: VideoCounts) -> dict[str, float]:
     summary = summarise(counts)
     names = ("mota", "ap", "count_error", "counting_accuracy")
     return {name: value for name in names if (value := summary[name]) is not None}
+
+
+def validation_pictures(
+    family: Family, source: Source
+) -> Callable[[nn.Module], dict[str, Tensor]]:
+    """Draw the first validation videos: truth, tracks and the model's reconstruction.
+
+    Args:
+        family: wraps a module in its tracker; one with a `trace` method has a reconstruction.
+        source: has the videos.
+
+    Returns:
+        A function from a module to pictures by name, [H, W, 3], float in [0, 1].
+    """
+    videos = source.validation(0, min(N_PICTURES, source.n_validation))
+
+    def pictures(module: nn.Module) -> dict[str, Tensor]:
+        tracker = family.tracker(module, family.name)
+        found = tracker.track(videos.frames)
+        trace = getattr(tracker, "trace", None)
+        painted = trace(videos.frames).reconstruction if trace is not None else None
+        drawn = {}
+        for place in range(len(videos)):
+            one = slice(place, place + 1)
+            rows = rows_of(videos.frames[place], truth=videos.truth[one], predicted=found[one])
+            if painted is not None:
+                frames = np.round(255 * painted[place]).astype(np.uint8)
+                rows.append(Row(label="model", frames=frames, tracks=found[one]))
+            image = np.asarray(strip(rows, scale=2).convert("RGB"), np.float32) / 255
+            drawn[f"video {place}"] = torch.from_numpy(image)
+        return drawn
+
+    return pictures

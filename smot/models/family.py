@@ -132,7 +132,7 @@ class Family:
 
         Args:
             name: "paper", "fast", ...
-            dataset: key of `smot.experiments.data.DATASETS`.
+            dataset: key of `smot.experiments.training_data.DATASETS`.
 
         Raises:
             UsageError: no such preset, or none for this data set; says what there is.

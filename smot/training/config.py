@@ -1,12 +1,19 @@
 """Settings of a training run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from smot.errors import UsageError
+from smot.files import from_plain
 
-OPTIMISERS = ("adam", "tf_rmsprop")
-SCHEDULES = ("constant", "cosine", "drops")
-PRECISIONS = ("float32", "bf16", "auto")
+CHOICES = {
+    "optimiser": ("adam", "tf_rmsprop"),
+    "schedule": ("constant", "cosine", "drops"),
+    "precision": ("float32", "bf16", "auto"),
+}
+RENAMED = {"divergence_factor": "blowup_factor"}
+"""Settings by the names that older checkpoints have them under."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +29,10 @@ class TrainConfig:
         optimiser: "adam" (0.9, 0.999, 1e-8) or "tf_rmsprop" (decay 0.9, momentum 0.9, 1e-10).
         lr: learning rate.
         warmup_steps: updates over which the learning rate rises linearly from 0; 0 is none.
-        schedule: "constant"; "cosine": constant until the share ``decay_from`` of the budget,
-            then a half cosine to ``decay_to`` of it; "drops": divided by 3 at each of ``drops``.
+        schedule: "constant"; "cosine": constant until the share `decay_from` of the budget,
+            then a half cosine to `decay_to` of it; "drops": divided by 3 at each of `drops`.
         decay_from: share of the budget, in [0, 1).
-        decay_to: share of ``lr``, in [0, 1].
+        decay_to: share of `lr`, in [0, 1].
         drops: shares of the budget, rising, in (0, 1).
         clip_norm: largest norm of the whole gradient; 0 does not clip.
         ema_decay: of the running average of the weights, which validation then uses; 0 is off.
@@ -42,8 +49,8 @@ class TrainConfig:
         patience_steps: updates without a better score that end a stage; 0 never does.
         n_stages: stages of early stopping; each later one starts from the best weights so far
             with the learning rate divided by 3.
-        divergence_factor: a loss that stays above about so many times its best ends the run, as
-            `smot.training.divergence` says in full; 0 never does.
+        blowup_factor: a loss that stays above about so many times its best ends the run, as
+            `smot.training.blowup` says in full; 0 never does.
         checkpoint_minutes: most time between two saved states.
         log_steps: updates averaged in one line of the log.
 
@@ -78,28 +85,26 @@ class TrainConfig:
     patience_start: int = 0
     patience_steps: int = 0
     n_stages: int = 3
-    divergence_factor: float = 10.0
+    blowup_factor: float = 10.0
     checkpoint_minutes: float = 5.0
     log_steps: int = 50
 
     def __post_init__(self) -> None:
-        _check_name("optimiser", self.optimiser, OPTIMISERS)
-        _check_name("schedule", self.schedule, SCHEDULES)
-        _check_name("precision", self.precision, PRECISIONS)
+        for name, allowed in CHOICES.items():
+            self._check(name, getattr(self, name) in allowed, f"one of {', '.join(allowed)}")
         for name in ("batch_size", "eval_steps", "log_steps", "n_stages", "short_frames"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in (
-            "seed", "warmup_steps", "clip_norm", "max_steps", "max_hours", "short_every",
-            "patience_start", "patience_steps", "decay_from", "decay_to",
-        ):  # fmt: skip
+        for name in ("seed", "warmup_steps", "clip_norm", "max_steps", "max_hours"):
             self._check(name, getattr(self, name) >= 0, "not negative")
-        self._check("lr", self.lr > 0, "above 0")
-        self._check("checkpoint_minutes", self.checkpoint_minutes > 0, "above 0")
-        factor = self.divergence_factor
-        self._check("divergence_factor", factor == 0 or factor > 1, "above 1, or 0 for never")
-        self._check("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
-        self._check("decay_from", self.decay_from < 1, "in [0, 1)")
-        self._check("decay_to", self.decay_to <= 1, "in [0, 1]")
+        for name in ("short_every", "patience_start", "patience_steps"):
+            self._check(name, getattr(self, name) >= 0, "not negative")
+        for name in ("lr", "checkpoint_minutes"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("ema_decay", "decay_from"):
+            self._check(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        factor = self.blowup_factor
+        self._check("blowup_factor", factor == 0 or factor > 1, "above 1, or 0 for never")
+        self._check("decay_to", 0 <= self.decay_to <= 1, "in [0, 1]")
         self._check("drops", all(0 < share < 1 for share in self.drops), "shares in (0, 1)")
         self._check_curriculum()
 
@@ -120,6 +125,15 @@ class TrainConfig:
             raise UsageError(f"train.{name} must be {allowed}, not {getattr(self, name)!r}")
 
 
-def _check_name(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"train.{name} must be one of {', '.join(allowed)}, not {value!r}")
+def stored_config(values: Mapping[str, Any], *, what: str) -> TrainConfig:
+    """The settings that a checkpoint holds, under today's names or older ones.
+
+    Args:
+        values: plain values by name.
+        what: what is being read, for messages.
+
+    Raises:
+        DataError: an unknown name, or a value that cannot be.
+    """
+    current = {RENAMED.get(name, name): value for name, value in values.items()}
+    return from_plain(TrainConfig, current, what=what)

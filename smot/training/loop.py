@@ -2,26 +2,24 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError, UsageError
+from smot.interruption import Interruption, catch_signals
 from smot.models.checkpoints import load_checkpoint
 from smot.models.family import Objective
-from smot.training.divergence import watched
-from smot.training.gradients import GradientBuffer, Signals
-from smot.training.interruption import Wish, stop_wishes
-from smot.training.precision import autocast
+from smot.training.blowup import watched_loss
+from smot.training.distributed import Group
+from smot.training.gradients import GradientBuffer, Signals, autocast
 from smot.training.prefetch import Batch, Batches, Prefetch
-from smot.training.processes import Group
-from smot.training.progress import Board, Progress
 from smot.training.reporting import Reporter
-from smot.training.runs import RunFolder
-from smot.training.schedules import clip_frames, learning_rate
+from smot.training.run_folder import RunFolder
+from smot.training.schedules import Verdict, clip_frames, learning_rate
 from smot.training.state import Identity, TrainingState, noise_seed
-from smot.training.stopping import Verdict
 
 Score: TypeAlias = Callable[[nn.Module], Mapping[str, float]]
 """Scores a model: what is maximised under "score", and whatever else is worth logging.
@@ -33,21 +31,39 @@ Pictures: TypeAlias = Callable[[nn.Module], Mapping[str, Tensor]]
 """Pictures of a model by name, [H, W, 3], float in [0, 1]."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run learns from, and what it is judged by.
+
+    Attributes:
+        identity: what the checkpoints say about the run.
+        batches: this process's share of the batch of a step; see `smot.training.prefetch`.
+        objective: what is minimised: (batch, step=, generator=) -> Objective; None for the
+            model's method that the settings name.
+        score: validation; None trains without.
+        pictures: draws a model at work for TensorBoard, at each evaluation; None draws nothing.
+    """
+
+    identity: Identity
+    batches: Batches
+    objective: Callable[..., Objective] | None = None
+    score: Score | None = None
+    pictures: Pictures | None = None
+
+
+class StoppedBySignal(KeyboardInterrupt):
+    """A signal stopped the run, and its state has been saved."""
+
+
 class TrainingLoop:
     """Trains one model in one process (of perhaps several).
 
     Args:
         state: the model and how far it has come.
-        batches: this process's share of the batch of a step; see `smot.training.prefetch`.
-        score: validation; None trains without.
+        task: what it learns.
         folder: where process 0 writes; None writes nothing.
-        identity: what the checkpoints say about the run.
         group: the processes that share the work.
-        progress: what process 0 says.
-        board: TensorBoard's log.
-        pictures: draws a model at work for TensorBoard, at each evaluation; None draws nothing.
-        objective: what is minimised: (batch, step=, generator=) -> Objective; None for the
-            model's method that the settings name.
+        reporter: writes down what is measured.
 
     Raises:
         UsageError: the model has no objective of the name that the settings give.
@@ -56,31 +72,19 @@ class TrainingLoop:
     def __init__(
         self,
         state: TrainingState,
+        task: Task,
         *,
-        batches: Batches,
-        score: Score | None,
         folder: RunFolder | None,
-        identity: Identity,
         group: Group,
-        progress: Progress,
-        board: Board,
-        pictures: Pictures | None = None,
-        objective: Callable[..., Objective] | None = None,
+        reporter: Reporter,
     ) -> None:
         self._state = state
         self._config = state.config
-        self._batches = batches
-        self._score = score
+        self._task = task
         self._folder = folder if group.leads else None
-        self._identity = identity
         self._group = group
-        self._progress = progress
-        self._board = board
-        self._pictures = pictures
-        self._reporter = Reporter(
-            state, folder=self._folder, progress=progress, board=board, group=group
-        )
-        self._objective = objective or named_objective(state.model, state.config.objective)
+        self._reporter = reporter
+        self._objective = task.objective or named_objective(state.model, state.config.objective)
         self._device = next(state.model.parameters()).device
         self._noise = torch.Generator(device=self._device)
         self._buffer = GradientBuffer(state.parameters, group)
@@ -91,27 +95,27 @@ class TrainingLoop:
         """Train until the budget is used up or early stopping ends the run.
 
         Raises:
-            KeyboardInterrupt: somebody asked it to stop; the state has been saved.
+            StoppedBySignal: a signal came; the state has been saved.
             DataError: the objective or its gradient is no longer finite, or the loss has stayed
                 far above its best; the saved states are left as they are.
         """
         self._state.model.train()
         self._feed = self._prefetch()
         try:
-            with stop_wishes() as wish:
-                self._run(wish)
+            with catch_signals(deferred=True) as interruption:
+                self._run(interruption)
         finally:
             self._feed.close()
             self._reporter.close()
 
-    def _run(self, wish: Wish) -> None:
-        going_on = self._evaluate_if_pending()  # a run that was stopped just before one
+    def _run(self, interruption: Interruption) -> None:
+        going_on = self._evaluate_if_pending()  # of a run that was stopped just before one
         while going_on and not self._finished():
-            signals = self._update(wish)
+            stop = self._update(interruption)
             self._state.evaluation_pending = self._evaluation_due()
-            if signals.stop:
+            if stop:
                 self._save_last()
-                raise KeyboardInterrupt
+                raise StoppedBySignal
             going_on = self._evaluate_if_pending()
             self._save_if_due()
         self._save_last()
@@ -119,13 +123,13 @@ class TrainingLoop:
     def _prefetch(self) -> Prefetch:
         stage = self._state.stopping.stage
         return Prefetch(
-            self._batches,
+            self._task.batches,
             lambda step: clip_frames(self._config, step, stage),
             first_step=self._state.step,
         )
 
-    def _update(self, wish: Wish) -> Signals:
-        """One update of the weights."""
+    def _update(self, interruption: Interruption) -> bool:
+        """Make one update of the weights; true if any process got a signal to stop."""
         state, config = self._state, self._config
         batch, waited = self._feed.next()
         batch, n_videos = _on_device(batch, self._device)
@@ -136,8 +140,8 @@ class TrainingLoop:
         torch.autograd.backward(objective.total)
         signals = self._buffer.reduce(
             loss=objective.total,
-            level=watched(objective),
-            stop=wish.made,
+            level=watched_loss(objective),
+            stop=interruption.requested,
             hours=self._clock(),
             clip_norm=config.clip_norm,
         )
@@ -153,7 +157,7 @@ class TrainingLoop:
         self._reporter.after_update(
             objective, signals, n_videos=n_videos, rate=rate, waited=waited
         )
-        return signals
+        return signals.stop
 
     def _check(self, objective: Objective, signals: Signals) -> None:
         """Refuse an update that would spoil the weights, or that shows that they are spoilt.
@@ -162,7 +166,7 @@ class TrainingLoop:
             DataError: says at which step which part of the objective broke.
         """
         state = self._state
-        if signals.norm < float("inf"):
+        if signals.norm < float("inf"):  # false for not-a-number too
             n_frames = clip_frames(self._config, state.step, state.stopping.stage)
             fault = state.watch.add(
                 state.step, n_frames, loss=signals.level, terms=objective.terms
@@ -189,28 +193,29 @@ class TrainingLoop:
 
     def _evaluation_due(self) -> bool:
         due = self._state.step % self._config.eval_steps == 0 or self._finished()
-        return self._score is not None and due
+        return self._task.score is not None and due
 
     def _evaluate_if_pending(self) -> bool:
-        """Score the model and act on it where that is due; False if training is to end."""
+        """Score the model and act on it where that is due; false if training is to end."""
         if not self._state.evaluation_pending:
             return True
-        self._state.evaluation_pending = False  # before a state is saved
+        # Cleared first: the states saved below are those after the evaluation.
+        self._state.evaluation_pending = False
         return self._evaluate() is not Verdict.STOP
 
     def _evaluate(self) -> Verdict:
         """Score the model and act on what follows."""
-        state = self._state
+        state, board = self._state, self._reporter.board
         began = time.monotonic()
         state.model.eval()
         with state.averages.in_use(), torch.no_grad():
-            assert self._score is not None
-            values = self._group.told(dict(self._score(state.model)))
-            if self._pictures is not None and self._board.is_open:
-                self._board.images(self._pictures(state.model), state.step)
+            assert self._task.score is not None
+            values = self._group.from_first(dict(self._task.score(state.model)))
+            if self._task.pictures is not None and board.is_open:
+                board.images(self._task.pictures(state.model), state.step)
         state.model.train()
         state.stopping, verdict = state.stopping.judge(self._config, state.step, values["score"])
-        state.hours = self._group.told(self._clock())
+        state.hours = self._group.from_first(self._clock())
         self._reporter.after_evaluation(values, verdict, time.monotonic() - began)
         if verdict is Verdict.BEST:
             self._save_best()
@@ -219,15 +224,16 @@ class TrainingLoop:
         return verdict
 
     def _next_stage(self) -> None:
-        """Restart from the best weights, which process 0 has written and hands to all."""
+        """Restart from the best weights, which process 0 has written and sends to all."""
         own = None if self._folder is None else load_checkpoint(self._folder.best)
-        best = self._group.told(own)
+        best = self._group.from_first(own)
         if best is None:
             raise UsageError("early stopping in stages needs a folder to restart from")
         self._state.restart(best, "the best state")
+        # Clips have another length from here on: what was made ahead does not fit.
         self._feed.close()
         self._feed = self._prefetch()
-        self._progress.notice(
+        self._reporter.notice(
             f"step {self._state.step}: no better score in {self._config.patience_steps} steps; "
             f"restarting from step {self._state.stopping.best_step} at a third of the rate"
         )
@@ -242,17 +248,17 @@ class TrainingLoop:
         """Replace the newest state, unless lost weights would take the place of good ones."""
         if self._folder is not None:
             if self._state.watch.is_doubtful and self._folder.last.exists():
-                self._progress.notice(
+                self._reporter.notice(
                     f"step {self._state.step}: the loss is far above its best; the state that "
                     "was saved before is kept"
                 )
                 return
-            self._folder.save_last(self._state.checkpoint(self._identity))
+            self._folder.save_last(self._state.checkpoint(self._task.identity))
         self._saved_at = time.monotonic()
 
     def _save_best(self) -> None:
         if self._folder is not None:
-            checkpoint = self._state.checkpoint(self._identity)
+            checkpoint = self._state.checkpoint(self._task.identity)
             self._folder.save_best(checkpoint)
             self._folder.save_last(checkpoint)
         self._saved_at = time.monotonic()
@@ -263,6 +269,7 @@ class TrainingLoop:
         return steps_over or (bool(config.max_hours) and state.hours >= config.max_hours)
 
     def _clock(self) -> float:
+        """Hours of training, over all resumptions."""
         return (time.monotonic() - self._began) / 3600
 
 

@@ -1,28 +1,117 @@
-"""What a run writes down and shows: the log, the live line, TensorBoard."""
+"""What a run shows and writes down: a live line, notices, the log, TensorBoard."""
 
+import importlib
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from smot.errors import UsageError
 from smot.models.family import Objective
+from smot.training.distributed import Group
 from smot.training.gradients import Signals
-from smot.training.processes import Group
-from smot.training.progress import Board, Progress, describe
-from smot.training.runs import RunFolder
-from smot.training.schedules import clip_frames
+from smot.training.run_folder import RunFolder
+from smot.training.schedules import Verdict, clip_frames
 from smot.training.state import TrainingState
-from smot.training.stopping import Verdict
 
 LIVE_SECONDS = 1.0
+SHOWN_TERMS = 4
+
+
+class Progress:
+    """Lines on stderr: a live one if it is a terminal, and notices that stay.
+
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        live = not quiet and sys.stderr.isatty()
+        # tqdm's own lock is a semaphore of the system, which a killed process leaves behind.
+        tqdm.set_lock(threading.RLock())
+        self._bar = tqdm(bar_format="{desc}", disable=not live, dynamic_ncols=True, leave=False)
+
+    def live(self, line: str) -> None:
+        """Replace the live line."""
+        self._bar.set_description_str(line)
+
+    def notice(self, line: str) -> None:
+        """Print a line that stays."""
+        if not self._quiet:
+            self._bar.clear()
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Remove the live line."""
+        self._bar.close()
+
+
+class Board:
+    """TensorBoard's log; its file is made when there is something to write.
+
+    Args:
+        folder: where its event files go; None writes nothing.
+
+    Raises:
+        UsageError: the optional package is not installed.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._opened: Any = None
+        if folder is None:
+            return
+        try:
+            importlib.import_module("torch.utils.tensorboard")
+        except ImportError:
+            raise UsageError(
+                "--tensorboard needs a package that is not installed: "
+                "pip install 'smot[tensorboard]'"
+            ) from None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is written."""
+        return self._folder is not None
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add numbers by name."""
+        if self.is_open:
+            for name, value in values.items():
+                self._writer().add_scalar(name, value, step)
+
+    def images(self, images: Mapping[str, Tensor], step: int) -> None:
+        """Add pictures by name, [H, W, 3], float in [0, 1]."""
+        if self.is_open:
+            for name, image in images.items():
+                pixels = image.detach().float().cpu()
+                self._writer().add_image(name, pixels, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Flush and end."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def _writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if self._opened is None:
+            self._opened = SummaryWriter(self._folder)
+        return self._opened
 
 
 @dataclass(kw_only=True)
 class _Window:
-    """What has been measured since the last line of the log."""
+    """Sums over the updates since the last line of the log."""
 
     began: float
     n_updates: int = 0
@@ -41,35 +130,29 @@ class _Window:
         self.norm += signals.norm
         self.n_with.update(objective.terms.keys())
         for name, value in objective.terms.items():
+            # Sums stay on the device: reading a number out would wait for the whole update.
             self.terms[name] = self.terms[name] + value if name in self.terms else value
 
     def means(self) -> dict[str, float]:
         """Each term averaged over the updates that have it: single frames lack some."""
-        names = list(self.terms)
-        if not names:
+        if not self.terms:
             return {}
-        values = torch.stack([self.terms[name].float() for name in names]).tolist()
-        return {name: value / self.n_with[name] for name, value in zip(names, values, strict=True)}
+        sums = torch.stack([each.float() for each in self.terms.values()]).tolist()
+        return {name: sum / self.n_with[name] for name, sum in zip(self.terms, sums, strict=True)}
 
-    def videos_per_second(self, now: float) -> float:
-        return self.n_videos / self._seconds(now)
-
-    def waited_share(self, now: float) -> float:
-        return self.waited / self._seconds(now)
-
-    def _seconds(self, now: float) -> float:
+    def seconds(self, now: float) -> float:
         return max(now - self.began, 1e-9)
 
 
 class Reporter:
-    """Averages what updates measure over ``log_steps`` of them, then writes a line.
+    """Averages measurements over `log_steps` updates, then writes a line.
 
     Args:
-        state: the run that is reported on.
+        state: the run to report on.
         folder: where the log is; None writes none.
+        group: the processes over which terms are averaged.
         progress: what people see.
         board: TensorBoard's log.
-        group: the processes over which terms are averaged.
     """
 
     def __init__(
@@ -77,70 +160,59 @@ class Reporter:
         state: TrainingState,
         *,
         folder: RunFolder | None,
+        group: Group,
         progress: Progress,
         board: Board,
-        group: Group,
     ) -> None:
+        self.board = board
+        self.notice = progress.notice
         self._state = state
         self._config = state.config
-        self._folder = folder
+        self._folder = folder if group.leads else None
         self._progress = progress
-        self._board = board
         self._group = group
         self._window = _Window(began=time.monotonic())
         self._shown_at = time.monotonic()
         self._last_score = state.stopping.best_score
 
     def after_update(
-        self,
-        objective: Objective,
-        signals: Signals,
-        *,
-        n_videos: int,
-        rate: float,
-        waited: float,
+        self, objective: Objective, signals: Signals, *, n_videos: int, rate: float, waited: float
     ) -> None:
-        """Take in one update.
+        """Take one update into account.
 
         Args:
             objective: of this process.
             signals: of all processes.
             n_videos: in the batches of all processes.
             rate: learning rate.
-            waited: how long this process had nothing to learn from, seconds.
+            waited: how long this process waited for its batch, seconds.
         """
-        window, state = self._window, self._state
+        window = self._window
         window.add(objective, signals, n_videos, waited)
         now = time.monotonic()
-        if state.step % self._config.log_steps == 0:
-            terms = _averaged(self._group.gathered(window.means()))
-            waited = max(self._group.gathered(window.waited_share(now)))
-            self._write_update(window, terms, rate, waited, now)
-            self._board.images(objective.images, state.step)
-            self._show(window, terms, now)
+        if self._state.step % self._config.log_steps == 0:
+            terms = self._write_update(rate, now)
+            self.board.images(objective.images, self._state.step)
+            self._show(terms, now)
             self._window = _Window(began=now)
         elif now - self._shown_at >= LIVE_SECONDS:
-            self._show(window, window.means(), now)
+            self._show(window.means(), now)
 
     def after_evaluation(
         self, values: Mapping[str, float], verdict: Verdict, seconds: float
     ) -> None:
-        """Take in one evaluation, whose time does not count as training speed.
+        """Take one evaluation into account, whose time does not count as training speed.
 
         Args:
             values: what the score function measured.
             verdict: what follows from it.
             seconds: how long it took.
         """
-        state = self._state
         self._last_score = values["score"]
         self._window.began += seconds
         record = {
-            "kind": "eval",
-            "step": state.step,
-            "hours": round(state.hours, 6),
-            "frames": self._frames(),
-            "stage": state.stopping.stage,
+            **self._position("eval"),
+            "stage": self._state.stopping.stage,
             "verdict": verdict.value,
             "seconds": round(seconds, 3),
             **values,
@@ -149,55 +221,58 @@ class Reporter:
         rest = {name: value for name, value in values.items() if name != "score"}
         shown = "  ".join(f"{name} {value:.3f}" for name, value in (rest or values).items())
         best = "  (best)" if verdict is Verdict.BEST else ""
-        self._progress.notice(
-            f"step {state.step}  T={self._frames()}  {state.hours:.2f} h  {shown}{best}"
-        )
+        step, hours = self._state.step, self._state.hours
+        self.notice(f"step {step}  T={self._frames()}  {hours:.2f} h  {shown}{best}")
 
     def close(self) -> None:
         """End the live line and TensorBoard's log."""
         self._progress.close()
-        self._board.close()
+        self.board.close()
 
-    def _write_update(
-        self,
-        window: _Window,
-        terms: Mapping[str, float],
-        rate: float,
-        waited: float,
-        now: float,
-    ) -> None:
+    def _write_update(self, rate: float, now: float) -> dict[str, float]:
+        """Write the window's averages; returns those of the terms, over all processes."""
+        window = self._window
+        parts = self._group.gathered(window.means())
+        # Processes see equally many videos, so the average of their averages is right.
+        terms = {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
+        waited = max(self._group.gathered(window.waited / window.seconds(now)))
         loss = window.loss / window.n_updates
         record = {
-            "kind": "train",
-            "step": self._state.step,
-            "hours": round(self._state.hours, 6),
-            "frames": self._frames(),
+            **self._position("train"),
             "lr": rate,
-            "videos_per_second": round(window.videos_per_second(now), 3),
+            "videos_per_second": round(window.n_videos / window.seconds(now), 3),
             "waited": round(waited, 4),
             "gradient_norm": window.norm / window.n_updates,
             "loss": loss,
             "terms": terms,
         }
         self._log(record, {**terms, "loss": loss, "lr": rate})
+        return terms
+
+    def _position(self, kind: str) -> dict[str, object]:
+        hours = round(self._state.hours, 6)
+        step = self._state.step
+        return {"kind": kind, "step": step, "hours": hours, "frames": self._frames()}
 
     def _log(self, record: Mapping[str, object], scalars: Mapping[str, float]) -> None:
         if self._folder is not None:
             self._folder.log(record)
-            self._board.scalars(scalars, self._state.step)
+            self.board.scalars(scalars, self._state.step)
 
-    def _show(self, window: _Window, terms: Mapping[str, float], now: float) -> None:
+    def _show(self, terms: Mapping[str, float], now: float) -> None:
+        """The live line: how far, how fast, the largest terms, the last score, the time left."""
         self._shown_at = now
-        rate = window.videos_per_second(now)
-        line = describe(
-            step=self._state.step,
-            n_frames=self._frames(),
-            rate=rate,
-            terms=terms,
-            score=self._last_score,
-            seconds_left=self._seconds_left(rate),
-        )
-        self._progress.live(line)
+        rate = self._window.n_videos / self._window.seconds(now)
+        parts = [f"step {self._state.step}", f"T={self._frames()}", f"{rate:.0f} videos/s"]
+        largest = sorted(terms, key=lambda name: -abs(terms[name]))[:SHOWN_TERMS]
+        parts += [f"{name} {terms[name]:.4g}" for name in largest]
+        if self._last_score is not None:
+            parts.append(f"score {self._last_score:.3f}")
+        left = self._seconds_left(rate)
+        if left is not None:
+            minutes, seconds = divmod(int(left), 60)
+            parts.append(f"left {minutes // 60}:{minutes % 60:02d}:{seconds:02d}")
+        self._progress.live("  ".join(parts))
 
     def _seconds_left(self, rate: float) -> float | None:
         config, state = self._config, self._state
@@ -212,8 +287,3 @@ class Reporter:
         """T of the last update."""
         step = max(0, self._state.step - 1)
         return clip_frames(self._config, step, self._state.stopping.stage)
-
-
-def _averaged(parts: list[dict[str, float]]) -> dict[str, float]:
-    """Terms averaged over the processes, which see equally many videos."""
-    return {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}

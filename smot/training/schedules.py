@@ -1,6 +1,8 @@
-"""Learning rate and length of clips as functions of how far training has come."""
+"""What changes as training proceeds: learning rate, length of clips, stages of early stopping."""
 
 import math
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from smot.training.config import TrainConfig
 
@@ -22,7 +24,7 @@ def progress(config: TrainConfig, step: int, hours: float) -> float:
 
 
 def learning_rate(config: TrainConfig, step: int, hours: float, stage: int) -> float:
-    """The learning rate of the update after ``step``.
+    """The learning rate of the update after `step`.
 
     Args:
         config: holds the schedule.
@@ -39,10 +41,10 @@ def learning_rate(config: TrainConfig, step: int, hours: float, stage: int) -> f
 
 
 def clip_frames(config: TrainConfig, step: int, stage: int) -> int:
-    """The number of frames T of the clips of the update after ``step``.
+    """The number of frames T of the clips of the update after `step`.
 
     From the second stage of early stopping on, clips have their final length. Every
-    ``short_every`` updates one has short clips: they cost little, and what is learned from first
+    `short_every` updates one has short clips: they cost little, and what is learned from first
     frames (discovery) is seen as often again. Source: ours.
     """
     frames = config.n_frames
@@ -60,3 +62,54 @@ def _decay(config: TrainConfig, share: float) -> float:
     if config.schedule == "drops":
         return 3.0 ** -sum(share >= drop for drop in config.drops)
     return 1.0
+
+
+class Verdict(Enum):
+    """What follows from an evaluation."""
+
+    GO_ON = "go on"
+    BEST = "best"
+    NEXT_STAGE = "next stage"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """The state of early stopping; plain values, so that a checkpoint can hold it.
+
+    Attributes:
+        stage: stages that are over.
+        best_score: highest score so far; None before the first.
+        best_step: step of that score.
+        since: step from which patience counts: the last best one, or the start of the stage.
+    """
+
+    stage: int = 0
+    best_score: float | None = None
+    best_step: int = 0
+    since: int = 0
+
+    def judge(
+        self, config: TrainConfig, step: int, score: float
+    ) -> tuple["EarlyStopping", Verdict]:
+        """Take the score of an evaluation into account.
+
+        Args:
+            config: holds patience and number of stages.
+            step: updates made when the score was taken.
+            score: higher is better; not-a-number never improves.
+
+        Returns:
+            The new state, and what follows.
+
+        Source: SILOT supplement, section E: patience, best weights, rate / 3, three stages.
+        """
+        improved = self.best_score is None or score > self.best_score
+        if improved and not math.isnan(score):
+            return replace(self, best_score=score, best_step=step, since=step), Verdict.BEST
+        patient = step < config.patience_start or step - self.since < config.patience_steps
+        if patient or not config.patience_steps:
+            return self, Verdict.GO_ON
+        if self.stage + 1 >= config.n_stages:
+            return self, Verdict.STOP
+        return replace(self, stage=self.stage + 1, since=step), Verdict.NEXT_STAGE

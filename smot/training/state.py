@@ -10,16 +10,15 @@ from torch import nn
 from smot.errors import DataError
 from smot.files import from_plain, to_plain
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_weights
-from smot.training.averages import WeightAverages
+from smot.training.blowup import BlowupWatch
 from smot.training.config import TrainConfig
-from smot.training.divergence import DivergenceWatch
-from smot.training.optimisers import build_optimiser, trained_parameters
-from smot.training.stopping import Stopping
+from smot.training.optimisers import WeightAverages, build_optimiser, trained_parameters
+from smot.training.schedules import EarlyStopping
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a run is, as its checkpoints tell it.
+    """The part of a run's checkpoints that stays the same.
 
     Attributes:
         about: family, data and recipe; step, hours and score are filled in at each save.
@@ -43,7 +42,7 @@ class TrainingState:
         config: how it is trained.
 
     Raises:
-        UsageError: ``config.only_parameters`` names no parameter.
+        UsageError: `config.only_parameters` names no parameter.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
@@ -52,11 +51,12 @@ class TrainingState:
         self.parameters = trained_parameters(model, config.only_parameters)
         self.optimiser = build_optimiser(config, list(self.parameters.values()))
         self.averages = WeightAverages(self.parameters, config.ema_decay)
-        self.stopping = Stopping()
-        self.watch = DivergenceWatch(config.divergence_factor)
+        self.stopping = EarlyStopping()
+        self.watch = BlowupWatch(config.blowup_factor)
         self.step = 0
         self.hours = 0.0
-        self.evaluation_pending = False  # due after the last update, and not made yet
+        # An evaluation is due after the last update and not made yet.
+        self.evaluation_pending = False
 
     def checkpoint(self, identity: Identity) -> Checkpoint:
         """The whole state; its tensors are shared with the running model."""
@@ -96,7 +96,9 @@ class TrainingState:
         load_weights(self.model, checkpoint.weights, path)
         self._load_optimiser(training.get("optimiser"), path)
         self._load_averages(checkpoint)
-        self.stopping = from_plain(Stopping, training["stopping"], what=f"{path}: early stopping")
+        self.stopping = from_plain(
+            EarlyStopping, training["stopping"], what=f"{path}: early stopping"
+        )
         self.watch.restore(training.get("levels", []), what=f"{path}: levels of the loss")
         self.evaluation_pending = bool(training.get("evaluation_pending", False))
         self.step = checkpoint.about.step

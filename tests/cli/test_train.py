@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from smot.cli import cli
 from smot.errors import DataError, SmotError, UsageError
 from smot.models.checkpoints import load_checkpoint
-from smot.training.runs import RunFolder
+from smot.training.run_folder import RunFolder
 from tests.training import with_toy
 
 ROOT = Path(__file__).parents[2]
@@ -79,10 +79,10 @@ def test_a_run_prints_its_outcome_alone_on_stdout(tmp_path: Path) -> None:
     assert re.match(rf"{tmp_path}: 6 steps, \d\.\d\d h, best mota", result.stdout)
     assert result.stdout.count("\n") == 1
     assert "step 6  T=4" in result.stderr
-    quiet = invoke(
+    silent = invoke(
         *TOY, "--out", str(tmp_path), "--processes", "1", "--steps", "6", "--force", "--quiet"
     )
-    assert quiet.stderr == ""
+    assert silent.stderr == ""
 
 
 def test_export_writes_the_best_weights_of_a_run(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_gpu_that_is_too_small_is_one_line(
     def carry_out(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n...")
 
-    monkeypatch.setattr("smot.experiments.launch.carry_out", carry_out)
+    monkeypatch.setattr("smot.experiments.runs.carry_out", carry_out)
     result = invoke(*TOY, "--out", str(tmp_path), "--processes", "1")
     assert isinstance(result.exception, DataError), result.exception
     assert "out of memory with train.batch_size 4: set a smaller one" in str(result.exception)
@@ -173,8 +173,11 @@ def test_two_processes_learn_what_one_learns_and_leave_together_when_asked(
     wait_for_steps(pair, 5, process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, errors.strip()) == (130, "smot: interrupted")
     reached = load_checkpoint(pair.last).about.step
+    assert process.returncode == 130, errors
+    assert errors.startswith(f"smot: stopped at step {reached}, 0.")
+    assert errors.endswith(f"to go on: smot train toy --out {pair.path} --resume\n")
+    assert errors.count("\n") == 1
     steps = ("--processes", "1", "--steps", str(reached))
     assert invoke(*TOY, "--out", str(tmp_path / "one"), *steps, *silent).exit_code == 0
     assert_equal_weights(pair.last, tmp_path / "one" / "last.pt", tolerance=1e-4)

@@ -1,7 +1,7 @@
 import pytest
 
 from smot.errors import UsageError
-from smot.experiments.data import DATASETS
+from smot.experiments.training_data import DATASETS
 from smot.experiments.validation import ValidationConfig
 from smot.models.family import FAMILIES, load_family
 from smot.training.config import TrainConfig

@@ -15,11 +15,11 @@ from smot.files import to_plain
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_model
 from smot.models.family import FAMILIES
 from smot.training.config import TrainConfig
-from smot.training.loop import Score, TrainingLoop, named_objective
+from smot.training.distributed import Group
+from smot.training.loop import Score, Task, TrainingLoop, named_objective
 from smot.training.prefetch import Batches
-from smot.training.processes import Group
-from smot.training.progress import Board, Progress
-from smot.training.runs import RunFolder
+from smot.training.reporting import Board, Progress, Reporter
+from smot.training.run_folder import RunFolder
 from smot.training.state import Identity, TrainingState, start_from
 from tests.training.toy import Toy, ToyConfig, toy_batches
 
@@ -57,18 +57,25 @@ def train(
         checkpoint, path = folder.latest(lambda line: None)
         state.restore(checkpoint, str(path))
     folder.start(to_plain(config), resumed_at=state.step if resume else None)
-    loop = TrainingLoop(
-        state,
+    task = Task(
+        identity=Identity(about=About(family="toy"), model=to_plain(toy), extra={}),
         batches=batches or toy_batches(config.seed, config.batch_size),
         score=score,
-        folder=folder,
-        identity=Identity(about=About(family="toy"), model=to_plain(toy), extra={}),
-        group=Group(),
-        progress=Progress(quiet=True),
-        board=Board(None),
     )
-    loop.run()
+    alone(state, task, folder).run()
     return state
+
+
+def alone(state: TrainingState, task: Task, folder: RunFolder | None = None) -> TrainingLoop:
+    """A loop in one process that shows nothing."""
+    group = Group()
+    reporter = Reporter(
+        state, folder=folder, group=group, progress=Progress(quiet=True), board=Board(None)
+    )
+    return TrainingLoop(state, task, folder=folder, group=group, reporter=reporter)
+
+
+NAMELESS = Identity(about=About(family="toy"), model={}, extra={})
 
 
 def losses(folder: RunFolder) -> list[tuple[int, float]]:
@@ -205,7 +212,7 @@ def test_a_loss_that_stays_far_above_its_best_ends_the_run_and_keeps_the_good_st
 
 def test_divergence_is_the_runs_own_business_if_its_settings_say_so(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    train(replace(LONG, divergence_factor=0.0), folder, model=Exploding, score=None)
+    train(replace(LONG, blowup_factor=0.0), folder, model=Exploding, score=None)
     assert load_checkpoint(folder.last).about.step == 400
 
 
@@ -329,16 +336,7 @@ def test_bf16_wraps_the_objective_and_nothing_else(tmp_path: Path) -> None:
     types: list[torch.dtype] = []
     config = replace(CONFIG, precision="bf16", objective="late_objective", max_steps=1)
     state = TrainingState(Seen(ToyConfig(), 0), config)
-    TrainingLoop(
-        state,
-        batches=toy_batches(0, 4),
-        score=None,
-        folder=None,
-        identity=Identity(about=About(family="toy"), model={}, extra={}),
-        group=Group(),
-        progress=Progress(quiet=True),
-        board=Board(None),
-    ).run()
+    alone(state, Task(identity=NAMELESS, batches=toy_batches(0, 4))).run()
     assert types == [torch.bfloat16]
     assert state.model.late.weight.dtype == torch.float32
 
@@ -372,15 +370,12 @@ def test_a_batch_of_several_tensors_reaches_the_objective(tmp_path: Path) -> Non
 
     config = replace(CONFIG, objective="pair_objective", max_steps=2)
     state = TrainingState(Paired(ToyConfig(), 0), config)
-    TrainingLoop(
+    alone(
         state,
-        batches=lambda step, T: {"frames": toy_batches(0, 4)(step, T), "more": torch.ones(4)},
-        score=None,
-        folder=None,
-        identity=Identity(about=About(family="toy"), model={}, extra={}),
-        group=Group(),
-        progress=Progress(quiet=True),
-        board=Board(None),
+        Task(
+            identity=NAMELESS,
+            batches=lambda step, T: {"frames": toy_batches(0, 4)(step, T), "more": torch.ones(4)},
+        ),
     ).run()
     assert state.step == 2
 

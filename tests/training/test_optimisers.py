@@ -6,7 +6,12 @@ from torch import nn
 
 from smot.errors import UsageError
 from smot.training.config import TrainConfig
-from smot.training.optimisers import TensorFlowRMSprop, build_optimiser, trained_parameters
+from smot.training.optimisers import (
+    TensorFlowRMSprop,
+    WeightAverages,
+    build_optimiser,
+    trained_parameters,
+)
 from tests.training.toy import Toy, ToyConfig
 
 
@@ -44,3 +49,48 @@ def test_only_the_named_parameters_are_trained() -> None:
 def test_a_prefix_without_parameters_is_refused() -> None:
     with pytest.raises(UsageError, match="begins with 'prior'; parts: late, picture"):
         trained_parameters(Toy(ToyConfig(), 0), ("late", "prior"))
+
+
+def test_averages_approach_a_weight_that_stays() -> None:
+    weight = nn.Parameter(torch.zeros(2))
+    averages = WeightAverages({"weight": weight}, 0.9)
+    with torch.no_grad():
+        weight.fill_(1.0)
+    for _ in range(200):
+        averages.update()
+    assert averages.tensors["weight"].tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_the_first_updates_forget_the_start() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    averages = WeightAverages({"weight": weight}, 0.999)
+    with torch.no_grad():
+        weight.fill_(1.0)
+    averages.update()
+    assert averages.tensors["weight"].item() == pytest.approx(0.9)
+
+
+def test_weights_come_back_after_use_even_after_an_error() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    averages = WeightAverages({"weight": weight}, 0.5)
+    with torch.no_grad():
+        weight.fill_(1.0)
+
+    def fail_in_use() -> None:
+        with averages.in_use():
+            assert weight.item() == 0.0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_in_use()
+    assert weight.item() == 1.0
+    assert averages.tensors["weight"].item() == 0.0
+
+
+def test_no_decay_keeps_no_averages() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    averages = WeightAverages({"weight": weight}, 0.0)
+    averages.update()
+    with averages.in_use():
+        assert weight.item() == 1.0
+    assert averages.tensors == {}

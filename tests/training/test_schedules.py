@@ -4,7 +4,7 @@ import pytest
 
 from smot.errors import UsageError
 from smot.training.config import TrainConfig
-from smot.training.schedules import clip_frames, learning_rate, progress
+from smot.training.schedules import EarlyStopping, Verdict, clip_frames, learning_rate, progress
 
 
 def test_warm_up_rises_linearly_to_the_rate() -> None:
@@ -68,7 +68,7 @@ def test_later_stages_have_full_clips() -> None:
         ("curriculum", ((5, 2),)),
         ("curriculum", ((0, 2), (0, 4))),
         ("curriculum", ((0, 0),)),
-        ("divergence_factor", 1.0),
+        ("blowup_factor", 1.0),
         ("short_every", -1),
         ("short_frames", 0),
         ("drops", (1.5,)),
@@ -79,3 +79,43 @@ def test_later_stages_have_full_clips() -> None:
 def test_an_impossible_setting_is_named(field: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"train\.{field} must be"):
         TrainConfig(**{field: value})
+
+
+CONFIG = TrainConfig(patience_start=100, patience_steps=30, n_stages=3)
+
+
+def judged(scores: list[tuple[int, float]], config: TrainConfig = CONFIG) -> list[Verdict]:
+    state, verdicts = EarlyStopping(), []
+    for step, score in scores:
+        state, verdict = state.judge(config, step, score)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def test_nothing_ends_before_patience_starts() -> None:
+    assert judged([(10, 0.5), (50, 0.4), (99, 0.4)]) == [
+        Verdict.BEST, Verdict.GO_ON, Verdict.GO_ON
+    ]  # fmt: skip
+
+
+def test_the_third_loss_of_patience_ends_the_run() -> None:
+    scores = [(90, 0.5), (120, 0.4), (149, 0.4), (150, 0.4), (180, 0.4)]
+    assert judged(scores)[1:] == [
+        Verdict.NEXT_STAGE, Verdict.GO_ON, Verdict.NEXT_STAGE, Verdict.STOP
+    ]  # fmt: skip
+
+
+def test_a_better_score_renews_patience() -> None:
+    scores = [(100, 0.5), (129, 0.6), (158, 0.6), (159, 0.6)]
+    assert judged(scores) == [Verdict.BEST, Verdict.BEST, Verdict.GO_ON, Verdict.NEXT_STAGE]
+
+
+def test_a_score_that_is_no_number_is_never_best() -> None:
+    assert judged([(1, math.nan), (2, -5.0), (3, math.nan)]) == [
+        Verdict.GO_ON, Verdict.BEST, Verdict.GO_ON
+    ]  # fmt: skip
+
+
+def test_without_patience_nothing_ever_ends() -> None:
+    endless = TrainConfig()
+    assert judged([(1, 0.5), (10**6, 0.1)], endless) == [Verdict.BEST, Verdict.GO_ON]

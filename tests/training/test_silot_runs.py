@@ -8,19 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from smot.experiments.data import DataConfig, open_source, training_batches
-from smot.experiments.launch import launch
 from smot.experiments.plans import Plan
-from smot.experiments.runs import RunOptions
+from smot.experiments.runs import RunOptions, launch
+from smot.experiments.training_data import DataConfig, open_source, training_batches
 from smot.experiments.validation import ValidationConfig
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint
 from smot.models.family import Objective
 from smot.models.silot import FAMILY, SilotConfig
 from smot.training.config import TrainConfig
-from smot.training.loop import TrainingLoop
+from smot.training.distributed import Group
+from smot.training.loop import Task, TrainingLoop
 from smot.training.prefetch import Batch
-from smot.training.processes import Group
-from smot.training.progress import Board, Progress
+from smot.training.reporting import Board, Progress, Reporter
 from smot.training.state import Identity, TrainingState, noise_seed
 
 PLAN = Plan(
@@ -49,7 +48,8 @@ def one_thread() -> Iterator[None]:
 
 def run(out: Path, *, resume: bool = False, n_processes: int = 1, n_steps: int = 4) -> Checkpoint:
     plan = replace(PLAN, train=replace(PLAN.train, max_steps=n_steps))
-    launch(plan, RunOptions(out=str(out), resume=resume, quiet=True), n_processes)
+    plan = replace(plan, n_processes=n_processes)
+    launch(plan, RunOptions(out=str(out), resume=resume, quiet=True))
     return load_checkpoint(out / "last.pt")
 
 
@@ -90,17 +90,16 @@ def in_one_process(plan: Plan) -> TrainingState:
             totals.append(part.total)
         return Objective(total=sum(totals) / 2, terms={})
 
-    TrainingLoop(
-        state,
-        batches=batches,
-        score=None,
-        folder=None,
+    task = Task(
         identity=Identity(about=About(family="silot"), model={}, extra={}),
-        group=Group(),
-        progress=Progress(quiet=True),
-        board=Board(None),
+        batches=batches,
         objective=objective,
-    ).run()
+    )
+    group = Group()
+    reporter = Reporter(
+        state, folder=None, group=group, progress=Progress(quiet=True), board=Board(None)
+    )
+    TrainingLoop(state, task, folder=None, group=group, reporter=reporter).run()
     return state
 
 

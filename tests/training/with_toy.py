@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from smot.cli import main
-from smot.experiments import data
+from smot.experiments import training_data
 from smot.generators.settings import ShapesSettings
 from smot.models.family import FAMILIES
 
@@ -14,7 +14,7 @@ VIDEOS = ShapesSettings(frame_size=(24, 24), n_frames=6, max_objects=2, object_s
 def register(put: Callable[[dict[str, Any], str, Any], None]) -> None:
     """Enter the toy into every table, with whatever sets an item."""
     put(FAMILIES, "toy", "tests.training.toy:FAMILY")
-    put(data.DATASETS, "toy", VIDEOS)
+    put(training_data.DATASETS, "toy", VIDEOS)
 
 
 if __name__ in ("__main__", "__mp_main__"):  # the second is what spawned processes import

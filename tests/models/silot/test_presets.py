@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from smot.errors import UsageError
-from smot.experiments.requests import Request, resolve
+from smot.experiments.plans import Request, resolve
 from smot.models.packaged import FOLDER
 from smot.models.silot import FAMILY, SilotConfig
 from smot.training.config import TrainConfig

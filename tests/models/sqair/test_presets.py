@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from smot.experiments.data import DATASETS
+from smot.experiments.training_data import DATASETS
 from smot.files import from_plain, to_plain
 from smot.models.sqair import FAMILY, SqairConfig, build
 from smot.models.sqair.presets import PRESETS

@@ -5,8 +5,7 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.models.checkpoints import About, Checkpoint
-from smot.training.curves import draw_curves
-from smot.training.runs import RunFolder
+from smot.training.run_folder import RunFolder
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -77,11 +76,20 @@ def test_the_environment_is_written_down(tmp_path: Path) -> None:
 
 def test_curves_are_drawn_even_of_a_run_without_lines(tmp_path: Path) -> None:
     update = {
-        "kind": "train", "step": 1, "hours": 0.1, "frames": 2, "lr": 1e-3,
-        "videos_per_second": 10.0, "loss": 50.0, "terms": {"fit": 49.0, "penalty": 1.0},
-    }  # fmt: skip
+        "kind": "train",
+        "step": 1,
+        "hours": 0.1,
+        "frames": 2,
+        "lr": 1e-3,
+        "videos_per_second": 10.0,
+        "loss": 50.0,
+        "terms": {"fit": 49.0, "penalty": 1.0},
+    }
     evaluation = {"kind": "eval", "step": 1, "hours": 0.1, "score": -3.0, "mota": None}
-    for name, records in (("none", []), ("some", [update, evaluation, {**update, "hours": 0.2}])):
-        path = tmp_path / f"{name}.png"
-        draw_curves(records, path, title=name)
-        assert path.read_bytes().startswith(b"\x89PNG")
+    folder = RunFolder(tmp_path)
+    for records in ([], [update, evaluation, {**update, "hours": 0.2}]):
+        for record in records:
+            folder.log(record)
+        folder.draw_curves("toy")
+        assert folder.curves.read_bytes().startswith(b"\x89PNG")
+        folder.curves.unlink()

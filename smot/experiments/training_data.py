@@ -1,4 +1,4 @@
-"""Where training and validation videos come from: a file, or made as they are needed."""
+"""What a run learns from: videos of a file, videos made as they are needed, or kept latents."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,11 +12,16 @@ from torch import Tensor
 from smot.arrays import IntArray, UInt8Array
 from smot.errors import UsageError
 from smot.generators.settings import CANONICAL, MnistSettings, Settings
+from smot.models.family import Latents, Stage
 from smot.tracks import DataDescription
 from smot.training.config import TrainConfig
+from smot.training.distributed import Group
+from smot.training.gradients import autocast
+from smot.training.prefetch import Batches
+from smot.training.reporting import Progress
+from smot.training.state import TrainingState, noise_seed
 
 if TYPE_CHECKING:
-    from smot.training.processes import Group
     from smot.videos import VideoFile, Videos
 
 DATASETS: dict[str, Settings] = {
@@ -29,6 +34,7 @@ DATASETS: dict[str, Settings] = {
     ),
 }
 """What can be trained on by name. "mnist-original" is the task of the SQAIR paper."""
+LATENTS_CHUNK = 64  # videos whose latents are computed at once
 
 _FIRST_STREAMED = 1 << 40  # streamed videos are numbered from far beyond those of any file
 
@@ -38,7 +44,7 @@ class DataConfig:
     """Which videos a run sees.
 
     Attributes:
-        dataset: key of ``DATASETS``: what to make, and which preset fits.
+        dataset: key of `DATASETS`: what to make, and which preset fits.
         file: videos to read; "" makes them as they are needed, without end.
         digits: "auto", "mnist" or "mnist-5k"; for videos that are made.
         mnist_root: folder of the full MNIST; "" is the default one.
@@ -110,10 +116,10 @@ def looks_of(config: DataConfig) -> DataDescription:
 
 
 def dataset_of(path: str) -> str:
-    """The key of ``DATASETS`` that comes nearest to a file.
+    """The key of `DATASETS` that comes nearest to a file.
 
     Raises:
-        UsageError: none has its kind and frame size; ``--dataset`` then has to say.
+        UsageError: none has its kind and frame size; `--dataset` then has to say.
     """
     from smot.videos import open_videos
 
@@ -132,7 +138,7 @@ def dataset_of(path: str) -> str:
     return min(alike)[1]
 
 
-def training_batches(source: Source, config: TrainConfig, group: "Group") -> Any:
+def training_batches(source: Source, config: TrainConfig, group: Group) -> Batches:
     """Batches for `smot.training`: which videos follows from (step, process) alone.
 
     Args:
@@ -156,6 +162,82 @@ def training_batches(source: Source, config: TrainConfig, group: "Group") -> Any
         return torch.from_numpy(np.ascontiguousarray(frames))
 
     return batches
+
+
+def check_stage(config: TrainConfig) -> None:
+    """Refuse a stage whose latents would go stale or would mean nothing.
+
+    Raises:
+        UsageError: nothing is frozen, or there are no trained weights to start from.
+    """
+    if not config.only_parameters:
+        raise UsageError(
+            f"train.objective {config.objective!r} works on latents of a frozen model: say what "
+            "is trained with train.only_parameters"
+        )
+    if not config.init_from:
+        raise UsageError(
+            f"train.objective {config.objective!r} needs a trained model: --init-from RUN"
+        )
+
+
+def cached_batches(
+    stage: Stage,
+    state: TrainingState,
+    source: Source,
+    *,
+    n_videos: int,
+    group: Group,
+    progress: Progress,
+) -> Batches:
+    """Compute the latents of many videos and serve batches of them, over and over.
+
+    Args:
+        stage: makes the latents.
+        state: the model, whose weights stay frozen but for the stage's own, and its settings.
+        source: has the videos; the first `n_videos` training videos are taken.
+        n_videos: over all processes; each computes and keeps its own share.
+        group: the processes that divide videos and batches.
+        progress: shows how far the computation is.
+
+    Raises:
+        UsageError: fewer videos than one batch.
+    """
+    config = state.config
+    share, n_kept = config.batch_size // group.size, n_videos // group.size
+    if n_kept < share:
+        raise UsageError(
+            f"data.n_cached must be at least train.batch_size {config.batch_size}, not {n_videos}"
+        )
+    places = group.rank * n_kept + np.arange(n_kept)
+    kept = _latents(stage, state, source, places, progress)
+
+    def batches(step: int, n_frames: int) -> Latents:  # noqa: ARG001
+        generator = np.random.default_rng((config.seed, step, group.rank))
+        chosen = torch.from_numpy(generator.choice(n_kept, share, replace=False))
+        return {name: each[chosen] for name, each in kept.items()}
+
+    return batches
+
+
+def _latents(
+    stage: Stage, state: TrainingState, source: Source, places: IntArray, progress: Progress
+) -> dict[str, Tensor]:
+    """The latents of training videos [N, ...] by name, on the CPU."""
+    config, model = state.config, state.model
+    device = next(model.parameters()).device
+    generator = torch.Generator(device=device)
+    parts = []
+    for start in range(0, len(places), LATENTS_CHUNK):
+        some = places[start : start + LATENTS_CHUNK]
+        frames = torch.from_numpy(source.frames(some, config.n_frames)).to(device)
+        # The noise of a video depends on its place, not on the number of processes.
+        generator.manual_seed(noise_seed(config, int(some[0]), 0))
+        with torch.no_grad(), autocast(config.precision, device):
+            made = stage.latents(model, frames, generator)
+        parts.append({name: each.cpu() for name, each in made.items()})
+        progress.live(f"latents of {start + len(some)} of {len(places)} videos")
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _file_source(path: str, seed: int) -> Source:

@@ -1,4 +1,4 @@
-"""Training that is lost though every number is finite: a loss that stays far above its best."""
+"""Blow-up: training that is lost though every number is finite, the loss far above its best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,17 +19,17 @@ BOUND = "bound"
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """How the loss stands of clips of one length; plain values, so that a checkpoint can hold it.
+    """The loss of clips of one length so far; plain values, so that a checkpoint can hold it.
 
     Attributes:
-        n_frames: their length T.
+        n_frames: length of the clips, T.
         step: updates of any length made before the last one with such clips.
-        n_updates: made with such clips.
-        smoothed: the loss of the last ones, nats.
-        best: lowest of that, nats.
-        size: the loss without its sign, averaged over all of them, nats.
-        calm: lowest of that, nats.
-        n_far: updates in a row, the last one among them, that left ``smoothed`` far above.
+        n_updates: updates with such clips.
+        smoothed: running average of the loss, nats.
+        best: lowest `smoothed`, nats.
+        size: average of the loss without its sign, nats.
+        calm: lowest `size`, nats.
+        n_far: updates in a row, up to the last one, that left `smoothed` far above `best`.
     """
 
     n_frames: int
@@ -43,21 +43,15 @@ class Level:
 
     @property
     def scale(self) -> float:
-        """What distances are measured in, nats.
-
-        It is about the best loss where losses are positive. It also serves where they cross zero.
-        """
+        """The unit of distances, nats: about the best loss; usable too where losses cross zero."""
         return max(abs(self.best), self.calm)
 
     def limit(self, factor: float) -> float:
-        """The loss above which is far, nats: about ``factor`` times the best one."""
+        """The loss above which is far, nats: about `factor` times the best one."""
         return self.best + (factor - 1.0) * self.scale
 
     def after(self, step: int, loss: float, factor: float) -> "Level":
         """The level with the loss of one more update.
-
-        A single loss counts for at most twice the distance to the limit, so that it takes some
-        35 in a row to go beyond.
 
         Args:
             step: updates made before it.
@@ -66,6 +60,7 @@ class Level:
         """
         judged = self.n_updates >= SMOOTHED_OVER
         if judged:
+            # Clamped to twice the distance to the limit: it takes some 35 in a row to go beyond.
             reach = 2.0 * (self.limit(factor) - self.best)
             loss = min(max(loss, self.best - reach), self.best + reach)
         n_updates = self.n_updates + 1
@@ -83,17 +78,17 @@ class Level:
         )
 
 
-class DivergenceWatch:
-    """Sees whether the loss stays far above its best, for each length of clips by itself.
+class BlowupWatch:
+    """Finds out whether the loss stays far above its best, for each length of clips separately.
 
-    So a longer clip, which has a larger loss and terms of its own, starts anew, and short clips in
+    Longer clips have a larger loss and further terms, so they start afresh, and short clips in
     between do not hide what happens to long ones.
 
     Args:
-        factor: how many times its best the loss has to be; 0 never sees anything.
+        factor: how many times its best the loss has to be; 0 switches the watch off.
 
-    Source: ours. Losses may rise by little multiples as schedules of a model proceed; a lost run
-    rises by orders of magnitude and stays.
+    Source: ours. A loss may rise a few times over as schedules of a model proceed; in a lost run
+    it rises by orders of magnitude and stays.
     """
 
     def __init__(self, factor: float) -> None:
@@ -105,12 +100,12 @@ class DivergenceWatch:
     def add(
         self, step: int, n_frames: int, *, loss: float, terms: Mapping[str, Tensor]
     ) -> str | None:
-        """Take in an update.
+        """Take an update into account.
 
         Args:
             step: updates made before it.
             n_frames: of its clips, T.
-            loss: see `watched`, over all processes, nats.
+            loss: see `watched_loss`, averaged over all processes, nats.
             terms: parts of the objective, [] each, nats.
 
         Returns:
@@ -134,11 +129,11 @@ class DivergenceWatch:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether that begins to show in the last update, so that its weights may be lost."""
+        """Whether the last loss is already too high, so that its weights may be lost."""
         return self._last_is_far or self.is_far
 
     def forget(self) -> None:
-        """Start anew, for weights that are not those of the last update."""
+        """Start afresh, for weights that are not those of the last update."""
         self._levels, self._near, self._last_is_far = {}, {}, False
 
     def plain(self) -> list[dict[str, Any]]:
@@ -146,7 +141,7 @@ class DivergenceWatch:
         return [asdict(level) for level in self._levels.values()]
 
     def restore(self, levels: Sequence[Mapping[str, Any]], *, what: str) -> None:
-        """Go on from what ``plain`` returned.
+        """Go on from what `plain` returned.
 
         Raises:
             DataError: something else.
@@ -157,7 +152,7 @@ class DivergenceWatch:
             self._levels[level.n_frames] = level
 
     def _diagnosis(self, level: Level, terms: Mapping[str, Tensor]) -> str:
-        """One line that names the term that is least like that of the last update in order."""
+        """One line that names the term that changed most since the last loss in order."""
         near = self._near.get(level.n_frames, {})
         values = {name: float(value) for name, value in terms.items()}
         changes = {name: abs(values[name] - float(near.get(name, 0.0))) for name in values}
@@ -170,11 +165,7 @@ class DivergenceWatch:
         )
 
 
-def watched(objective: Objective) -> Tensor:
-    """What ought to fall, [], nats: the total, or the negative bound of a model that reports one.
-
-    Args:
-        objective: of one batch.
-    """
+def watched_loss(objective: Objective) -> Tensor:
+    """The loss that should fall, [], nats: the total, or the negative of a reported bound."""
     bound = objective.terms.get(BOUND)
     return objective.total.detach() if bound is None else -bound

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from smot.models.family import Objective
-from smot.training.divergence import FAR_UPDATES, DivergenceWatch, watched
+from smot.training.blowup import FAR_UPDATES, BlowupWatch, watched_loss
 
 
 def noisy(levels: Iterable[float]) -> list[float]:
@@ -15,11 +15,9 @@ def noisy(levels: Iterable[float]) -> list[float]:
     return [float(loss) for loss in around + 0.2 * np.abs(around) * noise]
 
 
-def stopped_at(
-    losses: list[float], n_frames: int = 1, watch: DivergenceWatch | None = None
-) -> int:
+def stopped_at(losses: list[float], n_frames: int = 1, watch: BlowupWatch | None = None) -> int:
     """The update at which training stops; -1 if it does not."""
-    watch = watch or DivergenceWatch(10.0)
+    watch = watch or BlowupWatch(10.0)
     for step, loss in enumerate(losses):
         if watch.add(step, n_frames, loss=loss, terms={}):
             return step
@@ -63,14 +61,14 @@ def test_a_loss_may_hover_around_zero() -> None:
 
 
 def test_clips_of_each_length_have_a_level_of_their_own() -> None:
-    watch = DivergenceWatch(10.0)
+    watch = BlowupWatch(10.0)
     for n_frames, level in ((1, 60.0), (2, 700.0), (8, 9000.0)):
         assert stopped_at(noisy([level] * 500), n_frames, watch) == -1
 
 
 def test_short_clips_in_between_neither_trip_nor_hide_long_ones() -> None:
     def stops(long_level: float) -> list[int]:
-        watch = DivergenceWatch(10.0)
+        watch = BlowupWatch(10.0)
         lengths = [1, 8] * 1000
         long = [900.0 if step < 500 else long_level for step in range(2000)]
         levels = [60.0 if T == 1 else level for T, level in zip(lengths, long, strict=True)]
@@ -82,7 +80,7 @@ def test_short_clips_in_between_neither_trip_nor_hide_long_ones() -> None:
 
 
 def test_the_end_of_a_length_is_the_end_of_its_trouble() -> None:
-    watch = DivergenceWatch(10.0)
+    watch = BlowupWatch(10.0)
     stopped_at([10.0] * 100 + [1e4] * 100, 1, watch)
     assert watch.is_far
     for step in range(200, 200 + FAR_UPDATES):
@@ -91,7 +89,7 @@ def test_the_end_of_a_length_is_the_end_of_its_trouble() -> None:
 
 
 def test_one_far_loss_is_doubtful_and_many_are_far() -> None:
-    watch = DivergenceWatch(10.0)
+    watch = BlowupWatch(10.0)
     stopped_at([10.0] * 100, 1, watch)
     assert not watch.is_doubtful
     stopped_at([1e4], 1, watch)
@@ -103,12 +101,12 @@ def test_one_far_loss_is_doubtful_and_many_are_far() -> None:
 
 
 def test_nothing_is_watched_if_nobody_asks() -> None:
-    assert stopped_at([1.0] * 100 + [1e9] * 1000, watch=DivergenceWatch(0.0)) == -1
+    assert stopped_at([1.0] * 100 + [1e9] * 1000, watch=BlowupWatch(0.0)) == -1
 
 
 def test_a_watch_goes_on_as_if_it_had_not_been_stored() -> None:
     losses = noisy([400.0] * 300 + [1e5] * 500)
-    first, second = DivergenceWatch(10.0), DivergenceWatch(10.0)
+    first, second = BlowupWatch(10.0), BlowupWatch(10.0)
     stopped_at(losses[:350], watch=first)
     second.restore(first.plain(), what="a.pt")
     assert second.plain() == first.plain()
@@ -116,7 +114,7 @@ def test_a_watch_goes_on_as_if_it_had_not_been_stored() -> None:
 
 
 def test_the_term_that_changed_most_is_named() -> None:
-    watch = DivergenceWatch(10.0)
+    watch = BlowupWatch(10.0)
     small, large = torch.tensor(3.0), torch.tensor(5e4)
     found = ""
     for step in range(500):
@@ -129,6 +127,6 @@ def test_the_term_that_changed_most_is_named() -> None:
 
 def test_a_bound_is_watched_where_the_total_means_nothing() -> None:
     total = torch.tensor(7.0, requires_grad=True)
-    assert watched(Objective(total=total, terms={"fit": torch.tensor(1.0)})).item() == 7.0
-    assert watched(Objective(total=total, terms={"bound": torch.tensor(-3.0)})).item() == 3.0
-    assert not watched(Objective(total=total, terms={})).requires_grad
+    assert watched_loss(Objective(total=total, terms={"fit": torch.tensor(1.0)})).item() == 7.0
+    assert watched_loss(Objective(total=total, terms={"bound": torch.tensor(-3.0)})).item() == 3.0
+    assert not watched_loss(Objective(total=total, terms={})).requires_grad

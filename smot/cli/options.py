@@ -1,6 +1,10 @@
-"""Readers of option values that click has no type for; callbacks of `click.option`."""
+"""What commands share: readers of option values that click has no type for, and progress bars."""
 
 import re
+import sys
+import threading
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import click
 
@@ -11,7 +15,7 @@ Colour = tuple[int, int, int]
 def read_counts(
     _ctx: click.Context, _option: click.Parameter, text: str | None
 ) -> tuple[int, ...] | None:
-    """Numbers and ranges, such as ``1-6,12``; sorted."""
+    """Numbers and ranges, such as `1-6,12`; sorted."""
     if text is None:
         return None
     found: set[int] = set()
@@ -27,7 +31,7 @@ def read_counts(
 
 
 def read_size(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Shape | None:
-    """A side, such as ``96``, or height x width, such as ``48x64``; becomes H, W."""
+    """A side, such as `96`, or height x width, such as `48x64`; becomes H, W."""
     if text is None:
         return None
     matched = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
@@ -37,7 +41,7 @@ def read_size(_ctx: click.Context, _option: click.Parameter, text: str | None) -
 
 
 def read_colour(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Colour | None:
-    """Red, green and blue from 0 to 255, such as ``20,20,40``."""
+    """Red, green and blue from 0 to 255, such as `20,20,40`."""
     if text is None:
         return None
     matched = re.fullmatch(r"(\d{1,3}),(\d{1,3}),(\d{1,3})", text)
@@ -48,10 +52,37 @@ def read_colour(_ctx: click.Context, _option: click.Parameter, text: str | None)
 
 
 def read_shard(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Shape:
-    """A part of a whole, ``i/n`` with i from 0 to n - 1; 0/1 where nothing is given."""
+    """A part of a whole, `i/n` with i from 0 to n - 1; 0/1 where nothing is given."""
     if text is None:
         return 0, 1
     matched = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
     if not matched or int(matched[1]) >= int(matched[2]):
         raise click.BadParameter(f"{text!r} is not i/n with i from 0 to n - 1, such as 0/4")
     return int(matched[1]), int(matched[2])
+
+
+class Bar(Protocol):
+    """What `progress_bar` gives."""
+
+    def update(self, n: int, /) -> object:
+        """`n` more are done."""
+        ...
+
+
+def progress_bar(total: int, unit: str, quiet: bool) -> AbstractContextManager[Bar]:
+    """A bar that shows nothing unless standard error is a terminal.
+
+    Args:
+        total: how many there are to do.
+        unit: what they are.
+        quiet: whether to show nothing in any case.
+    """
+    from tqdm import tqdm
+
+    # tqdm's own lock is a semaphore of the system, which a killed process leaves behind.
+    tqdm.set_lock(threading.RLock())
+    hidden = quiet or not sys.stderr.isatty()
+    bar: AbstractContextManager[Bar] = tqdm(
+        total=total, unit=unit, unit_scale=True, disable=hidden, leave=False
+    )
+    return bar
