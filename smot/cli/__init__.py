@@ -77,7 +77,8 @@ def main() -> NoReturn:
         with catch_signals(deferred=False) as interruption:
             code = cli.main(standalone_mode=False)
             sys.stdout.flush()
-            interruption.check()
+            if not code:  # a signal that came too late to be noticed by the command
+                interruption.check()
     except BaseException as error:
         code = _report(error, debug=debug)
     # Nothing is left that could be interrupted but the end of Python, which prints tracebacks.

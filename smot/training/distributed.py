@@ -133,19 +133,26 @@ def run_in_processes(work: Callable[[], Result], n_processes: int) -> Result:
                 worker.process.join()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Reply(Generic[Result]):
+    """What the work returned or raised."""
+
+    result: Result
+    error: Exception | None = None
+
+
 @dataclass(kw_only=True)
 class _Worker(Generic[Result]):
-    """A process as its parent sees it: what it returned or raised, if it has said so."""
+    """A process as its parent sees it."""
 
     process: SpawnProcess
-    receiver: "Connection[Any, tuple[Result | None, Exception | None]]"
-    result: Result | None = None
-    error: Exception | None = None
+    receiver: "Connection[Any, _Reply[Result]]"
+    reply: "_Reply[Result] | None" = None
 
     def receive(self) -> bool:
         """Take what the process sent; false if it has ended."""
         try:
-            self.result, self.error = self.receiver.recv()
+            self.reply = self.receiver.recv()
         except (EOFError, OSError):
             self.process.join()
             return False
@@ -169,20 +176,22 @@ def _watch(workers: list[_Worker[Result]], interruption: Interruption) -> Result
         # The others notice the lost connection to a process that failed, unless they hang.
         if deadline == math.inf and any(worker.process.exitcode for worker in workers):
             deadline = time.monotonic() + GRACE_SECONDS
+    errors = [worker.reply.error for worker in workers if worker.reply and worker.reply.error]
+    for error in errors:
+        if not _is_lost_connection(error):
+            raise error
+    first = workers[0].reply
+    if first is not None and not errors:
+        return first.result
     interruption.check()
-    for worker in workers:
-        if worker.error is not None and not _is_lost_connection(worker.error):
-            raise worker.error
-    if any(worker.process.exitcode != 0 for worker in workers):
-        codes = [worker.process.exitcode for worker in workers]
-        raise DataError(f"a process of the run ended (exit codes {codes}); --resume goes on")
-    return workers[0].result  # type: ignore[return-value]
+    codes = [worker.process.exitcode for worker in workers]
+    raise DataError(f"a process of the run ended (exit codes {codes}); --resume goes on")
 
 
 def _work(
     work: Callable[[], Result],
     environment: dict[str, str],
-    sender: "Connection[tuple[Result | None, Exception | None], Any]",
+    sender: "Connection[_Reply[Result | None], Any]",
 ) -> None:
     """Do the work in a new process, and send what it returns or raises."""
     # Ctrl-C in a terminal reaches every process; only the parent's SIGTERM counts here.
@@ -190,12 +199,12 @@ def _work(
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ.update(environment)
     try:
-        sender.send((work(), None))
+        sender.send(_Reply(result=work()))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         error.add_note(f"in process {environment['RANK']}:\n{traceback.format_exc()}")
-        sender.send((None, _portable(error)))
+        sender.send(_Reply(result=None, error=_portable(error)))
         sys.exit(1)
 
 
