@@ -1,6 +1,6 @@
 """The one box convention and what is computed from boxes alone.
 
-A box is ``x0, y0, x1, y1`` in pixels; pixel i covers [i, i + 1), so the width is ``x1 - x0``.
+A box is `x0, y0, x1, y1` in pixels; pixel i covers [i, i + 1), so the width is `x1 - x0`.
 """
 
 import numpy as np
@@ -37,14 +37,14 @@ def intersections(first: FloatArray, second: FloatArray) -> FloatArray:
 
     Args:
         first: boxes, [..., N, 4], pixels.
-        second: boxes, [..., M, 4], pixels; leading axes broadcast with those of ``first``.
+        second: boxes, [..., M, 4], pixels; leading axes broadcast with those of `first`.
 
     Returns:
         Areas, [..., N, M], square pixels.
     """
     low = np.maximum(first[..., :, None, :2], second[..., None, :, :2])
     high = np.minimum(first[..., :, None, 2:], second[..., None, :, 2:])
-    sides = np.maximum(high - low, 0)
+    sides = np.maximum(high - low, 0)  # negative where boxes do not meet
     shared: FloatArray = sides[..., 0] * sides[..., 1]
     return shared
 
@@ -54,7 +54,7 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
 
     Args:
         first: boxes, [..., N, 4], pixels.
-        second: boxes, [..., M, 4], pixels; leading axes broadcast with those of ``first``.
+        second: boxes, [..., M, 4], pixels; leading axes broadcast with those of `first`.
 
     Returns:
         IoU in [0, 1], [..., N, M], float64; 0 where both boxes are empty.
@@ -79,6 +79,7 @@ def reflect(position: FloatArray, limit: FloatArray) -> FloatArray:
     Source: supplement D.1 says only "bounce off the edges"; elastic reflection is our choice.
     """
     limit = np.asarray(limit, np.float64)
+    # There and back again is one period; an object that fills the frame has none.
     period = np.where(limit > 0, 2 * limit, 1.0)
     phase = np.mod(position, period)
     folded: FloatArray = np.where(limit > 0, np.minimum(phase, 2 * limit - phase), 0.0)

@@ -12,6 +12,7 @@ from smot.errors import UsageError
 SPLITS = ("train", "val", "test")
 LARGEST_SEED = 2**63 - 1
 
+# 2**64 over the golden ratio, odd: steps of it visit every word once.
 GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND_MULTIPLIER = np.uint64(0x94D049BB133111EB)
@@ -33,11 +34,12 @@ def video_keys(seed: int, split: str, indices: IntArray) -> UInt64Array:
     Raises:
         UsageError: the seed is outside its range.
 
-    Source: benchmark.md 1.5; the mixing function is that of SplitMix64 (Steele, Lea, Flood:
+    Source: docs/benchmark.md 1.5; the mixing function is that of SplitMix64 (Steele, Lea, Flood:
     "Fast splittable pseudorandom number generators", OOPSLA 2014, with Stafford's constants).
     """
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"seed must be from 0 to 2**63 - 1, not {seed}")
+    # One round of mixing per word, so that nearby seeds and splits share nothing.
     key = np.zeros(1, np.uint64)
     for word in (seed, *_split_words(split)):
         key = mixed(key + np.uint64(word))

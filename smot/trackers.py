@@ -1,4 +1,4 @@
-"""Trackers by name: the built-in ones, those of installed packages, and ``module:Class``."""
+"""Trackers by name: the built-in ones, those of installed packages, and `module:Class`."""
 
 import importlib
 import inspect
@@ -26,11 +26,11 @@ BUILT_IN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """One line of ``smot trackers``.
+    """One line of `smot trackers`.
 
     Attributes:
         name: what to type.
-        target: where the code is, ``module:attribute``.
+        target: where the code is, `module:attribute`.
         origin: "built-in" or the distribution that brings it.
         problem: why it cannot be loaded, in one line; "" if it can.
         summary: first line of its documentation.
@@ -55,12 +55,12 @@ def list_trackers() -> list[Listing]:
 def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) -> Contestant:
     """Find a tracker and make one.
 
-    A factory (a class or function) is called with keyword arguments only: ``data``, if its
+    A factory (a class or function) is called with keyword arguments only: `data`, if its
     signature has it, and the options, turned into the type that its signature gives them.
 
     Args:
-        name: a built-in name, the name of an entry point in group ``smot.trackers``, or
-            ``module:attribute``.
+        name: a built-in name, the name of an entry point in group `smot.trackers`, or
+            `module:attribute`.
         options: settings as typed on the command line, by parameter name.
         data: what the tracker may know of the data.
 

@@ -16,7 +16,7 @@ ABSENT = -1
 class Tracks:
     """Boxes with identities over time, for a batch of videos, padded to K entries a frame.
 
-    Where an entry stands along K means nothing; what joins boxes over time is ``ids``.
+    Where an entry stands along K means nothing; what joins boxes over time is `ids`.
 
     Attributes:
         boxes: x0, y0, x1, y1, [B, T, K, 4], float32, pixels; may stick out of the frame.
@@ -42,6 +42,7 @@ class Tracks:
         present = ids >= 0
         _check_ids(ids)
         _check_boxes(boxes, confidence, present)
+        # Unused entries may hold anything, also what does not fit the smaller types.
         with np.errstate(all="ignore"):
             boxes = np.where(present[..., None], boxes, 0).astype(np.float32)
             confidence = np.where(present, confidence, 0).astype(np.float32)
@@ -72,7 +73,7 @@ class Tracks:
         return B, T, K
 
     def __getitem__(self, key: slice | IntArray | tuple[slice | IntArray, slice]) -> Self:
-        """Some videos ``tracks[4:8]``, or some frames of some videos ``tracks[4:8, :3]``."""
+        """Some videos `tracks[4:8]`, or some frames of some videos `tracks[4:8, :3]`."""
         return type(self)(
             boxes=self.boxes[key], ids=self.ids[key], confidence=self.confidence[key]
         )
@@ -105,7 +106,7 @@ class Tracks:
         )
 
     def padded(self, n_entries: int) -> Self:
-        """The same tracks with room for ``n_entries`` (not below K) entries a frame."""
+        """The same tracks with room for `n_entries` (not below K) entries a frame."""
         extra = n_entries - self.shape[2]
         if extra == 0:
             return self
@@ -129,6 +130,7 @@ def _check_shapes(boxes: FloatArray, ids: IntArray, confidence: FloatArray) -> N
 def _check_ids(ids: IntArray) -> None:
     if ids.size and ids.max() > np.iinfo(np.int32).max:
         raise DataError(f"ids must fit 32 bits, not {ids.max()}")
+    # Sorted, equal identities of a frame stand side by side.
     ranked = np.sort(ids, axis=-1)
     twice = (ranked[..., 1:] == ranked[..., :-1]) & (ranked[..., 1:] >= 0)
     if twice.any():
@@ -248,7 +250,7 @@ class Predictor(Tracker, Protocol):
     """A tracker that can also say how the objects go on."""
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
-        """Tracks of the ``horizon`` frames that follow the given ones, [B, horizon, ...].
+        """Tracks of the `horizon` frames that follow the given ones, [B, horizon, ...].
 
         Args:
             videos: the frames seen, RGB, [B, T, H, W, 3].
@@ -262,7 +264,7 @@ class Explainer(Tracker, Protocol):
     """A tracker that can show what it makes of a video: a model with objects and a picture."""
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
-        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both.
+        """Track a few videos, carry on for `horizon` frames, and keep what explains both.
 
         Args:
             videos: the frames seen, RGB, [B, T, H, W, 3].
@@ -297,13 +299,13 @@ class Oracle(Protocol):
         ...
 
     def predict_truth(self, seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:
-        """Tracks of the ``horizon`` frames after those whose truth was seen."""
+        """Tracks of the `horizon` frames after those whose truth was seen."""
         ...
 
 
 @runtime_checkable
 class CountInformed(Protocol):
-    """A tracker that sees videos and is told how many objects each has: an oracle of the count."""
+    """A tracker that gets the number of objects with each video: an oracle of the count."""
 
     @property
     def name(self) -> str:
@@ -315,7 +317,7 @@ class CountInformed(Protocol):
         ...
 
     def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
-        """Tracks of the ``horizon`` frames that follow the given ones, [B, horizon, ...].
+        """Tracks of the `horizon` frames that follow the given ones, [B, horizon, ...].
 
         Args:
             videos: the frames seen, RGB, [B, T, H, W, 3].

@@ -43,7 +43,7 @@ def find_components(
             pixel to count as foreground, in units of a channel's full range, so 0..3.
         min_area: components of fewer pixels are dropped.
 
-    Source: supplement C; the colour rule is anchors' reading of the original code.
+    Source: supplement C; docs/benchmark.md 3.1 for the rule of colours.
     """
     length = np.linalg.norm(palette, axis=1, keepdims=True)
     directions = (palette / np.where(length > 0, length, 1)).astype(np.float32)
@@ -51,7 +51,7 @@ def find_components(
         np.ascontiguousarray(frames),
         directions,
         background.astype(np.float32),
-        threshold * 255 - 1e-3,
+        threshold * 255 - 1e-3,  # 15 * k / 255 * 255 may round to just above 15 * k
         min_area,
     )
     return Components(
@@ -73,7 +73,7 @@ def _label(
     """Rows of x0, y0, x1, y1, centroid x, y, colour; and where each frame's rows begin."""
     N, H, W, _ = frames.shape
     first = np.zeros(N + 1, np.int64)
-    rows = np.empty((max(16, 8 * N), 7), np.float32)
+    rows = np.empty((max(16, 8 * N), 7), np.float32)  # grows where there are more
     colour = np.zeros(H * W, np.int16)
     parent = np.zeros(H * W, np.int32)
     stats = np.zeros((H * W, 7), np.int64)
@@ -92,6 +92,7 @@ def _label(
                 continue
             rows[n_rows, 0], rows[n_rows, 1] = x0, y0
             rows[n_rows, 2], rows[n_rows, 3] = x1 + 1, y1 + 1
+            # The centre of pixel i is at i + 1/2.
             rows[n_rows, 4], rows[n_rows, 5] = sum_x / area + 0.5, sum_y / area + 0.5
             rows[n_rows, 6] = colour[root] - 1
             n_rows += 1
@@ -133,7 +134,7 @@ def _colour_pixels(
 @njit(cache=True, nogil=True)
 def _root(parent: IntArray, pixel: int) -> int:
     while parent[pixel] != pixel:
-        parent[pixel] = parent[parent[pixel]]
+        parent[pixel] = parent[parent[pixel]]  # halves the path for the next search
         pixel = parent[pixel]
     return pixel
 
@@ -150,12 +151,13 @@ def _join(colour: IntArray, parent: IntArray, W: int) -> None:
                 parent[pixel] = _root(parent, pixel - 1)
             if start > 0 and colour[pixel - W] == colour[pixel]:
                 upper, here = _root(parent, pixel - W), _root(parent, pixel)
+                # The smaller place becomes the root: it is met first when measuring.
                 parent[max(upper, here)] = min(upper, here)
 
 
 @njit(cache=True, nogil=True)
 def _measure(colour: IntArray, parent: IntArray, stats: IntArray, W: int) -> IntArray:
-    """Fill a root's row of ``stats`` with x0, y0, x1, y1, area, sum x, sum y; list the roots."""
+    """Fill a root's row of `stats` with x0, y0, x1, y1, area, sum x, sum y; list the roots."""
     roots = np.empty(len(colour), np.int64)
     n_roots = 0
     for start in range(0, len(colour), W):

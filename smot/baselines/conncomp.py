@@ -28,8 +28,8 @@ class ConnComp:
     Raises:
         UsageError: a setting out of range.
 
-    Source: supplement C. ``threshold`` is meant to be chosen on the validation split; the
-        default of 30 pixels for ``max_distance`` is the original code's.
+    Source: supplement C. `threshold` is meant to be chosen on the validation split; 30 pixels for
+        `max_distance` are the authors' (docs/benchmark.md 3.1).
     """
 
     data: DataDescription
@@ -53,8 +53,8 @@ class ConnComp:
     def candidates(self) -> Sequence["ConnComp"]:
         """One tracker per threshold to choose from on the validation split.
 
-        Source: multiples of 15/255 (the steps of the original code's tuned values) and "any
-            difference at all".
+        Source: docs/benchmark.md 3.1: multiples of 15/255, the steps of the authors' tuned
+            values, and "any difference at all".
         """
         return [replace(self, threshold=threshold) for threshold in _CANDIDATES]
 

@@ -48,6 +48,7 @@ def _histories(seen: Tracks) -> tuple[FloatArray, BoolArray]:
     last = seen.ids[:, -1]
     same = (seen.ids[:, :, None, :] == last[:, None, :, None]) & (last >= 0)[:, None, :, None]
     known = same.any(-1)
+    # Back from the last frame up to the first gap.
     known = np.flip(np.cumprod(np.flip(known, 1), axis=1), 1).astype(bool)
     if not seen.shape[2]:
         return seen.boxes[..., :2].astype(np.float64), known
@@ -67,13 +68,14 @@ def _velocities(corners: FloatArray, known: BoolArray, limit: FloatArray) -> Flo
     steps = np.where(both, np.diff(corners, axis=1), 0)
     if steps.shape[1] == 0:
         return np.zeros_like(limit)
+    # A bounce shortens a step: the true speed is at least the longest one seen.
     fastest = np.abs(steps).max(1)
     velocity: FloatArray = steps.sum(1) / np.maximum(both.sum(1), 1)
     fit = _misfit(velocity, corners, known, limit)
     for share in np.linspace(-1, 1, N_VELOCITIES):
         other = share * fastest
         other_fit = _misfit(other, corners, known, limit)
-        better = other_fit < fit - 1e-9
+        better = other_fit < fit - 1e-9  # ties, up to rounding, go to the mean step
         velocity, fit = np.where(better, other, velocity), np.where(better, other_fit, fit)
     return velocity
 

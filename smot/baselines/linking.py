@@ -12,7 +12,7 @@ def link(components: Components, n_videos: int, max_distance: float) -> IntArray
     """Give every component an identity, unique in its video.
 
     Components of successive frames are matched so that as many as possible find a partner of
-    their colour within ``max_distance``, at the least sum of centroid distances; a component
+    their colour within `max_distance`, at the least sum of centroid distances; a component
     without partner in the frame before gets a fresh identity.
 
     Args:
@@ -28,6 +28,7 @@ def link(components: Components, n_videos: int, max_distance: float) -> IntArray
     n_frames = (len(components.first) - 1) // n_videos
     arrays = (components.first, components.centroids, components.colours)
     partner, ambiguous = _link_plain(*arrays, n_frames, max_distance)
+    # Only frames in which two components want the same partner need the slow algorithm.
     for frame in ambiguous:
         _link_hungarian(components, int(frame), max_distance, partner)
     return _identities(components.first, partner, n_frames)
@@ -50,7 +51,7 @@ def _link_plain(
     ambiguous = np.empty(len(first), np.int64)
     n_ambiguous = 0
     for frame in range(1, len(first) - 1):
-        if frame % n_frames == 0:
+        if frame % n_frames == 0:  # the first frame of a video follows none
             continue
         a, b, c = first[frame - 1], first[frame], first[frame + 1]
         forward = _nearest(centroids, colours, b, c, a, b, max_distance)
@@ -103,6 +104,7 @@ def _link_hungarian(
     a, b, c = (int(start) for start in components.first[frame - 1 : frame + 2])
     cost = _distances(components, slice(a, b), slice(b, c))
     forbidden = _forbidden(components, slice(a, b), slice(b, c), cost, max_distance)
+    # Dear enough that no sum of allowed distances is worth one pair less.
     rows, columns = linear_sum_assignment(np.where(forbidden, 1e3 * (1 + max_distance), cost))
     kept = ~forbidden[rows, columns]
     partner[b + columns[kept]] = a + rows[kept]

@@ -76,6 +76,7 @@ class JitterOracle:
 
     def _noise(self, boxes: FloatArray) -> FloatArray:
         """Noise of one video, [T, K, 4], the same however videos are divided into batches."""
+        # The boxes themselves seed the noise: batches and workers cannot change it.
         words = np.frombuffer(np.ascontiguousarray(boxes, np.float32).tobytes(), np.uint32)
         generator = np.random.default_rng(np.random.SeedSequence([self.seed, *words.tolist()]))
         return self.jitter * generator.standard_normal(boxes.shape)
@@ -97,7 +98,7 @@ class MotionOracle:
     def track_truth(self, truth: Tracks, frame_size: tuple[int, int]) -> Tracks:
         """The truth of the first three frames, then prediction.
 
-        Source: benchmark.md 5.2 (frames 1-3 seen); ours as a tracking curve.
+        Source: docs/benchmark.md 5.2 (frames 1-3 seen); ours as a tracking curve.
         """
         seen = min(3, truth.shape[1])
         rest = truth.shape[1] - seen

@@ -1,4 +1,4 @@
-"""``smot generate``: make a data set."""
+"""`smot generate`: make a data set."""
 
 import time
 import warnings
@@ -173,7 +173,7 @@ def _run(
     shard = Shard(index=options["shard"][0], total=options["shard"][1])
     path = _path(settings, shard, options)
     workers = available_cores() if options["workers"] is None else options["workers"]
-    say = _teller(options)
+    say = _reporter(options)
     say(f"{path}: {_listed(groups)}{_part(shard)}")
     source = load()
     expected = expect(settings, source, groups, seed=options["seed"], shard=shard)
@@ -202,8 +202,8 @@ def _run(
     )
 
 
-def _teller(options: Mapping[str, Any]) -> Callable[[str], None]:
-    """What is said on the way; in a dry run it is the result."""
+def _reporter(options: Mapping[str, Any]) -> Callable[[str], None]:
+    """Messages on the way go to standard error; in a dry run they are the result."""
 
     def say(text: str) -> None:
         if options["dry_run"] or not options["quiet"]:

@@ -1,4 +1,4 @@
-"""``smot inspect``, ``smot verify`` and ``smot merge``: look after files of videos."""
+"""`smot inspect`, `smot verify` and `smot merge`: look after files of videos."""
 
 import textwrap
 from pathlib import Path

@@ -134,7 +134,7 @@ def _check(request: Request) -> None:
 
 
 def _source(request: Request) -> "VideoSource":
-    """The videos, among them those of the group that was asked for."""
+    """The videos, among them those of the group that is wanted."""
     tests = re.fullmatch(r"test/(\d+)", request.group or "")
     return find_videos(
         request.file,

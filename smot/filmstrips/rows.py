@@ -172,7 +172,7 @@ def track_rows(
 
 
 def _darkened(frames: UInt8Array, n_seen: int | None) -> UInt8Array:
-    """Frames [T, H, W, 3] of which those after the first ``n_seen`` are dark; None for none."""
+    """Frames [T, H, W, 3] of which those after the first `n_seen` are dark; None for none."""
     if n_seen is None:
         return frames
     dark = np.round(_HIDDEN * frames[n_seen:]).astype(np.uint8)
@@ -204,6 +204,7 @@ def matched_colours(truth: Tracks, predicted: Tracks) -> dict[int, Colour]:
         pair = int(predicted.ids[0, t, p]), int(truth.ids[0, t, g])
         shared[pair] = shared.get(pair, 0.0) + float(overlap[t, p, g])
     matched: dict[int, int] = {}
+    # The largest overlap over all frames first; each true identity gives its colour once.
     for ours, theirs in sorted(shared, key=lambda pair: -shared[pair]):
         if ours not in matched and theirs not in matched.values():
             matched[ours] = theirs

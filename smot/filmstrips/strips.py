@@ -163,6 +163,7 @@ class _Sheet:
         left += gap + 6 * style.line_width if left else gap
         width = tile_width(frame_size, style)
         starts = [span.start for span in spans[1:]]
+        # Each later span begins after a wider gap.
         apart = [sum(start <= t for start in starts) for t in range(T)]
         lefts = [left + t * (width + gap) + 3 * gap * apart[t] for t in range(T)]
         top, tops = line * (2 if spans else 1), []

@@ -133,6 +133,7 @@ def _dashes(start: int, stop: int, length: int) -> list[tuple[int, int]]:
     """Starts and stops of dashes between two corners, with a dash at both."""
     n_dashes = max(2, round((stop - start + length) / (2 * length)))
     last = max(stop - length, start)
+    # The gaps give way, so that both corners are drawn.
     starts = [round(each) for each in np.linspace(start, last, n_dashes)]
     return [(each, min(each + length, stop)) for each in starts]
 
@@ -147,6 +148,7 @@ def sprite_cells(ids: IntArray) -> dict[int, int]:
     free_from: list[int] = []
     cells = {}
     for identity, present in sorted(frames.items(), key=lambda entry: (entry[1][0], entry[0])):
+        # The lowest free cell: pictures stay small, and objects keep their place.
         free = [cell for cell, since in enumerate(free_from) if since <= present[0]]
         cell = free[0] if free else len(free_from)
         free_from[cell : cell + 1] = [int(present[-1]) + 1]

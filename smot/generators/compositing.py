@@ -26,7 +26,7 @@ def draw_sprite(
     Args:
         frame: RGB, [H, W, 3]; changed.
         owners: which object was drawn last at each pixel, [H, W], int16; changed.
-        sprite: opacity, 0 to 255, [S, S], in its top-left ``height`` x ``width``.
+        sprite: opacity, 0 to 255, [S, S], in its top-left `height` x `width`.
         colour: RGB, [3], uint32.
         x: left edge, pixels.
         y: top edge, pixels.
@@ -39,6 +39,7 @@ def draw_sprite(
         opacities, line, names = sprite[row], frame[y + row], owners[y + row]
         for column in range(width):
             opacity = np.uint32(opacities[column])
+            # Even a faint pixel belongs to the object: boxes and visibility count it.
             if opacity:
                 names[x + column] = owner
                 line[x + column, 0] = _over(opacity, red, line[x + column, 0])
@@ -49,6 +50,7 @@ def draw_sprite(
 @njit(nogil=True, cache=True)
 def _over(opacity: np.uint32, new: np.uint32, old: np.uint8) -> np.uint8:
     mixed = opacity * new + (np.uint32(255) - opacity) * np.uint32(old)
+    # Half of 255, so that the division rounds to the nearest grey level.
     return np.uint8((mixed + np.uint32(127)) // np.uint32(255))
 
 

@@ -69,11 +69,12 @@ class DigitSource:
             split: "train", "val" or "test/NN".
 
         Returns:
-            Places in ``images``, sorted.
+            Places in `images`, sorted.
 
         Source: supplement D.1 (80/10/10); the permutation is ours and fixed.
         """
         n = len(self.labels)
+        # Sorting by scrambled places is a permutation that no library version changes.
         order = np.argsort(mixed(np.arange(n, dtype=np.uint64) ^ _SPLIT_SEED))
         low, high = SHARES[split.partition("/")[0]]
         return np.sort(order[round(low * n) : round(high * n)])
@@ -91,7 +92,7 @@ def load_digits(source: str = "auto", root: Path | str | None = None) -> DigitSo
 
     Raises:
         UsageError: no such source.
-        DataError: MNIST was asked for and is neither on disk nor to be downloaded.
+        DataError: MNIST is wanted and is neither on disk nor to be downloaded.
     """
     if source not in SOURCES:
         raise UsageError(f"digits must be one of {', '.join(SOURCES)}, not {source!r}")

@@ -35,7 +35,7 @@ def place(
     Returns:
         Whether a placement was found.
 
-    Source: supplement D.1; tries and restarts are ours (benchmark.md 1.1).
+    Source: supplement D.1; tries and restarts are ours (docs/benchmark.md 1.1).
     """
     for _ in range(N_RESTARTS):
         n_placed = 0
@@ -65,7 +65,7 @@ def _place_one(
     for _ in range(N_TRIES):
         x = below(state, frame_width - width + 1)
         y = below(state, frame_height - height + 1)
-        overlap = 0
+        overlap = 0  # summed over the objects before, as the paper counts it
         for other in range(index):
             shared_x = min(x + width, corners[other, 0] + widths[other]) - max(
                 x, corners[other, 0]
@@ -95,6 +95,6 @@ def corner_at(start: int, velocity: float, frame: int, limit: int) -> int:
         return 0
     period = 2.0 * limit
     phase = (start + velocity * frame) % period
-    if phase > limit:
+    if phase > limit:  # on the way back
         phase = period - phase
     return math.floor(phase)

@@ -32,9 +32,10 @@ def fill_state(state: UInt64Array, key: int) -> None:
 
 @njit(nogil=True, cache=True)
 def next_word(state: UInt64Array) -> np.uint64:
-    """The next 64 random bits; ``state`` moves on."""
+    """The next 64 random bits; `state` moves on."""
     total = state[0] + state[3]
     result = ((total << uint64(23)) | (total >> uint64(41))) + state[0]
+    # The rotations and the shift are those of the authors' reference code.
     shifted = state[1] << uint64(17)
     state[2] ^= state[0]
     state[3] ^= state[1]
@@ -47,7 +48,7 @@ def next_word(state: UInt64Array) -> np.uint64:
 
 @njit(nogil=True, cache=True)
 def below(state: UInt64Array, bound: int) -> int:
-    """An integer from 0 to ``bound`` - 1, ``bound`` below 2**31.
+    """An integer from 0 to `bound` - 1, `bound` below 2**31.
 
     The product of 32 random bits with the bound, less its low half: no value is off its share
     by more than 2**-32.
@@ -71,6 +72,7 @@ def direction(state: UInt64Array) -> tuple[float, float]:
         x = 2.0 * uniform(state) - 1.0
         y = 2.0 * uniform(state) - 1.0
         squared = x * x + y * y
+        # Too near the centre, rounding would favour some directions.
         if 1e-12 < squared <= 1.0:
             length = math.sqrt(squared)
             return x / length, y / length
@@ -78,7 +80,7 @@ def direction(state: UInt64Array) -> tuple[float, float]:
 
 @njit(nogil=True, cache=True)
 def drawn_from(state: UInt64Array, cumulative: FloatArray) -> int:
-    """An index whose probabilities sum up to ``cumulative``, [n], last entry 1."""
+    """An index whose probabilities sum up to `cumulative`, [n], last entry 1."""
     value = uniform(state)
     for index in range(len(cumulative) - 1):
         if value < cumulative[index]:

@@ -64,7 +64,7 @@ class Scene(NamedTuple):
 
 @lru_cache(maxsize=64)
 def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scene:
-    """The stage of a split's videos; kept, for many calls ask for the same.
+    """All that the kernels need for a split's videos; cached, for many calls want the same.
 
     Args:
         settings: what the videos look like.
@@ -85,6 +85,7 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
     else:
         largest = largest_side(settings)
         sprites = shape_sprites(largest)
+        # Sprites come shape by shape, each in equally many sizes.
         labels = np.arange(len(sprites.heights)) // (len(sprites.heights) // len(SHAPES))
         sources = np.full(len(labels), -1)
         sizes = _side_lengths(settings, largest)

@@ -1,4 +1,4 @@
-"""What a generated data set looks like: the paper's values, and axes of stress around them."""
+"""What a generated data set looks like: the paper's values, and settings that make it harder."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -17,14 +17,14 @@ COLOURS = {
 }
 SHAPES = ("circle", "diamond", "star", "cross", "x")
 
-LARGEST_VIDEO = 64 << 20  # bytes of frames
+LARGEST_VIDEO = 64 << 20  # bytes of frames; several are held at once by each worker
 
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneSettings:
-    """What both data sets share: the stage, the motion and the stress.
+    """What both data sets share: the frame, the motion, and what makes a video harder.
 
     Attributes:
         frame_size: H, W, pixels.
@@ -136,7 +136,7 @@ class MnistSettings(SceneSettings):
     Attributes:
         coloured: whether each digit has one of six colours instead of white.
 
-    Source: supplement D.1; benchmark.md 1.2.
+    Source: supplement D.1; docs/benchmark.md 1.2.
     """
 
     dataset: ClassVar[str] = "mnist"
@@ -168,7 +168,7 @@ class ShapesSettings(SceneSettings):
     Attributes:
         size_spread: standard deviation of each side of each object, as a share of object_size.
 
-    Source: supplement D.2; benchmark.md 1.3.
+    Source: supplement D.2; docs/benchmark.md 1.3.
     """
 
     dataset: ClassVar[str] = "shapes"

@@ -49,7 +49,7 @@ def resize(images: UInt8Array, height: int, width: int) -> UInt8Array:
         width: new width, pixels.
 
     Returns:
-        [n, height, width]; what Pillow's ``Image.resize(..., BILINEAR)`` gives where both sides
+        [n, height, width]; what Pillow's `Image.resize(..., BILINEAR)` gives where both sides
         shrink or both grow.
     """
     _, H, W = images.shape
@@ -84,6 +84,7 @@ def _extent(used: BoolArray) -> tuple[IntArray, IntArray]:
 def _weights(old: int, new: int) -> IntArray:
     """Weight of every old pixel in every new one along an axis, [new, old], fixed point."""
     scale = old / new
+    # When shrinking, the triangle is as wide as the pixels that become one.
     reach = max(scale, 1.0)
     weights = np.zeros((new, old), np.int64)
     for place in range(new):
@@ -93,6 +94,7 @@ def _weights(old: int, new: int) -> IntArray:
         distances = (np.arange(first, last) - centre + 0.5) / reach
         heights = np.maximum(1 - np.abs(distances), 0)
         shares = heights / heights.sum()
+        # Pillow keeps weights as whole numbers, rounded to the nearest.
         weights[place, first:last] = np.floor(shares * (1 << _PRECISION) + 0.5)
     return weights
 
@@ -116,7 +118,7 @@ def largest_side(settings: ShapesSettings) -> int:
 
 @lru_cache(maxsize=4)
 def shape_sprites(largest: int) -> Sprites:
-    """Every shape in every size from 5 to ``largest``: shape, then height, then width.
+    """Every shape in every size from 5 to `largest`: shape, then height, then width.
 
     Args:
         largest: longest side, pixels.
@@ -149,6 +151,7 @@ def master(name: str) -> UInt8Array:
     n_samples = _MASTER_SIDE * _SAMPLES
     line = (np.arange(n_samples) + 0.5) / n_samples * 2 - 1
     inside = _inside(name, *np.meshgrid(line, line))
+    # The share of samples inside each pixel is its opacity.
     blocks = inside.reshape(_MASTER_SIDE, _SAMPLES, _MASTER_SIDE, _SAMPLES).sum((1, 3))
     return np.asarray((blocks * 255 + _SAMPLES**2 // 2) // _SAMPLES**2, np.uint8)
 

@@ -97,7 +97,7 @@ def expect(
         n_sample = min(stop - start, UNIT, max(_FEWEST_SAMPLED, int(_SHARE_SAMPLED * total)))
         if not n_videos:
             produce(name, start, start + 1)  # compiles, which is not to be counted
-        begun = time.thread_time()
+        begun = time.thread_time()  # waiting for other processes does not count
         span = span_of(name, total, produce, shard)
         unit = make_unit(produce, span, start, start + n_sample)
         size = sum(len(chunk) for _, _, chunk in unit.chunks)

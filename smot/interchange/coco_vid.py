@@ -1,4 +1,4 @@
-"""COCO-VID JSON: COCO's tables with ``videos``, and images and annotations that point to them.
+"""COCO-VID JSON: COCO's tables with `videos`, and images and annotations that point to them.
 
     videos       id, name, width, height
     images       id, video_id, frame_id (from 0), file_name, width, height
@@ -37,8 +37,8 @@ def write_coco_vid(
         path: written whole or not at all.
         tracks: [B, T, K].
         frame_size: H, W, pixels.
-        visibility: makes it a truth file: annotations get ``visibility`` [B, T, K] instead of
-            ``score``.
+        visibility: makes it a truth file: annotations get `visibility` [B, T, K] instead of
+            `score`.
         file_name: where an image would be, from the numbers (from 0) of its video and frame.
 
     Raises:
@@ -54,7 +54,7 @@ def write_coco_vid(
 def coco_vid(
     tracks: Tracks, frame_size: tuple[int, int], visibility: FloatArray | None, file_name: str
 ) -> dict[str, Any]:
-    """The tables that ``write_coco_vid`` writes; ids of videos, images and annotations from 1."""
+    """The tables that `write_coco_vid` writes; ids of videos, images and annotations from 1."""
     (B, T, _), (height, width) = tracks.shape, frame_size
     size = {"width": width, "height": height}
     rows = to_arrays(tracks)

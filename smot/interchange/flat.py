@@ -69,8 +69,9 @@ def from_arrays(
         found = f"box {list(box.shape)} and confidence {list(confidence.shape)}"
         raise DataError(f"box must be [{n}, 4] and confidence [{n}] like identity, not {found}")
     B, T = _extent("video", video, n_videos), _extent("frame", frame, n_frames)
-    order = np.lexsort((identity, frame, video))
+    order = np.lexsort((identity, frame, video))  # the last key counts most
     where = (video * T + frame)[order]
+    # The place of each row among those of its frame.
     slot = np.arange(n) - np.searchsorted(where, where)
     K = int(slot.max(initial=-1)) + 1
     place = video[order], frame[order], slot

@@ -1,7 +1,7 @@
-"""MOTChallenge text files: one line a box, ``frame,id,left,top,width,height,confidence,...``.
+"""MOTChallenge text files: one line a box, `frame,id,left,top,width,height,confidence,...`.
 
-Frames and pixels are numbered from 1: the box that MOTChallenge calls ``left = 1`` begins at our
-``x0 = 0``. Identities stay as they are. In a truth file the seventh column says whether the box
+Frames and pixels are numbered from 1: the box that MOTChallenge calls `left = 1` begins at our
+`x0 = 0`. Identities stay as they are. In a truth file the seventh column says whether the box
 counts, the eighth is the class (we write 1), the ninth the visibility.
 
 Source: Milan et al., "MOT16: a benchmark for multi-object tracking", 2016, section 3.3.
@@ -35,7 +35,7 @@ def read_motchallenge(
         Tracks [1, T, K]; a confidence of -1 ("not given") becomes 1.
 
     Raises:
-        DataError: not such a file, a frame below 1 or beyond ``n_frames``, an identity below 0 or
+        DataError: not such a file, a frame below 1 or beyond `n_frames`, an identity below 0 or
             twice in a frame, a confidence that is neither -1 nor in [0, 1].
         OSError: the file cannot be opened.
     """
@@ -44,7 +44,7 @@ def read_motchallenge(
     confidence = table[:, 6] if table.shape[1] > 6 else np.ones(len(table))
     if is_truth:
         table, confidence = table[confidence != 0], np.ones(int((confidence != 0).sum()))
-    corner = table[:, 2:4] - 1
+    corner = table[:, 2:4] - 1  # the first pixel is 1 there and 0 here
     try:
         return from_arrays(
             frame=_whole(table[:, 0], "frame") - 1,
@@ -83,7 +83,7 @@ def write_motchallenge(
 
 
 def format_video(tracks: Tracks, is_truth: bool, visibility: FloatArray | None = None) -> str:
-    """The lines of one video, [1, T, K], as ``write_motchallenge`` writes them."""
+    """The lines of one video, [1, T, K], as `write_motchallenge` writes them."""
     rows = to_arrays(tracks)
     ends = [f"{_short(sure)},-1,-1,-1" for sure in rows.confidence.tolist()]
     if is_truth:
@@ -121,6 +121,7 @@ def _table(path: str | os.PathLike[str], lines: list[str]) -> FloatArray:
 
 
 def _whole(values: FloatArray, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    # Beyond 2**53 not every whole number has a float of its own.
     odd = ~(np.abs(values) < 2.0**53) | (values != np.rint(values))
     if odd.any():
         raise DataError(f"{name} {values[odd][0]:g} is not a whole number")

@@ -5,7 +5,7 @@
     gt/mot_challenge/seqmaps/NAME-SPLIT.txt              which videos there are
     trackers/mot_challenge/NAME-SPLIT/TRACKER/data/VIDEO.txt
 
-To be evaluated with ``--BENCHMARK NAME --SPLIT_TO_EVAL SPLIT --DO_PREPROC False`` (preprocessing
+To be evaluated with `--BENCHMARK NAME --SPLIT_TO_EVAL SPLIT --DO_PREPROC False` (preprocessing
 removes classes that are not there).
 
 Source: TrackEval 1.3.0, docs/MOTChallenge-Official/Readme.md.
@@ -48,7 +48,7 @@ def write_trackeval(
         split: what it calls the split.
 
     Raises:
-        UsageError: something is at ``path`` already, or a tracker's name is no file name.
+        UsageError: something is at `path` already, or a tracker's name is no file name.
         DataError: predictions of other videos or frames than the truth.
         OSError: it cannot be written.
     """

@@ -18,7 +18,7 @@ from smot.videos.schema import FIELDS, FORMAT_VERSION, Field, Origin
 class Videos:
     """N videos of T frames with at most K objects each.
 
-    An object's identity is its slot k, constant through the video. Slots from ``count`` on are
+    An object's identity is its slot k, constant through the video. Slots from `count` on are
     padding: never present, boxes and velocity 0, label and source index -1.
 
     Attributes:
@@ -57,7 +57,7 @@ class Videos:
         return len(self.count)
 
     def __getitem__(self, key: slice) -> Self:
-        """Some of the videos, ``videos[4:8]``."""
+        """Some of the videos, `videos[4:8]`."""
         return type(self)(**{each.name: getattr(self, each.name)[key] for each in fields(self)})
 
     @property
@@ -133,6 +133,7 @@ def content_fingerprint(groups: Mapping[str, UInt8Array]) -> str:
         SHA-256, 64 hexadecimal digits.
     """
     content = hashlib.sha256()
+    # Names and lengths too, or moving a video to the next group would go unseen.
     for name in sorted(groups):
         content.update(f"{name} {len(groups[name])}\n".encode())
         content.update(np.ascontiguousarray(groups[name]).data)

@@ -16,7 +16,7 @@ Target = dict[str, Tensor]
 
 
 class VideoDataset(Dataset[tuple[Any, Any]]):
-    """Videos and their truth as tensors, for ``torch.utils.data.DataLoader``.
+    """Videos and their truth as tensors, for `torch.utils.data.DataLoader`.
 
     Works with any number of workers, however they are started: each opens the file for itself.
 

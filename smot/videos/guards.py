@@ -170,6 +170,7 @@ def _axes(
     N, T, K = present
     if description.n_frames != T:
         raise DataError(f"{name}: {T} frames where the description has {description.n_frames}")
+    # One chunk of frames, and one of boxes at 16 bytes each: what is decoded at once.
     if max(T * H * W * 3, FIELDS[1].chunk * T * K * 16) > LARGEST_CHUNK:
         size = f"{T} frames of {H} x {W} with {K} objects"
         raise DataError(f"{name}: videos of {size} are too large")
@@ -182,6 +183,7 @@ def _check_array(where: str, array: h5py.Dataset, field: Field, axes: Mapping[st
         raise DataError(f"{where} must be {list(expected)}, not {list(array.shape)}")
     if array.dtype != field.dtype:
         raise DataError(f"{where} must hold {field.dtype}, not {array.dtype}")
+    # A file must not show what is in other files of the machine that reads it.
     if array.is_virtual or array.external is not None:
         raise DataError(f"{where} takes its content from another file: refused")
     if array.chunks != (field.chunk, *expected[1:]):
@@ -190,6 +192,7 @@ def _check_array(where: str, array: h5py.Dataset, field: Field, axes: Mapping[st
     filters = {creation.get_filter(place)[0] for place in range(creation.get_nfilters())}
     if not filters <= ALLOWED_FILTERS:
         raise DataError(f"{where} uses filters other than gzip and fletcher32: refused")
+    # HDF5 invents zeros for chunks that are missing.
     n_chunks = -(-expected[0] // field.chunk)
     if array.id.get_num_chunks() != n_chunks:
         stored = array.id.get_num_chunks()

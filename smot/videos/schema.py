@@ -78,7 +78,7 @@ class Shard:
             raise ValueError(f"shard {self.index} of {self.total}")
 
     def span(self, n_videos: int) -> tuple[int, int]:
-        """First and one past the last video of a group of ``n_videos`` in this shard."""
+        """First and one past the last video of a group of `n_videos` in this shard."""
         return (
             self.index * n_videos // self.total,
             (self.index + 1) * n_videos // self.total,

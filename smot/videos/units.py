@@ -82,6 +82,7 @@ def units(spans: Sequence[Span], produce: Produce, workers: int) -> Iterator[Uni
         try:
             for job in jobs:
                 waiting.append(pool.submit(make_unit, produce, *job))
+                # Enough to keep every thread busy while HDF5 writes, and no more memory.
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:

@@ -100,7 +100,7 @@ def merge(
         The content fingerprint.
 
     Raises:
-        UsageError: the files are not all the shards of one data set, or ``out`` exists.
+        UsageError: the files are not all the shards of one data set, or `out` exists.
         DataError: a shard is damaged, or the file cannot be written.
     """
     files = ordered_shards([VideoFile(path) for path in paths])

@@ -50,7 +50,7 @@ def write_videos(
         The content fingerprint.
 
     Raises:
-        UsageError: the file exists and ``force`` is not set, or ``workers`` is not positive.
+        UsageError: the file exists and `force` is not set, or `workers` is not positive.
         DataError: the disk is full, or the file cannot be written for another reason.
     """
     if workers < 1:
@@ -101,6 +101,7 @@ def _create_group(file: h5py.File, span: Span) -> None:
             shape=shape,
             dtype=field.dtype,
             chunks=(field.chunk, *shape[1:]),
+            # HDF5 stores a chunk that is larger than the array only if the array may grow.
             maxshape=(max(n_videos, field.chunk), *shape[1:]),
             compression=COMPRESSION_LEVEL,
             fletcher32=True,

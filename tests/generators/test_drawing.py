@@ -21,7 +21,7 @@ def _made(
 def _visibility(opacities: np.ndarray) -> np.ndarray:
     """Share of each object's pixels that no later object covers, [K]: the kernels' reference.
 
-    ``opacities`` says where each object is not transparent, back to front, [K, H, W].
+    `opacities` says where each object is not transparent, back to front, [K, H, W].
     """
     covered = np.cumsum(opacities[::-1], axis=0)[::-1] - opacities > 0
     total = opacities.sum((1, 2))
