@@ -147,8 +147,7 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
     \b
     smot compare results/conncomp results/silot --report comparison.html
     """  # noqa: D301
-    from smot.evaluation.report.compare import comparison_table, line_up
-    from smot.evaluation.report.comparison_page import render_comparison
+    from smot.evaluation.report.compare import comparison_table, line_up, render_comparison
     from smot.evaluation.results import read_results, write_whole
 
     paths = [path / "results.json" if path.is_dir() else path for path in results]

@@ -170,7 +170,7 @@ def _rows(
     request: Request, tracker: "Contestant | None", video: "Videos", group: str
 ) -> tuple["Sequence[AnyRow]", "Sequence[Span]"]:
     """What to draw, and which frames were seen and which predicted."""
-    from smot.evaluation.report.showing import follow, foresee
+    from smot.evaluation.report.gallery import follow, foresee
     from smot.filmstrips import Span, rows_of, trace_rows, track_rows
 
     frames, truth = video.frames[0], video.truth

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smot.evaluation.metrics.table import Metric
+from smot.evaluation.summaries import CountScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,54 @@ class Curve:
     style: int
     values: Mapping[int, float | None]
     bands: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A small drawing with its title.
+
+    Attributes:
+        label: the title.
+        note: what it shows, in one line.
+        svg: the drawing, inline.
+    """
+
+    label: str
+    note: str
+    svg: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegendEntry:
+    """What one style of the curves stands for.
+
+    Attributes:
+        style: as of `smot.evaluation.report.figures.Curve`.
+        label: what it stands for.
+        note: small print.
+    """
+
+    style: int
+    label: str
+    note: str = ""
+
+    @property
+    def swatch(self) -> str:
+        """A piece of the curve, inline SVG."""
+        return swatch_figure(self.style)
+
+
+def curve_of(
+    scores: Mapping[int, CountScores], metric: Metric, *, label: str, style: int
+) -> Curve:
+    """One metric's values and intervals as a curve."""
+    bands = {
+        count: each.intervals[metric.key]
+        for count, each in scores.items()
+        if metric.key in each.intervals
+    }
+    values = {count: each.metrics.get(metric.key) for count, each in scores.items()}
+    return Curve(label=label, style=style, values=values, bands=bands)
 
 
 def curve_figure(
@@ -99,9 +148,15 @@ def bar_figure(
     axes.bar(places, heights, width=0.62, color=_series(0), alpha=0.85, zorder=2)
     for place, height in zip(places, heights, strict=True):
         axes.annotate(
-            f"{height:.2f}", (place, height), (0, 3), textcoords="offset points",
-            ha="center", va="bottom", color=_INK, fontsize=9,
-        )  # fmt: skip
+            f"{height:.2f}",
+            (place, height),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color=_INK,
+            fontsize=9,
+        )
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.6, len(labels) - 0.4)
     axes.set_ylim(0, 1.08)
@@ -150,10 +205,19 @@ def _draw(axes: "Axes", curve: Curve) -> None:
         axes.fill_between(banded, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
     values = [_number(curve.values[count]) for count in counts]
     axes.plot(
-        counts, values, color=colour, linewidth=1.7, marker=_MARKERS[curve.style], markersize=4.6,
-        markeredgecolor=_PAPER, markeredgewidth=0.8, dashes=_DASHES[curve.style], zorder=3,
-        label=curve.label, solid_capstyle="round",
-    )  # fmt: skip
+        counts,
+        values,
+        color=colour,
+        linewidth=1.7,
+        marker=_MARKERS[curve.style],
+        markersize=4.6,
+        markeredgecolor=_PAPER,
+        markeredgewidth=0.8,
+        dashes=_DASHES[curve.style],
+        zorder=3,
+        label=curve.label,
+        solid_capstyle="round",
+    )
 
 
 def _number(value: float | None) -> float:

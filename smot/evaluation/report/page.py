@@ -1,19 +1,21 @@
 """The report of one evaluation: a single HTML file that fetches nothing."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
-from smot.evaluation.report.facts import facts
-from smot.evaluation.report.figures import Curve, bar_figure, curve_figure
+from smot.evaluation.report.figures import LegendEntry, Panel, bar_figure, curve_figure, curve_of
 from smot.evaluation.report.gallery import Picture
-from smot.evaluation.report.pages import LegendEntry, Panel, fill
 from smot.evaluation.report.tables import scores_table
 from smot.evaluation.results import Results
 from smot.evaluation.summaries import CountScores, Occlusion, mean_over_counts
 
-_FIRST = ("mota", "ap", "count_error")
+DRAWN_LARGE = HEADLINE[:3]
+"""The metrics of a page's large curves."""
 _MAIN = (*HEADLINE, "recall", "precision", "motp")
 Scores = Mapping[int, CountScores]
 
@@ -39,9 +41,9 @@ def render_report(results: Results, pictures: Sequence[Picture] = ()) -> str:
         "headline": _headline(results),
         "notices": _notices(results),
         "tracking_lead": _TRACKING_LEAD,
-        "tracking_panels": _panels(results, [METRICS[key] for key in _FIRST]),
+        "tracking_panels": _panels(results, [METRICS[key] for key in DRAWN_LARGE]),
         "tracking_more": _panels(
-            results, [each for each in metrics if each.key not in _FIRST], small=True
+            results, [each for each in metrics if each.key not in DRAWN_LARGE], small=True
         ),
         "metrics": [*metrics, *tallies(keys)],
         "main_metrics": main,
@@ -146,25 +148,14 @@ def _panels(results: Results, metrics: Sequence[Metric], *, small: bool = False)
     return panels
 
 
-def curve_of(scores: Scores, metric: Metric, *, label: str, style: int) -> Curve:
-    """One metric's values and intervals as a curve."""
-    bands = {
-        count: each.intervals[metric.key]
-        for count, each in scores.items()
-        if metric.key in each.intervals
-    }
-    values = {count: each.metrics.get(metric.key) for count, each in scores.items()}
-    return Curve(label=label, style=style, values=values, bands=bands)
-
-
 def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> dict[str, Any]:
     settings = results.settings
     first, last = settings.observe + 1, settings.observe + settings.horizon
     frames = f"frames {first} to {last} from frames 1 to {settings.observe}"
     found: dict[str, Any] = {
         "prediction_lead": f"The tracker sees the first {settings.observe} frames of a video and "
-        f"says where the objects are in the next {settings.horizon}, which it never sees. Only "
-        f"those are scored, and identities start anew.",
+        f"predicts where the objects are in the next {settings.horizon}, which it never sees. "
+        "Only those are scored, and identities start anew.",
         "prediction_caption": f"Prediction of {frames}.",
         "prediction_reason": results.prediction_reason,
         "prediction_panels": [],
@@ -173,7 +164,7 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
     if results.prediction is None:
         return found
     panels = []
-    for key in _FIRST:
+    for key in DRAWN_LARGE:
         if not any(key in each.metrics for each in results.prediction.values()):
             continue
         curves = [
@@ -181,9 +172,11 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
             curve_of(results.tracking, METRICS[key], label="tracking", style=0),
         ]
         svg = curve_figure(
-            METRICS[key], curves, name=f"prediction-{key.replace('_', '-')}",
+            METRICS[key],
+            curves,
+            name=f"prediction-{key.replace('_', '-')}",
             x_label=results.dataset.things,
-        )  # fmt: skip
+        )
         panels.append(Panel(label=METRICS[key].label, note=METRICS[key].meaning, svg=svg))
     return found | {
         "prediction_panels": panels,
@@ -207,20 +200,28 @@ def _occlusion(results: Results) -> dict[str, Any] | None:
             label=title,
             note=note,
             svg=bar_figure(
-                labels, values, name=f"occlusion-{title.split()[0].lower()}",
-                title=f"{title} by visibility", x_label="visible share of the object, %",
+                labels,
+                values,
+                name=f"occlusion-{title.split()[0].lower()}",
+                title=f"{title} by visibility",
+                x_label="visible share of the object, %",
             ),
         )
         for title, note, values in (
             ("Recall", "matched share of the true boxes", [each.recall for each in ranges]),
             (
-                "Switch rate", "share of matches that are switches",
+                "Switch rate",
+                "share of matches that are switches",
                 [each.switch_rate for each in ranges],
             ),
         )
-    ]  # fmt: skip
-    return {"lead": _OCCLUSION_LEAD, "panels": panels, "heads": _OCCLUSION_HEADS,
-            "rows": [_occlusion_row(each) for each in ranges]}  # fmt: skip
+    ]
+    return {
+        "lead": _OCCLUSION_LEAD,
+        "panels": panels,
+        "heads": _OCCLUSION_HEADS,
+        "rows": [_occlusion_row(each) for each in ranges],
+    }
 
 
 _OCCLUSION_LEAD = (
@@ -228,16 +229,25 @@ _OCCLUSION_LEAD = (
     "drawn later covers. All counts pooled."
 )
 _OCCLUSION_HEADS = (
-    "Visible share", "True boxes", "Matched", "Recall", "Switches", "Switch rate",
-)  # fmt: skip
+    "Visible share",
+    "True boxes",
+    "Matched",
+    "Recall",
+    "Switches",
+    "Switch rate",
+)
 
 
 def _occlusion_row(each: Occlusion) -> list[str]:
     share = METRICS["recall"].shown
     return [
-        _visibility(each), f"{each.n_truth:,}", f"{each.matches:,}", share(each.recall),
-        f"{each.switches:,}", share(each.switch_rate),
-    ]  # fmt: skip
+        _visibility(each),
+        f"{each.n_truth:,}",
+        f"{each.matches:,}",
+        share(each.recall),
+        f"{each.switches:,}",
+        share(each.switch_rate),
+    ]
 
 
 def _pooled(parts: Sequence[Occlusion]) -> Occlusion:
@@ -245,12 +255,151 @@ def _pooled(parts: Sequence[Occlusion]) -> Occlusion:
     matches = sum(part.matches for part in parts)
     switches = sum(part.switches for part in parts)
     return Occlusion(
-        visibility=parts[0].visibility, n_truth=n_truth, matches=matches, switches=switches,
+        visibility=parts[0].visibility,
+        n_truth=n_truth,
+        matches=matches,
+        switches=switches,
         recall=matches / n_truth if n_truth else None,
         switch_rate=switches / matches if matches else None,
-    )  # fmt: skip
+    )
 
 
 def _visibility(each: Occlusion) -> str:
     low, high = each.visibility
     return "100%" if low == high else f"{100 * low:.0f}–{99 if high == 1 else 100 * high:.0f}%"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One line.
+
+    Attributes:
+        label: what it is.
+        value: its value as text.
+        is_hash: whether the value is a fingerprint.
+    """
+
+    label: str
+    value: str
+    is_hash: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactGroup:
+    """Lines that belong together, under a title."""
+
+    title: str
+    facts: list[Fact]
+
+
+def facts(results: Results) -> list[FactGroup]:
+    """Everything that it takes to get the same result again."""
+    return [
+        FactGroup(title="Tracker", facts=_tracker(results)),
+        FactGroup(title="Scoring", facts=_scoring(results)),
+        FactGroup(title="Data set", facts=_dataset(results)),
+        FactGroup(title="Run", facts=_run(results)),
+        FactGroup(title="Generator settings", facts=_generator(results)),
+        FactGroup(title="Videos evaluated", facts=_videos(results)),
+    ]
+
+
+def _tracker(results: Results) -> list[Fact]:
+    tracker = results.tracker
+    lines = [Fact(label="Name", value=tracker.name)]
+    if tracker.target and tracker.target != tracker.name:
+        lines.append(Fact(label="Built as", value=tracker.target))
+    lines += [Fact(label=key, value=value) for key, value in tracker.options.items()]
+    if tracker.tuning is not None:
+        tuning = tracker.tuning
+        lines.append(Fact(label="Tuned", value=f"{tuning.scope}, on {tuning.split}, by MOTA"))
+        lines += [
+            Fact(label=f"at {count}", value=f"{choice} (MOTA {tuning.scores[count]:.3f})")
+            for count, choice in tuning.chosen.items()
+        ]
+    return lines
+
+
+def _scoring(results: Results) -> list[Fact]:
+    settings = results.settings
+    return [
+        Fact(label="Convention", value=settings.convention),
+        Fact(label="Engine", value=settings.backend),
+        Fact(label="Match", value=f"IoU at least {settings.iou_threshold:g}"),
+        Fact(label="Prediction counts", value=f"confidence above {settings.confidence:g}"),
+        Fact(
+            label="Prediction test", value=f"sees {settings.observe}, predicts {settings.horizon}"
+        ),
+        Fact(label="Intervals", value=f"95%, {settings.n_resamples:,} resamples of videos"),
+        Fact(label="Seed of the bootstrap", value=str(settings.seed)),
+    ]
+
+
+def _dataset(results: Results) -> list[Fact]:
+    dataset = results.dataset
+    H, W = dataset.frame_size
+    lines = [
+        Fact(label="Name", value=dataset.name),
+        Fact(label="Origin", value=dataset.origin),
+        Fact(label="Digit source", value=dataset.digit_source or "none"),
+        Fact(label="Seed", value=str(dataset.seed)),
+        Fact(label="Frames", value=f"{dataset.n_frames} of {W} × {H} pixels"),
+        Fact(label="Settings hash", value=dataset.settings_fingerprint, is_hash=True),
+    ]
+    if dataset.content_fingerprint:
+        lines.append(Fact(label="File hash", value=dataset.content_fingerprint, is_hash=True))
+    return lines
+
+
+def _run(results: Results) -> list[Fact]:
+    timing = results.timing
+    return [
+        Fact(label="Ended", value=timing.created),
+        Fact(label="Took", value=f"{timing.seconds:,.1f} s, {timing.n_workers} processes"),
+        Fact(label="Of that in the tracker", value=f"{timing.tracker_seconds:,.1f} s"),
+        Fact(label="Speed", value=f"{timing.videos_per_second:,.0f} videos/s"),
+        *(Fact(label=name, value=found) for name, found in results.versions.items()),
+    ]
+
+
+def _generator(results: Results) -> list[Fact]:
+    return [
+        Fact(label=key, value=value if isinstance(value, str) else json.dumps(value))
+        for key, value in results.dataset.settings.items()
+    ]
+
+
+def _videos(results: Results) -> list[Fact]:
+    return [
+        Fact(
+            label=f"{videos.group}, {videos.n_videos:,}",
+            value=videos.fingerprint[:16],
+            is_hash=True,
+        )
+        for videos in results.dataset.videos.values()
+    ]
+
+
+def fill(template: str, content: Mapping[str, Any]) -> str:
+    """Fill one of the templates beside this module.
+
+    Args:
+        template: the file's name.
+        content: what the template names. Text is escaped; only what is marked ``safe`` in the
+            templates is not, and that is drawings made here.
+
+    Returns:
+        The page.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("smot.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sheet = files("smot.evaluation.report").joinpath("templates/style.css").read_text("utf-8")
+    known = {"style": sheet, "version": version("smot")}
+    return environment.get_template(template).render(known | dict(content))

@@ -6,7 +6,7 @@ import pytest
 from smot.arrays import UInt8Array
 from smot.baselines.oracle import TruthOracle
 from smot.errors import DataError, UsageError
-from smot.evaluation.report.showing import follow, foresee
+from smot.evaluation.report.gallery import follow, foresee
 from smot.generators import ShapesSettings, render
 from smot.trackers import build_tracker
 from smot.tracks import Explainer, Predictor, Trace, Tracks

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from smot.evaluation.metrics.table import METRICS
-from smot.evaluation.report.compare import line_up
-from smot.evaluation.report.comparison_page import render_comparison
+from smot.evaluation.report.compare import line_up, render_comparison
 from smot.evaluation.report.figures import Curve, curve_figure
 from smot.evaluation.report.gallery import gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
 from smot.evaluation.summaries import mean_over_counts
-from tests.evaluation.chromium import open_page
 from tests.evaluation.made import made_outcome, made_results, made_videos
+from tests.evaluation.report.chromium import open_page
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from smot.errors import UsageError
-from smot.evaluation.report.compare import comparison_table, data_difference, line_up
-from smot.evaluation.report.comparison_page import render_comparison
+from smot.evaluation.report.compare import (
+    comparison_table,
+    data_difference,
+    line_up,
+    render_comparison,
+)
 from smot.evaluation.report.tables import MEAN, events_csv, terminal_table, to_csv
 from tests.evaluation.made import SETTINGS, made_outcome, made_results, made_videos
 
