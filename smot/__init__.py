@@ -11,9 +11,11 @@ The names below are loaded when they are first used; the import itself costs not
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as `typing` has it, without the time that loading it takes
 if TYPE_CHECKING:
+    from typing import Any
+
     __version__: str
     from smot.errors import DataError, SmotError, UsageError
     from smot.evaluation.metrics.matching import MatchSettings
@@ -70,7 +72,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Load a name when it is first used."""
     if name == "__version__":
         value: Any = importlib.import_module("importlib.metadata").version("smot")

@@ -1,20 +1,25 @@
 """Entry point of `smot` and `python -m smot`."""
 
-import sys
-from typing import NoReturn
+import os
+import signal
 
-from smot.interruption import catch_signals
+TYPE_CHECKING = False  # as `typing` has it, without the time that loading it takes
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
-def main() -> NoReturn:
-    """Run the command line, ready for signals from the first import on."""
-    with catch_signals(deferred=False):
-        try:
-            from smot.cli import main as run
-        except KeyboardInterrupt:
-            print("smot: interrupted", file=sys.stderr)
-            sys.exit(130)
-        run()
+def main() -> "NoReturn":
+    """Run the command line."""
+    # While the command line is being loaded nothing is at stake.
+    signal.signal(signal.SIGINT, _leave)
+    from smot.cli import main as run
+
+    run()
+
+
+def _leave(signum: int, frame: object) -> None:  # noqa: ARG001
+    os.write(2, b"smot: interrupted\n")
+    os._exit(130)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """Ctrl-C, SIGTERM and SIGHUP: raised at once, or kept as a flag for work that must not be cut.
 
 An exception that a signal handler raises while Python is inside a weakref or ctypes callback is
-printed and dropped, and the process runs on. So a signal is also counted, and a dropped
-`KeyboardInterrupt` is raised again a moment later.
+printed and dropped, and the process runs on; inside the import of a compiled module it may abort
+the process. So signals are counted, and where raising would do harm it is done a moment later.
 """
 
 import _thread
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,6 +28,7 @@ class Interruption:
 
     def __init__(self, *, deferred: bool) -> None:
         self._deferred = deferred
+        self._repeated = False
         self.n_signals = 0
 
     @property
@@ -40,9 +43,29 @@ class Interruption:
 
     def handle(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Count a signal, and raise unless it is the first one and deferred."""
-        self.n_signals += 1
-        if self.n_signals > 1 or not self._deferred:
-            raise KeyboardInterrupt
+        if self._repeated:
+            self._repeated = False  # counted when it came
+        else:
+            self.n_signals += 1
+        if self.n_signals == 1:
+            if self._deferred:
+                return
+            if _is_importing(frame):
+                self._repeat()
+                return
+        raise KeyboardInterrupt
+
+    def see_dropped(self, dropped: Any) -> None:
+        """Stand in for `sys.unraisablehook`: raise a dropped `KeyboardInterrupt` again."""
+        if dropped.exc_type is KeyboardInterrupt:
+            self._repeat()
+        else:
+            sys.__unraisablehook__(dropped)
+
+    def _repeat(self) -> None:
+        self._repeated = True
+        # Not a `threading.Thread`: starting one takes locks that the main thread may hold.
+        _thread.start_new_thread(_interrupt_later, ())
 
 
 @contextmanager
@@ -67,14 +90,15 @@ def catch_signals(*, deferred: bool) -> Iterator[Interruption]:
     outer = getattr(before[signal.SIGINT], "__self__", None)
     outer = outer if isinstance(outer, Interruption) else Interruption(deferred=False)
     interruption.n_signals = outer.n_signals
-    hook, sys.unraisablehook = sys.unraisablehook, _raise_again
+    hook, sys.unraisablehook = sys.unraisablehook, interruption.see_dropped
     for each in before:
         signal.signal(each, interruption.handle)
     try:
         yield interruption
     finally:
         for each, handler in before.items():
-            signal.signal(each, handler)
+            if signal.getsignal(each) == interruption.handle:  # else it was changed on purpose
+                signal.signal(each, handler)
         sys.unraisablehook = hook
         outer.n_signals = interruption.n_signals
 
@@ -87,9 +111,46 @@ def _signals() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, hangup]
 
 
-def _raise_again(dropped: Any) -> None:
-    """Replace `sys.unraisablehook`: see that a dropped `KeyboardInterrupt` is not lost."""
-    if dropped.exc_type is KeyboardInterrupt:
-        threading.Timer(_AGAIN_AFTER, _thread.interrupt_main).start()
-    else:
-        sys.__unraisablehook__(dropped)
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _interrupt_later() -> None:
+    time.sleep(_AGAIN_AFTER)
+    _thread.interrupt_main()
+
+
+@contextmanager
+def terminal_signals_blocked() -> Iterator[None]:
+    """Start processes inside the block: the signals of a terminal do not reach them.
+
+    Ctrl-C in a terminal is sent to every process, but it is the parent that has to stop the
+    others. A signal that comes meanwhile reaches the parent at the end of the block. Where the
+    system cannot block signals, on Windows, nothing happens.
+    """
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
+
+
+def die_with_parent() -> None:
+    """End this process, started by `multiprocessing`, at once when its parent ends."""
+    import multiprocessing  # late: the command line loads this module before all others
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,34 @@ def test_an_interrupt_inside_a_callback_is_not_lost(way: str) -> None:
         [sys.executable, "-c", DROPPED, way], capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("noticed\n", "")
+
+
+IMPORTING = """
+import pathlib, signal, sys, time
+from smot.interruption import catch_signals
+
+folder = pathlib.Path(sys.argv[1])
+(folder / "loaded.py").write_text("import signal; signal.raise_signal(signal.SIGINT); done = 1")
+sys.path.insert(0, str(folder))
+with catch_signals(deferred=False):
+    try:
+        import loaded
+        print(loaded.done)
+        while True:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        print("noticed")
+"""
+
+
+def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("1\nnoticed\n", "")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -44,13 +44,6 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was typed."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # before click turns it into exit code 1
-            ctx.exit(_close_pipe())
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing one."""
         with formatter.section("Commands"):
@@ -72,13 +65,14 @@ def main() -> NoReturn:
     # Taken out here, so that it may stand anywhere, after a command's own options too.
     debug = "--debug" in sys.argv
     sys.argv = [each for each in sys.argv if each != "--debug"]
-    code: int | str | None
+    code: int | str | None = 0
     try:
+        # Not `cli.main`, which has messages of its own for Ctrl-C and broken pipes.
         with catch_signals(deferred=False) as interruption:
-            code = cli.main(standalone_mode=False)
+            with cli.make_context("smot", sys.argv[1:]) as context:
+                cli.invoke(context)
             sys.stdout.flush()
-            if not code:  # a signal that came too late to be noticed by the command
-                interruption.check()
+            interruption.check()  # of a signal that came too late for the command
     except BaseException as error:
         code = _report(error, debug=debug)
     # Nothing is left that could be interrupted but the end of Python, which prints tracebacks.

@@ -121,16 +121,11 @@ class BlowupWatch:
         return self._diagnosis(level, terms) if level.n_far >= FAR_UPDATES else None
 
     @property
-    def is_far(self) -> bool:
-        """Whether the loss has been far above for some updates."""
+    def is_doubtful(self) -> bool:
+        """Whether the last loss, or the recent ones, are already too high to save the weights."""
         newest = max((level.step for level in self._levels.values()), default=0)
         recent = [each for each in self._levels.values() if newest - each.step < FAR_UPDATES]
-        return any(level.n_far for level in recent)
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether the last loss is already too high, so that its weights may be lost."""
-        return self._last_is_far or self.is_far
+        return self._last_is_far or any(level.n_far for level in recent)
 
     def forget(self) -> None:
         """Start afresh, for weights that are not those of the last update."""

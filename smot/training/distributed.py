@@ -7,7 +7,6 @@ import pickle
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -22,7 +21,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from smot.errors import DataError, UsageError
-from smot.interruption import Interruption, catch_signals
+from smot.interruption import (
+    Interruption,
+    catch_signals,
+    die_with_parent,
+    terminal_signals_blocked,
+)
 
 Result = TypeVar("Result")
 
@@ -118,7 +122,7 @@ def run_in_processes(work: Callable[[], Result], n_processes: int) -> Result:
     workers: list[_Worker[Result]] = []
     with catch_signals(deferred=True) as interruption:
         try:
-            with _signals_blocked():  # new processes inherit that
+            with terminal_signals_blocked():
                 for rank in range(n_processes):
                     receiver, sender = context.Pipe(duplex=False)
                     environment = {**rendezvous, "RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -196,7 +200,7 @@ def _work(
     """Do the work in a new process, and send what it returns or raises."""
     # Ctrl-C in a terminal reaches every process; only the parent's SIGTERM counts here.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     os.environ.update(environment)
     try:
         sender.send(_Reply(result=work()))
@@ -217,32 +221,11 @@ def _portable(error: Exception) -> Exception:
     return error if isinstance(copied, Exception) else RuntimeError(f"{error!r}")
 
 
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def _is_lost_connection(error: Exception) -> bool:
     """Whether an error only says that another process has gone."""
     text = str(error).lower()
     signs = ("connection", "gloo", "nccl", "timed out")
     return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGHUP, where the system can."""
-    block = getattr(signal, "pthread_sigmask", None)
-    if block is None:
-        yield
-        return
-    mask = block(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        block(signal.SIG_SETMASK, mask)
 
 
 def _rendezvous(n_processes: int) -> dict[str, str]:

@@ -212,7 +212,7 @@ class TrainingLoop:
             assert self._task.score is not None
             values = self._group.from_first(dict(self._task.score(state.model)))
             if self._task.pictures is not None and board.is_open:
-                board.images(self._task.pictures(state.model), state.step)
+                board.add(state.step, {}, self._task.pictures(state.model))
         state.model.train()
         state.stopping, verdict = state.stopping.judge(self._config, state.step, values["score"])
         state.hours = self._group.from_first(self._clock())

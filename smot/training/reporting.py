@@ -67,11 +67,11 @@ class Board:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._opened: Any = None
+        self._writer: Any = None
         if folder is None:
             return
         try:
-            importlib.import_module("torch.utils.tensorboard")
+            self._package = importlib.import_module("torch.utils.tensorboard")
         except ImportError:
             raise UsageError(
                 "--tensorboard needs a package that is not installed: "
@@ -83,30 +83,23 @@ class Board:
         """Whether anything is written."""
         return self._folder is not None
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Add numbers by name."""
-        if self.is_open:
-            for name, value in values.items():
-                self._writer().add_scalar(name, value, step)
-
-    def images(self, images: Mapping[str, Tensor], step: int) -> None:
-        """Add pictures by name, [H, W, 3], float in [0, 1]."""
-        if self.is_open:
-            for name, image in images.items():
-                pixels = image.detach().float().cpu()
-                self._writer().add_image(name, pixels, step, dataformats="HWC")
+    def add(
+        self, step: int, numbers: Mapping[str, float], images: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Write numbers and pictures [H, W, 3], float in [0, 1], by name."""
+        if not self.is_open:
+            return
+        self._writer = self._writer or self._package.SummaryWriter(self._folder)
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+        for name, image in (images or {}).items():
+            pixels = image.detach().float().cpu()
+            self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and end."""
-        if self._opened is not None:
-            self._opened.close()
-
-    def _writer(self) -> Any:
-        from torch.utils.tensorboard import SummaryWriter
-
-        if self._opened is None:
-            self._opened = SummaryWriter(self._folder)
-        return self._opened
+        if self._writer is not None:
+            self._writer.close()
 
 
 @dataclass(kw_only=True)
@@ -192,7 +185,7 @@ class Reporter:
         now = time.monotonic()
         if self._state.step % self._config.log_steps == 0:
             terms = self._write_update(rate, now)
-            self.board.images(objective.images, self._state.step)
+            self.board.add(self._state.step, {}, objective.images)
             self._show(terms, now)
             self._window = _Window(began=now)
         elif now - self._shown_at >= LIVE_SECONDS:
@@ -257,7 +250,7 @@ class Reporter:
     def _log(self, record: Mapping[str, object], scalars: Mapping[str, float]) -> None:
         if self._folder is not None:
             self._folder.log(record)
-            self.board.scalars(scalars, self._state.step)
+            self.board.add(self._state.step, scalars)
 
     def _show(self, terms: Mapping[str, float], now: float) -> None:
         """The live line: how far, how fast, the largest terms, the last score, the time left."""

@@ -106,6 +106,7 @@ def test_export_writes_the_best_weights_of_a_run(tmp_path: Path) -> None:
         (("--set", "train.objective=best"), UsageError, "Toy has no 'best'; there are"),
         (("--init-from", "none.pt"), DataError, "none.pt: no such checkpoint"),
         (("--hours", "0", "--steps", "0"), UsageError, "a run needs an end"),
+        (("--resume",), UsageError, "--resume: there is no run in"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -181,6 +182,18 @@ def test_two_processes_learn_what_one_learns_and_leave_together_when_asked(
     steps = ("--processes", "1", "--steps", str(reached))
     assert invoke(*TOY, "--out", str(tmp_path / "one"), *steps, *silent).exit_code == 0
     assert_equal_weights(pair.last, tmp_path / "one" / "last.pt", tolerance=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", ["1", "2"])
+def test_a_closed_terminal_saves_the_run(tmp_path: Path, n_processes: str) -> None:
+    process = start(tmp_path, *SLOWLY, "--processes", n_processes, "--quiet")
+    wait_for_steps(RunFolder(tmp_path), 5, process)
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=PATIENCE)
+    reached = load_checkpoint(tmp_path / "last.pt").about.step
+    assert process.returncode == 130, errors
+    assert f"smot: stopped at step {reached}, " in errors
 
 
 @pytest.mark.slow

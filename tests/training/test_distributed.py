@@ -11,6 +11,8 @@ from smot.errors import DataError, UsageError
 from smot.interruption import catch_signals
 from smot.training.distributed import joined_group, run_in_processes
 
+pytestmark = pytest.mark.slow  # each test starts processes
+
 PATIENCE = 120  # seconds; a busy machine may need a minute to start the processes
 
 

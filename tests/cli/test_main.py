@@ -1,0 +1,111 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from smot.generators import ShapesSettings, generate
+
+SMOT = (sys.executable, "-m", "smot")
+BROKEN = """
+import sys
+import click
+from smot import cli
+
+@click.command()
+def broken():
+    sum([1 / 0])
+
+cli.broken = broken
+cli.COMMANDS["broken"] = ("smot.cli:broken", "Fails.")
+sys.argv[1:] = sys.argv[1:] or ["broken"]
+cli.main()
+"""
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    path = tmp_path / "snow-\N{SNOWMAN}.h5"
+    settings = ShapesSettings(frame_size=(24, 24), n_frames=2, max_objects=2, object_size=8)
+    generate(settings, None, seed=0, path=path, groups={"train": 1, "val": 1}, workers=1)
+    return path
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        encoding="latin-1",
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def test_help_needs_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['--help']\n"
+        "from smot.cli import cli\n"
+        "cli.main(standalone_mode=False)\n"
+        "print(sorted({'torch', 'numpy', 'h5py', 'numba'} & set(sys.modules)))"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_an_unexpected_error_is_one_line() -> None:
+    done = run(sys.executable, "-c", BROKEN)
+    said = "smot: unexpected ZeroDivisionError: division by zero (--debug prints the traceback)\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize("arguments", [("--debug", "broken"), ("broken", "--debug")])
+def test_debug_prints_the_traceback_wherever_it_stands(arguments: tuple[str, str]) -> None:
+    done = run(sys.executable, "-c", BROKEN, *arguments)
+    assert done.returncode == 1
+    assert "sum([1 / 0])" in done.stderr or "in broken" in done.stderr
+    assert done.stderr.endswith("smot: unexpected ZeroDivisionError: division by zero\n")
+
+
+def test_what_a_stream_cannot_print_is_replaced(videos: Path) -> None:
+    done = run(*SMOT, "inspect", str(videos), PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "snow-?.h5" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGPIPE")
+def test_a_reader_that_leaves_early_is_no_error(videos: Path) -> None:
+    with subprocess.Popen(
+        [*SMOT, "inspect", str(videos)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) in ((0, ""), (141, ""))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to another process")
+def test_an_interrupt_at_any_moment_is_one_line(videos: Path) -> None:
+    began = time.monotonic()
+    run(*SMOT, "inspect", str(videos))
+    whole = time.monotonic() - began
+    moments = random.Random(0)
+    for _ in range(15):
+        process = subprocess.Popen(
+            [*SMOT, "inspect", str(videos)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # The start of Python itself, before any of our code runs, is out of reach.
+        time.sleep(0.1 + moments.uniform(0.1, 1.0) * whole)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+        allowed = ((0, ""), (130, "smot: interrupted\n"))
+        assert (process.returncode, errors) in allowed
