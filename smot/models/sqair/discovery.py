@@ -7,27 +7,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.encoders import STD_FLOOR, GlimpseEncoder, Linear, Mlp, Product
+from smot.models.sqair.encoders import (
+    STD_FLOOR,
+    GlimpseEncoder,
+    Linear,
+    Look,
+    Mlp,
+    Product,
+    Reused,
+    through,
+)
 from smot.models.sqair.objects import Samples, SlotNoise, masked_logit
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepWeights:
-    """The weights of one step, cut by input and joined by output; transposed.
+class StepLayers:
+    """The weights of the loop over steps, cut by input and joined by output; once per clip.
 
     Attributes:
-        before: of the recurrent network, for [what, where, present] of the step before.
-        state: of the recurrent network, for its state d.
+        recurrent: for [what, where, present] of the step before and its state d.
         heads: the first layers of `where` and presence for d, joined.
-        heads_bias: their biases.
+        where: the other layers of `where`.
+        look: the glimpse encoder.
         presence_what: the first layer of presence for `what`.
+        presence: the other layers of presence.
     """
 
-    before: Tensor
-    state: Tensor
-    heads: Tensor
-    heads_bias: Tensor
-    presence_what: Tensor
+    recurrent: Reused
+    heads: Reused
+    where: list[Reused]
+    look: Look
+    presence_what: Reused
+    presence: list[Reused]
 
 
 class Discovery(nn.Module):
@@ -53,7 +64,7 @@ class Discovery(nn.Module):
         self.start = nn.Parameter(torch.zeros(h))
         self.where = Mlp((h, h, h, 8), generator)
         with torch.no_grad():
-            self.where.last.bias[:2] = config.where_bias
+            self.where.linear[-1].bias[:2] = config.where_bias
         self.where_std = nn.Parameter(torch.tensor(config.where_std_bias))
         sizes = (h + A, h // 2, 1)
         self.presence = Mlp(sizes, generator, output_bias=config.discovery_bias)
@@ -83,11 +94,28 @@ class Discovery(nn.Module):
         _, weight, _ = self.recurrent.weight.split(self.sizes, dim=1)
         return torch.addmm(from_frames, condition, weight.T)
 
+    def step_layers(self, encoder: GlimpseEncoder) -> StepLayers:
+        """Cut and join the weights for the loops of one clip."""
+        _, _, before = self.recurrent.weight.split(self.sizes, dim=1)
+        where, presence = self.where.linear[0], self.presence.linear[0]
+        sizes = [self.n_hidden, self.n_what]
+        presence_d, presence_what = presence.weight.split(sizes, dim=1)
+        return StepLayers(
+            recurrent=Reused(torch.cat([before, self.recurrent_state.weight], dim=1)),
+            heads=Reused(
+                torch.cat([where.weight, presence_d]), torch.cat([where.bias, presence.bias])
+            ),
+            where=self.where.reused()[1:],
+            look=encoder.reused(),
+            presence_what=Reused(presence_what),
+            presence=self.presence.reused()[1:],
+        )
+
     def forward(
         self,
         frames: Tensor,
         constant: Tensor,
-        encoder: GlimpseEncoder,
+        layers: StepLayers,
         noise: SlotNoise,
         *,
         counts: Tensor | None,
@@ -98,7 +126,7 @@ class Discovery(nn.Module):
         Args:
             frames: [B, C, H, W].
             constant: see there, [S, h], S = B * K.
-            encoder: of glimpses.
+            layers: from `step_layers`.
             noise: N is the most discoveries.
             counts: how many each row must find, [S], float32; None where that is inferred. Logits
                 are what they are all the same.
@@ -109,22 +137,20 @@ class Discovery(nn.Module):
         """
         S = len(constant)
         frames = frames.repeat_interleave(S // len(frames), dim=0)
-        weights = self._step_weights()
         d, present = self.start.expand(S, -1), constant.new_ones(S, 1)
         # Nothing is before the first step, but it counts as present: absence ends the sequence.
-        before = torch.cat([constant.new_zeros(S, self.n_what + 4), present], dim=1)
+        what, where = constant.new_zeros(S, self.n_what), constant.new_zeros(S, 4)
         steps = []
         for k in range(len(noise.presence)):
-            d = torch.addmm(constant, before, weights.before).addmm(d, weights.state).tanh()
+            d = layers.recurrent(torch.cat([what, where, present, d], dim=1), constant).tanh()
             what, what_std, where, where_std, logit = self._step(
-                d, frames, encoder, SlotNoise(*(part[k] for part in noise)), weights
+                d, frames, layers, SlotNoise(*(part[k] for part in noise))
             )
             logit = logit + logit_shift
             could = present if counts is None else present * (counts > k)[:, None]
             chosen = noise.presence[k][:, None] < logit.detach().sigmoid()
             present = could * chosen if counts is None else could
             logit = masked_logit(logit, could)
-            before = torch.cat([what, where, present], dim=1)
             steps.append((what, what_std, where, where_std, logit[:, 0], present[:, 0]))
             if not bool(present.any()):
                 break
@@ -137,34 +163,20 @@ class Discovery(nn.Module):
             where_noise=noise.where[:n],
         )
 
-    def _step_weights(self) -> StepWeights:
-        """Cut and join the weights, once per frame, so that gradients meet once."""
-        _, _, before = self.recurrent.weight.split(self.sizes, dim=1)
-        sizes = [self.n_hidden, self.n_what]
-        presence_d, presence_what = self.presence.first.weight.split(sizes, dim=1)
-        return StepWeights(
-            before=before.T,
-            state=self.recurrent_state.weight.T,
-            heads=torch.cat([self.where.first.weight, presence_d]).T,
-            heads_bias=torch.cat([self.where.first.bias, self.presence.first.bias]),
-            presence_what=presence_what.T,
-        )
-
     def _step(
         self,
         d: Tensor,
         frames: Tensor,
-        encoder: GlimpseEncoder,
+        layers: StepLayers,
         noise: SlotNoise,
-        weights: StepWeights,
     ) -> tuple[Tensor, ...]:
         """What and its deviation, where and its deviation, and the logit of presence, [S, ...]."""
-        heads = torch.addmm(weights.heads_bias, d, weights.heads)
-        for_where, for_presence = heads.split([self.n_hidden, self.n_hidden // 2], dim=1)
-        mean, raw = self.where.after_first(for_where).chunk(2, dim=1)
+        h = self.n_hidden
+        for_where, for_presence = layers.heads(d).split([h, h // 2], dim=1)
+        mean, raw = through(layers.where, F.elu(for_where)).chunk(2, dim=1)
         where_std = F.softplus(raw + self.where_std) + STD_FLOOR
         where = mean + where_std * noise.where
-        mean, what_std = encoder(frames, where)
+        mean, what_std = layers.look(frames, where)
         what = mean + what_std * noise.what
-        for_presence = torch.addmm(for_presence, what, weights.presence_what)
-        return what, what_std, where, where_std, self.presence.after_first(for_presence)
+        hidden = F.elu(layers.presence_what(what, for_presence))
+        return what, what_std, where, where_std, through(layers.presence, hidden)

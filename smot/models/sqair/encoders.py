@@ -1,10 +1,14 @@
 """Layers with the original's initial weights; where an object is; what frame and glimpse show."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from smot.models.sprites import glimpse
 
@@ -55,6 +59,74 @@ class Linear(Product):
         return F.linear(inputs, self.weight, self.bias)
 
 
+class Reused:
+    """A weight that a loop multiplies with many times; its gradient is one product after all.
+
+    Backwards through a loop PyTorch makes a small product for the weight's gradient in every step
+    and adds it to that of the later steps. For some 32 rows this moves more memory than all else
+    in the step together. So steps only note their inputs and gradients here.
+
+    Args:
+        weight: [n_out, n_in].
+        bias: [n_out]; None where callers give what the product is added to.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.weight = weight.detach().T
+        self.bias = None if bias is None else bias.detach()
+        self.noted: list[tuple[Tensor, Tensor]] = []
+        # An edge of the graph without a value: autograd visits it when all steps have been.
+        self.token: Tensor = _Gradient.apply(weight, bias, self.noted)
+
+    def __call__(self, inputs: Tensor, base: Tensor | None = None) -> Tensor:
+        """The product of [M, n_in] plus `base` [M, n_out], or plus the bias."""
+        base = self.bias if base is None else base
+        assert base is not None
+        if not torch.is_grad_enabled():
+            return torch.addmm(base, inputs, self.weight)
+        outputs: Tensor = _Step.apply(inputs, base, self.token, self.weight, self.noted)
+        return outputs
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, base: Tensor, *rest: Any) -> Tensor:
+        _, weight, ctx.noted = rest
+        ctx.save_for_backward(inputs, weight)
+        return torch.addmm(base, inputs, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, weight = ctx.saved_tensors
+        ctx.noted.append((inputs, gradient))
+        return gradient @ weight.T, gradient, None, None, None
+
+
+class _Gradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, noted: Any) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.noted, ctx.has_bias = noted, bias is not None
+        return weight.new_zeros(())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+        if not ctx.noted:
+            return None, None, None
+        inputs, gradients = (torch.cat(parts) for parts in zip(*ctx.noted, strict=True))
+        ctx.noted.clear()
+        return gradients.T @ inputs, gradients.sum(0) if ctx.has_bias else None, None
+
+
+def through(layers: Sequence[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
+    """Layers one after another with ELU between them."""
+    for number, layer in enumerate(layers):
+        inputs = layer(F.elu(inputs) if number else inputs)
+    return inputs
+
+
 class Mlp(nn.Module):
     """Linear layers with ELU between them, and after the last one if asked.
 
@@ -84,30 +156,17 @@ class Mlp(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The map of [..., sizes[0]] to [..., sizes[-1]]."""
-        return self.after_first(self.first(inputs))
-
-    def after_first(self, hidden: Tensor) -> Tensor:
-        """The rest of the map, from the first layer's product [..., sizes[1]].
-
-        Loops take the part of that product that does not change out of their steps.
-        """
-        for layer in list(self.layers)[1:]:
-            hidden = layer(F.elu(hidden))
-        return F.elu(hidden) if self.elu_output else hidden
+        outputs = through(self.linear, inputs)
+        return F.elu(outputs) if self.elu_output else outputs
 
     @property
-    def first(self) -> Linear:
-        """The first layer."""
-        layer = self.layers[0]
-        assert isinstance(layer, Linear)
-        return layer
+    def linear(self) -> list[Linear]:
+        """The layers."""
+        return [layer for layer in self.layers if isinstance(layer, Linear)]
 
-    @property
-    def last(self) -> Linear:
-        """The last layer."""
-        layer = self.layers[-1]
-        assert isinstance(layer, Linear)
-        return layer
+    def reused(self) -> list[Reused]:
+        """The layers for use in a loop."""
+        return [Reused(layer.weight, layer.bias) for layer in self.linear]
 
 
 class Gru(nn.Module):
@@ -127,27 +186,29 @@ class Gru(nn.Module):
         self.from_input = Linear(n_in, 3 * n_hidden, generator)
         self.from_state = Linear(n_hidden, 3 * n_hidden, generator)
 
-    def forward(self, inputs: Tensor, state: Tensor, from_state: Tensor | None = None) -> Tensor:
-        """The next state.
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """The next state [M, h], from inputs [M, n_in] and state [M, h]."""
+        return gru_update(self.from_input(inputs), self.from_state(state), state)
 
-        Args:
-            inputs: [M, n_in].
-            state: [M, h].
-            from_state: the state's product [M, 3h] where it was taken before.
 
-        Returns:
-            (1 - update) * candidate + update * state, [M, h].
-        """
-        h = state.shape[-1]
-        sizes = [2 * h, h]
-        from_input: Tensor = self.from_input(inputs)
-        input_gates, input_candidate = from_input.split(sizes, dim=-1)
-        from_state = self.from_state(state) if from_state is None else from_state
-        state_gates, state_candidate = from_state.split(sizes, dim=-1)
-        reset, update = (input_gates + state_gates).sigmoid().chunk(2, dim=-1)
-        candidate = (input_candidate + reset * state_candidate).tanh()
-        updated: Tensor = candidate + update * (state - candidate)
-        return updated
+def gru_update(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
+    """(1 - update) * candidate + update * state.
+
+    Args:
+        from_input: product of the input, [M, 3h]: reset, update, candidate.
+        from_state: product of the state, [M, 3h].
+        state: [M, h].
+
+    Returns:
+        The next state, [M, h].
+    """
+    h = state.shape[-1]
+    input_gates, input_candidate = from_input.split([2 * h, h], dim=-1)
+    state_gates, state_candidate = from_state.split([2 * h, h], dim=-1)
+    reset, update = (input_gates + state_gates).sigmoid().chunk(2, dim=-1)
+    candidate = (input_candidate + reset * state_candidate).tanh()
+    updated: Tensor = candidate + update * (state - candidate)
+    return updated
 
 
 def normal_parameters(codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -314,6 +375,10 @@ def _margin(n_pixels: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
+# `GlimpseEncoder.forward`, with layers of its own.
+Look = Callable[..., tuple[Tensor, Tensor]]
+
+
 class GlimpseEncoder(nn.Module):
     """Distribution of an object's appearance given the glimpse at its box; one for all uses.
 
@@ -344,7 +409,11 @@ class GlimpseEncoder(nn.Module):
         self.mlp = Mlp(sizes, generator)
 
     def forward(
-        self, frames: Tensor, where: Tensor, mask_logits: Tensor | None = None
+        self,
+        frames: Tensor,
+        where: Tensor,
+        mask_logits: Tensor | None = None,
+        layers: Sequence[Reused] = (),
     ) -> tuple[Tensor, Tensor]:
         """What glimpses at boxes show.
 
@@ -352,6 +421,7 @@ class GlimpseEncoder(nn.Module):
             frames: the frame of every box, [M, C, H, W].
             where: [M, 4].
             mask_logits: glimpses are multiplied by their sigmoid, [M, G * G]; None for none.
+            layers: of the network; its own where none are given.
 
         Returns:
             Means and deviations, [M, A] each.
@@ -359,4 +429,8 @@ class GlimpseEncoder(nn.Module):
         masks = None if mask_logits is None else mask_logits[:, None]
         boxes = sprite_boxes(where, self.window)[:, None]
         seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=masks)
-        return normal_parameters(self.mlp(seen.flatten(1)))
+        return normal_parameters(through(layers or self.mlp.linear, seen.flatten(1)))
+
+    def reused(self) -> Look:
+        """The encoder for use in a loop."""
+        return partial(self.forward, layers=self.mlp.reused())

@@ -1,12 +1,13 @@
 """SQAIR: sequential attend, infer, repeat, put together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError
 from smot.models.family import Objective
+from smot.models.sqair import discovery, propagation
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.discovery import Discovery
 from smot.models.sqair.encoders import FrameEncoder, Geometry, GlimpseEncoder, Mlp
@@ -20,9 +21,33 @@ from smot.models.sqair.objective import (
     logit_excess,
     loss,
 )
-from smot.models.sqair.objects import Noise, Samples, SlotNoise, Slots, number, pack
+from smot.models.sqair.objects import Noise, Samples, Slots, number, pack
 from smot.models.sqair.priors import PropagationPrior
 from smot.models.sqair.propagation import Propagation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What inference knows before the first frame of a clip.
+
+    Attributes:
+        pixels: the frames, [B, T, C, H, W].
+        from_frames: their part of discovery's recurrent product, [T, S, h].
+        noise: for S = B * K rows and the most slots allowed.
+        counts: how many objects each row has from the first frame to the last, [S]; None where
+            that is inferred.
+        prior: how objects go on by themselves.
+        propagation: weights for its loops.
+        discovery: weights for its loops.
+    """
+
+    pixels: Tensor
+    from_frames: Tensor
+    noise: Noise
+    counts: Tensor | None
+    prior: PropagationPrior
+    propagation: propagation.StepLayers
+    discovery: discovery.StepLayers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +98,31 @@ class Inference(nn.Module):
         self.discovery = Discovery(config, self.frame_encoder.n_features, generator)
         self.condition = Mlp((A + 4, h, h), generator, elu_output=True)
 
-    def from_frames(self, pixels: Tensor, n_particles: int) -> Tensor:
-        """The frames' part of discovery's recurrent product, once per frame for all particles.
+    def prepare(
+        self, pixels: Tensor, noise: Noise, counts: Tensor | None, prior: PropagationPrior
+    ) -> Prepared:
+        """What all frames of a clip share; see `Prepared`.
 
         Args:
             pixels: [B, T, C, H, W].
-            n_particles: K.
-
-        Returns:
-            [T, B * K, h].
+            noise: for T frames, S = B * K rows and N slots; N may differ from training's.
+            counts: of objects in each row, [S]; None to infer them, or as the settings fix them.
+            prior: of propagation.
         """
         B, T = pixels.shape[:2]
         features = self.frame_encoder(pixels.transpose(0, 1).flatten(0, 1))
         products = self.discovery.from_frames(features).view(T, B, -1)
-        return products.repeat_interleave(n_particles, dim=1)
+        if counts is None and self.fixed:
+            counts = products.new_full((noise.n_rows,), float(noise.n_slots))
+        return Prepared(
+            pixels=pixels,
+            from_frames=products.repeat_interleave(noise.n_rows // B, dim=1),
+            noise=noise,
+            counts=counts,
+            prior=prior,
+            propagation=self.propagation.step_layers(self.glimpse_encoder),
+            discovery=self.discovery.step_layers(self.glimpse_encoder),
+        )
 
     def start(self, n_rows: int) -> Memory:
         """Before the first frame: no objects in S rows."""
@@ -95,46 +131,41 @@ class Inference(nn.Module):
         n_used = torch.zeros(n_rows, dtype=torch.int64, device=device)
         return Memory(slots=slots, n_used=n_used, n_seen=0)
 
-    def advance(
-        self,
-        pixels: Tensor,
-        from_frame: Tensor,
-        memory: Memory,
-        noise: tuple[SlotNoise, SlotNoise],
-        prior: PropagationPrior,
-        counts: Tensor | None,
-    ) -> tuple[FrameSample, Memory]:
-        """Sample one frame: propagate, discover, pack.
-
-        Args:
-            pixels: the frame, [B, C, H, W].
-            from_frame: its part of discovery's product, [S, h].
-            memory: of the frames before.
-            noise: of propagation and of discovery, for S rows and the most slots allowed.
-            prior: how objects go on by themselves.
-            counts: how many objects each row has from the first frame to the last, [S]; None
-                where presence is inferred, or fixed by the settings.
+    def advance(self, prepared: Prepared, memory: Memory) -> tuple[FrameSample, Memory]:
+        """Sample one frame, given what is known of those before: propagate, discover, pack.
 
         Source: docs/models/sqair.md 5.
         """
-        n_most, slots = len(noise[1].presence), memory.slots
-        if counts is None and self.fixed:
-            counts = from_frame.new_full((len(from_frame),), float(n_most))
+        t, slots, counts = memory.n_seen, memory.slots, prepared.counts
+        n_most, prior = prepared.noise.n_slots, prepared.prior
+        noise, discovery_noise = prepared.noise.at(t)
         expected, state = prior(slots)
-        moved = replace(slots, prior=state)
-        propagated, moved = self._propagate(pixels, moved, noise[0], stays=counts is not None)
+        S, A = slots.what.shape[1:]
+        propagated, temporal = Samples.empty(S, A, slots.what.device), slots.temporal
+        if slots.n_slots:
+            propagated, temporal = self.propagation(
+                prepared.pixels[:, t], slots, prepared.propagation, noise, stays=counts is not None
+            )
         condition = self._condition(propagated)
+        if counts is not None and t:  # all are found in the first frame
+            counts = torch.zeros_like(counts)
         discovered = self.discovery(
-            pixels,
-            self.discovery.constant(from_frame, condition),
-            self.glimpse_encoder,
-            noise[1],
-            # All objects of known number are found in the first frame.
-            counts=torch.zeros_like(counts) if counts is not None and memory.n_seen else counts,
-            logit_shift=self.later_bias if memory.n_seen else 0.0,
+            prepared.pixels[:, t],
+            self.discovery.constant(prepared.from_frames[t], condition),
+            prepared.discovery,
+            discovery_noise,
+            counts=counts,
+            logit_shift=self.later_bias if t else 0.0,
         )
-        new, n_used = self._new_slots(discovered, memory.n_used, prior.start)
-        packed = pack(moved, new, n_most)
+        new_ids, n_used = number(discovered.present, memory.n_used)
+        ids = torch.where(propagated.present > 0.5, slots.ids, -1)
+        starts = (self.propagation.temporal_start, prior.start)
+        new_states = (each.expand(*new_ids.shape, -1) for each in starts)
+        packed = pack(
+            Slots.of(propagated, ids, temporal, state),
+            Slots.of(discovered, new_ids, *new_states),
+            n_most,
+        )
         sample = FrameSample(
             propagated=propagated,
             expected=expected,
@@ -143,28 +174,7 @@ class Inference(nn.Module):
             condition=condition,
             staying=expected.logit.sigmoid().sum(0) / n_most - 0.5,
         )
-        return sample, Memory(slots=packed, n_used=n_used, n_seen=memory.n_seen + 1)
-
-    def _propagate(
-        self, pixels: Tensor, slots: Slots, noise: SlotNoise, *, stays: bool
-    ) -> tuple[Samples, Slots]:
-        """Where inference finds the objects of the last frame: samples, and slots made of them."""
-        if slots.n_slots == 0:
-            n_rows = slots.present.shape[1]
-            return Samples.empty(n_rows, self.n_what, slots.present.device), slots
-        samples, temporal = self.propagation(
-            pixels, slots, self.glimpse_encoder, noise, stays=stays
-        )
-        moved = Slots(
-            what=samples.what,
-            where=samples.where,
-            present=samples.present,
-            logit=samples.logit,
-            temporal=temporal,
-            prior=slots.prior,
-            ids=torch.where(samples.present > 0.5, slots.ids, -1),
-        )
-        return samples, moved
+        return sample, Memory(slots=packed, n_used=n_used, n_seen=t + 1)
 
     def _condition(self, propagated: Samples) -> Tensor:
         """A summary of a set of objects, [S, h]: the sum of a network's outputs for each.
@@ -176,23 +186,6 @@ class Inference(nn.Module):
             return propagated.what.new_zeros(n_rows, self.n_hidden)
         each: Tensor = self.condition(torch.cat([propagated.what, propagated.where], dim=-1))
         return (each * propagated.present[..., None]).sum(0)
-
-    def _new_slots(
-        self, discovered: Samples, n_used: Tensor, prior_start: Tensor
-    ) -> tuple[Slots, Tensor]:
-        """Discovered objects with fresh states and identities."""
-        n, n_rows = discovered.present.shape
-        ids, n_used = number(discovered.present, n_used)
-        slots = Slots(
-            what=discovered.what,
-            where=discovered.where,
-            present=discovered.present,
-            logit=discovered.logit,
-            temporal=self.propagation.temporal_start.expand(n, n_rows, -1),
-            prior=prior_start.expand(n, n_rows, -1),
-            ids=ids,
-        )
-        return slots, n_used
 
 
 class Sqair(nn.Module):
@@ -292,14 +285,11 @@ class Sqair(nn.Module):
         Returns:
             All samples and what their densities need.
         """
-        from_frames = self.inference.from_frames(pixels, noise.n_rows // len(pixels))
-        memory = self.inference.start(noise.n_rows)
         prior = self.generative.propagation_prior
-        samples = []
-        for t in range(pixels.shape[1]):
-            sample, memory = self.inference.advance(
-                pixels[:, t], from_frames[t], memory, noise.at(t), prior, counts
-            )
+        prepared = self.inference.prepare(pixels, noise, counts, prior)
+        memory, samples = self.inference.start(noise.n_rows), []
+        for _ in range(pixels.shape[1]):
+            sample, memory = self.inference.advance(prepared, memory)
             samples.append(sample)
         known = self.knows_counts(counts)
         return Clip.of(samples, n_most=noise.n_slots, n_seen=0, known_counts=known)

@@ -45,6 +45,60 @@ class SlotTensors:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Samples(SlotTensors):
+    """What propagation or discovery sampled in a frame, [N, S, ...], or in a clip, [T, N, S, ...].
+
+    Attributes:
+        what: appearance, [..., A].
+        where: box, [..., 4].
+        present: 1 or 0, [...]; carries no gradient.
+        logit: of the presence; -88 where the slot could not be used, [...].
+        what_std: deviation of each number of `what`, [..., A].
+        where_std: diagonal of the covariance's factor, [..., 4].
+        what_noise: the standard normal numbers behind `what`, [..., A].
+        where_noise: those behind `where`, [..., 4].
+    """
+
+    ABSENT: ClassVar = {"logit": ABSENT_LOGIT, "what_std": 1.0, "where_std": 1.0}
+
+    what: Tensor
+    where: Tensor
+    present: Tensor
+    logit: Tensor
+    what_std: Tensor
+    where_std: Tensor
+    what_noise: Tensor
+    where_noise: Tensor
+
+    @classmethod
+    def empty(cls, n_rows: int, n_what: int, device: torch.device) -> "Samples":
+        """No samples, for a frame without slots: N = 0."""
+        flags = torch.zeros(0, n_rows, device=device)
+        what, where = flags.new_zeros(0, n_rows, n_what), flags.new_zeros(0, n_rows, 4)
+        return cls(
+            what=what,
+            where=where,
+            present=flags,
+            logit=flags,
+            what_std=what,
+            where_std=where,
+            what_noise=what,
+            where_noise=where,
+        )
+
+    def log_density(self) -> Tensor:
+        """Log q(what, where) where present, else 0, [...].
+
+        A sample is its mean plus a factor times noise, so its log density is that of the noise
+        less the log of the factor's determinant.
+        """
+        squares = self.what_noise.square().sum(-1) + self.where_noise.square().sum(-1)
+        n_numbers = self.what.shape[-1] + self.where.shape[-1]
+        log_factor = self.what_std.log().sum(-1) + self.where_std.log().sum(-1)
+        return -(0.5 * (squares + n_numbers * LOG_2PI) + log_factor) * self.present
+
+
+@dataclass(frozen=True, kw_only=True)
 class Slots(SlotTensors):
     """Objects between two frames.
 
@@ -85,6 +139,19 @@ class Slots(SlotTensors):
             temporal=flags.new_zeros(0, n_rows, n_hidden),
             prior=flags.new_zeros(0, n_rows, n_hidden),
             ids=flags.long(),
+        )
+
+    @classmethod
+    def of(cls, samples: Samples, ids: Tensor, temporal: Tensor, prior: Tensor) -> "Slots":
+        """What was sampled, with identities and states."""
+        return cls(
+            what=samples.what,
+            where=samples.where,
+            present=samples.present,
+            logit=samples.logit,
+            temporal=temporal,
+            prior=prior,
+            ids=ids,
         )
 
     def rows(self, rows: Tensor) -> "Slots":
@@ -188,60 +255,6 @@ class Usage:
         """The frame of every entry, [B, ...] to [M, ...]."""
         n_rows = len(self.order)
         return frames.index_select(0, self.index % n_rows // (n_rows // len(frames)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Samples(SlotTensors):
-    """What propagation or discovery sampled in a frame, [N, S, ...], or in a clip, [T, N, S, ...].
-
-    Attributes:
-        what: appearance, [..., A].
-        where: box, [..., 4].
-        present: 1 or 0, [...]; carries no gradient.
-        logit: of the presence; -88 where the slot could not be used, [...].
-        what_std: deviation of each number of `what`, [..., A].
-        where_std: diagonal of the covariance's factor, [..., 4].
-        what_noise: the standard normal numbers behind `what`, [..., A].
-        where_noise: those behind `where`, [..., 4].
-    """
-
-    ABSENT: ClassVar = {"logit": ABSENT_LOGIT, "what_std": 1.0, "where_std": 1.0}
-
-    what: Tensor
-    where: Tensor
-    present: Tensor
-    logit: Tensor
-    what_std: Tensor
-    where_std: Tensor
-    what_noise: Tensor
-    where_noise: Tensor
-
-    @classmethod
-    def empty(cls, n_rows: int, n_what: int, device: torch.device) -> "Samples":
-        """No samples, for a frame without slots: N = 0."""
-        flags = torch.zeros(0, n_rows, device=device)
-        what, where = flags.new_zeros(0, n_rows, n_what), flags.new_zeros(0, n_rows, 4)
-        return cls(
-            what=what,
-            where=where,
-            present=flags,
-            logit=flags,
-            what_std=what,
-            where_std=where,
-            what_noise=what,
-            where_noise=where,
-        )
-
-    def log_density(self) -> Tensor:
-        """Log q(what, where) where present, else 0, [...].
-
-        A sample is its mean plus a factor times noise, so its log density is that of the noise
-        less the log of the factor's determinant.
-        """
-        squares = self.what_noise.square().sum(-1) + self.where_noise.square().sum(-1)
-        n_numbers = self.what.shape[-1] + self.where.shape[-1]
-        log_factor = self.what_std.log().sum(-1) + self.where_std.log().sum(-1)
-        return -(0.5 * (squares + n_numbers * LOG_2PI) + log_factor) * self.present
 
 
 def masked_logit(logit: Tensor, could: Tensor) -> Tensor:

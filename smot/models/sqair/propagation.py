@@ -12,9 +12,13 @@ from smot.models.sqair.encoders import (
     GlimpseEncoder,
     Gru,
     Linear,
+    Look,
     Mlp,
     Product,
+    Reused,
+    gru_update,
     normal_parameters,
+    through,
 )
 from smot.models.sqair.objects import Samples, SlotNoise, Slots, Usage, masked_logit
 
@@ -30,24 +34,28 @@ SMALLEST_STRETCH = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepWeights:
-    """The weights of the loop over slots, cut by input and joined by output; transposed.
+class StepLayers:
+    """The weights of the loop over slots, cut by input and joined by output; once per clip.
 
     Attributes:
-        before: of the relation network, for [what, where, present] of the slot before.
-        relation: of the relation network, for its state r.
+        relation: for [what, where, present] of the slot before and the state r.
         heads: the first layers of `where` and presence for r, joined.
-        temporal: the temporal appearance and the gates, joined.
-        temporal_bias: their biases.
+        where: the other layers of `where`.
+        look: the glimpse encoder.
+        temporal: the temporal network's for its input.
+        codes: the temporal appearance and the gates, joined.
         presence_what: the first layer of presence for `what`.
+        presence: the other layers of presence.
     """
 
-    before: Tensor
-    relation: Tensor
-    heads: Tensor
-    temporal: Tensor
-    temporal_bias: Tensor
-    presence_what: Tensor
+    relation: Reused
+    heads: Reused
+    where: list[Reused]
+    look: Look
+    temporal: Reused
+    codes: Reused
+    presence_what: Reused
+    presence: list[Reused]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +149,32 @@ class Propagation(nn.Module):
         stretch = (1 + lower.diagonal()).clamp(min=SMALLEST_STRETCH)
         return (lower.tril(-1) + stretch.diag()).T, stretch
 
+    def step_layers(self, encoder: GlimpseEncoder) -> StepLayers:
+        """Cut and join the weights for the loops of one clip."""
+        h, A = self.n_hidden, self.n_what
+        _, before, _, _ = self.relation.weight.split(self.relation_sizes, dim=1)
+        where_r, _ = self.where.linear[0].weight.split([h, h + 4], dim=1)
+        presence_r, _, presence_what = self.presence.linear[0].weight.split([h, h, A], dim=1)
+        heads = (self.temporal_what, self.gates)
+        return StepLayers(
+            relation=Reused(torch.cat([before, self.relation_state.weight], dim=1)),
+            heads=Reused(torch.cat([where_r, presence_r])),
+            where=self.where.reused()[1:],
+            look=encoder.reused(),
+            temporal=Reused(self.temporal.from_input.weight, self.temporal.from_input.bias),
+            codes=Reused(
+                torch.cat([head.weight for head in heads]),
+                torch.cat([head.bias for head in heads]),
+            ),
+            presence_what=Reused(presence_what),
+            presence=self.presence.reused()[1:],
+        )
+
     def forward(
         self,
         frames: Tensor,
         slots: Slots,
-        encoder: GlimpseEncoder,
+        layers: StepLayers,
         noise: SlotNoise,
         *,
         stays: bool,
@@ -155,7 +184,7 @@ class Propagation(nn.Module):
         Args:
             frames: [B, C, H, W].
             slots: of the last frame, packed, [N, S, ...], S = B * K, N at least 1.
-            encoder: of glimpses.
+            layers: from `step_layers`.
             noise: for N slots or more.
             stays: True where no object may leave; logits are what they are all the same.
 
@@ -163,18 +192,16 @@ class Propagation(nn.Module):
             The samples, and the temporal states after this frame, [N, S, h].
         """
         usage, n = Usage.of(slots.present), slots.n_slots
-        factor, stretch = self.factor()
-        given = self._given(frames, slots, usage, encoder, noise, factor)
-        weights = self._step_weights()
+        _, stretch = self.factor()
+        given = self._given(frames, slots, usage, layers.look, noise)
         frames = usage.frames(frames)
         S, A = len(frames), self.n_what
         r, before = self.relation_start.expand(S, -1), frames.new_zeros(S, A + 5)
         steps = []
         for slot, m in zip(given.by_slot(usage.sizes), usage.sizes, strict=True):
             # Rows of this slot are the first m of those of the slot before.
-            inputs = torch.addmm(slot.relation, before[:m], weights.before)
-            r = inputs.addmm(r[:m], weights.relation).tanh()
-            step = self._step(r, slot, frames[:m], encoder, weights, stays)
+            r = layers.relation(torch.cat([before[:m], r[:m]], dim=1), slot.relation).tanh()
+            step = self._step(r, slot, frames[:m], layers, stays=stays)
             before = step[:, : A + 5]
             steps.append(step)
         whole = usage.scatter(torch.cat(steps), self.absent).split(self.step_sizes, dim=-1)
@@ -196,9 +223,8 @@ class Propagation(nn.Module):
         frames: Tensor,
         slots: Slots,
         usage: Usage,
-        encoder: GlimpseEncoder,
+        look: Look,
         noise: SlotNoise,
-        factor: Tensor,
     ) -> Given:
         """Everything that does not depend on the order of slots, for all of them at once."""
         what, where, tau = (
@@ -207,19 +233,20 @@ class Propagation(nn.Module):
         noise = SlotNoise(*(usage.gather(part[: slots.n_slots]) for part in noise))
         mask_logits = None if self.mask is None else self.mask(tau)
         expected = where + PROPOSAL_SCALE * self.proposal(tau)
-        proposal, _ = encoder(usage.frames_of_entries(frames), expected, mask_logits)
+        proposal, _ = look(usage.frames_of_entries(frames), expected, mask_logits)
         # Every entry in use holds an object, so its presence is 1.
         known = torch.cat([proposal, what, where, torch.ones_like(where[:, :1]), tau], dim=1)
         for_proposal, _, for_own, for_tau = self.relation.weight.split(self.relation_sizes, dim=1)
         for_known = torch.cat([for_proposal, for_own, for_tau], dim=1)
-        h = self.n_hidden
+        h, where_first, presence_first = (
+            self.n_hidden,
+            self.where.linear[0],
+            self.presence.linear[0],
+        )
+        place = torch.cat([where, tau], dim=1)
         heads = [
-            F.linear(
-                torch.cat([where, tau], dim=1),
-                self.where.first.weight[:, h:],
-                self.where.first.bias,
-            ),
-            F.linear(tau, self.presence.first.weight[:, h : 2 * h], self.presence.first.bias),
+            F.linear(place, where_first.weight[:, h:], where_first.bias),
+            F.linear(tau, presence_first.weight[:, h : 2 * h], presence_first.bias),
         ]
         return Given(
             relation=F.linear(known, for_known, self.relation.bias),
@@ -228,24 +255,10 @@ class Propagation(nn.Module):
             temporal=tau,
             what=what,
             where=where,
-            where_noise=noise.where @ factor,
+            where_noise=noise.where @ self.factor()[0],
             what_noise=noise.what,
             presence=noise.presence,
             mask_logits=tau[:, :0] if mask_logits is None else mask_logits,
-        )
-
-    def _step_weights(self) -> StepWeights:
-        """Cut and join the weights, once per frame, so that gradients meet once."""
-        h = self.n_hidden
-        _, before, _, _ = self.relation.weight.split(self.relation_sizes, dim=1)
-        presence, where = self.presence.first.weight, self.where.first.weight
-        return StepWeights(
-            before=before.T,
-            relation=self.relation_state.weight.T,
-            heads=torch.cat([where[:, :h], presence[:, :h]]).T,
-            temporal=torch.cat([self.temporal_what.weight, self.gates.weight]).T,
-            temporal_bias=torch.cat([self.temporal_what.bias, self.gates.bias]),
-            presence_what=presence[:, 2 * h :].T,
         )
 
     def _step(
@@ -253,8 +266,8 @@ class Propagation(nn.Module):
         r: Tensor,
         given: Given,
         frames: Tensor,
-        encoder: GlimpseEncoder,
-        weights: StepWeights,
+        layers: StepLayers,
+        *,
         stays: bool,
     ) -> Tensor:
         """One slot: what, where, present, logit, both deviations and the temporal state, joined.
@@ -262,22 +275,22 @@ class Propagation(nn.Module):
         The numbers of the steps are those of docs/models/sqair.md 3.3.
         """
         h = self.n_hidden
-        heads = torch.addmm(given.heads, r, weights.heads)
-        for_where, for_presence = heads.split([h, h // 2], dim=1)
+        for_where, for_presence = layers.heads(r, given.heads).split([h, h // 2], dim=1)
         # 3. The box.
-        shift, raw = self.where.after_first(for_where).chunk(2, dim=1)
+        shift, raw = through(layers.where, F.elu(for_where)).chunk(2, dim=1)
         where_std = F.softplus(raw + (self.where_std + STD_SHIFT)) + STD_FLOOR
         where = given.where + shift + where_std * given.where_noise
         # 4. What the glimpse there shows.
         mask_logits = given.mask_logits if self.mask is not None else None
-        seen = encoder(frames, where, mask_logits)
+        seen = layers.look(frames, where, mask_logits)
         # 5. The temporal state, and the appearance.
         inputs = torch.cat([r, where, *seen], dim=1)
-        temporal = self.temporal(inputs, given.temporal, given.from_state)
-        codes = torch.addmm(weights.temporal_bias, temporal, weights.temporal)
+        temporal = gru_update(layers.temporal(inputs), given.from_state, given.temporal)
+        codes = layers.codes(temporal)
         what, what_std = blend(codes, seen, given.what, given.what_noise, self.what_std_floor)
         # 6. Whether it stays; a slot that is computed was present.
-        logit = self.presence.after_first(torch.addmm(for_presence, what, weights.presence_what))
+        hidden = F.elu(layers.presence_what(what, for_presence))
+        logit = through(layers.presence, hidden)
         present = given.presence[:, None] < logit.detach().sigmoid()
         present = (present | stays).to(logit.dtype)
         return torch.cat([what, where, present, logit, what_std, where_std, temporal], dim=1)

@@ -297,7 +297,7 @@ def follow(
     B, T = pixels.shape[:2]
     noise, K = chance.noise, chance.noise.n_rows // B
     known = model.knows_counts(counts)
-    from_frames, memory = net.from_frames(pixels, K), net.start(noise.n_rows)
+    prepared, memory = net.prepare(pixels, noise, counts, prior), net.start(noise.n_rows)
     samples: list[FrameSample] = []
     frames = []
 
@@ -310,9 +310,7 @@ def follow(
         return torch.arange(B, device=chosen.device) * K + chosen
 
     for t in range(T):
-        sample, memory = net.advance(
-            pixels[:, t], from_frames[t], memory, noise.at(t), prior, counts
-        )
+        sample, memory = net.advance(prepared, memory)
         samples.append(sample)
         if causal:
             rows = drawn(t, t, t)

@@ -178,7 +178,7 @@ def test_objects_of_known_number_have_confidences_that_differ(
     small: Sqair, videos: UInt8Array
 ) -> None:
     with torch.no_grad():  # inference by itself would find nothing
-        small.inference.discovery.presence.last.bias.fill_(-6.0)
+        small.inference.discovery.presence.linear[-1].bias.fill_(-6.0)
     tracks = tracker(small).with_count(3).track(videos)
     sure = tracks.confidence[tracks.present]
     assert ((sure > 0.5) & (sure < 1)).all()
@@ -278,7 +278,7 @@ CENTRE, STEP = torch.tensor([10.0, 12.0]), torch.tensor([9.5, 11.5]) / 6  # x, y
 def painting(patch: torch.Tensor, *, tight: bool = True) -> Sqair:
     """A model that paints every object as one patch, [7, 7]."""
     model = build(replace(SMALL, tight_boxes=tight, ink_threshold=0.25), 0)
-    last = model.generative.decoder.mlp.last
+    last = model.generative.decoder.mlp.linear[-1]
     with torch.no_grad():
         last.weight.zero_()
         last.bias.copy_(patch.flatten())
@@ -326,7 +326,7 @@ def test_a_box_without_ink_is_no_object(tight: bool) -> None:
 
 def test_an_object_that_shows_again_is_still_the_same() -> None:
     model = painting(torch.zeros(7, 7))
-    last = model.generative.decoder.mlp.last
+    last = model.generative.decoder.mlp.linear[-1]
     with torch.no_grad():  # the first number of what lies behind the patch is its brightness
         for layer in model.generative.decoder.mlp.layers[:-1]:
             layer.weight.zero_()
