@@ -328,6 +328,7 @@ def test_resuming_keeps_the_number_of_processes_and_says_so(tmp_path: Path) -> N
         ("train.speed=1", "--set train.speed=1: no setting 'speed'; there are seed, batch_size"),
         ("train.lr=-1", r"train\.lr must be above 0"),
         ("model.side=big", "side must be int, not 'big'"),
+        ("train.divergence_factor=0.5", r"train\.blowup_factor must be above 1"),
     ],
 )
 def test_a_setting_that_cannot_be_is_said(assignment: str, message: str) -> None:
@@ -344,9 +345,13 @@ def test_a_run_without_an_end_is_refused(tmp_path: Path) -> None:
 def test_starting_from_a_run_takes_its_model(tmp_path: Path) -> None:
     run(tmp_path / "a")
     request = Request(
-        family="toy", out=str(tmp_path / "b"), dataset="toy", preset="small",
-        init_from=str(tmp_path / "a"), assignments=("model.noise=0.5",),
-    )  # fmt: skip
+        family="toy",
+        out=str(tmp_path / "b"),
+        dataset="toy",
+        preset="small",
+        init_from=str(tmp_path / "a"),
+        assignments=("model.noise=0.5",),
+    )
     plan, _ = resolve(request)
     assert plan.model == ToyConfig(noise=0.5)
     assert plan.train.init_from == str(tmp_path / "a" / "best.pt")
@@ -355,9 +360,15 @@ def test_starting_from_a_run_takes_its_model(tmp_path: Path) -> None:
 
 
 TINY = SilotConfig(
-    n_channels=1, n_slots=4, n_backbone_filters=8, n_features=8, what_size=6, hidden_size=8,
-    prior_own_features=True, prior_state_input="posterior",
-)  # fmt: skip
+    n_channels=1,
+    n_slots=4,
+    n_backbone_filters=8,
+    n_features=8,
+    what_size=6,
+    hidden_size=8,
+    prior_own_features=True,
+    prior_state_input="posterior",
+)
 
 
 def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:

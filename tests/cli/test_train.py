@@ -46,8 +46,12 @@ def start(out: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subproc
     command = [sys.executable, *launcher, "-m", "tests.training.with_toy", *TOY]
     return subprocess.Popen(
         [*command, "--out", str(out), *arguments],
-        cwd=ROOT, env=ONE, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=ONE,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def wait_for_steps(folder: RunFolder, n_steps: int, process: subprocess.Popen[str]) -> None:

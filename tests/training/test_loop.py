@@ -268,9 +268,14 @@ def test_stages_restart_from_the_best_weights_at_a_third_of_the_rate(tmp_path: P
         return {"score": next(scores)}
 
     config = replace(
-        CONFIG, schedule="constant", warmup_steps=0, max_steps=0, eval_steps=2,
-        patience_steps=2, n_stages=3,
-    )  # fmt: skip
+        CONFIG,
+        schedule="constant",
+        warmup_steps=0,
+        max_steps=0,
+        eval_steps=2,
+        patience_steps=2,
+        n_stages=3,
+    )
     folder = RunFolder(tmp_path)
     state = train(config, folder, score=score)
     assert state.step == 10

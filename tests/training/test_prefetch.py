@@ -64,8 +64,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_used_again_without_page_faults() -> None:
     faults = [
-        int(subprocess.run([sys.executable, "-c", FAULTS, way], capture_output=True,
-                           check=True, text=True).stdout)
+        int(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS, way], capture_output=True, check=True, text=True
+            ).stdout
+        )
         for way in ("return", "keep")
-    ]  # fmt: skip
+    ]
     assert faults[1] < faults[0] / 10

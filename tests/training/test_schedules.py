@@ -3,7 +3,7 @@ import math
 import pytest
 
 from smot.errors import UsageError
-from smot.training.config import TrainConfig
+from smot.training.config import TrainConfig, stored_config
 from smot.training.schedules import EarlyStopping, Verdict, clip_frames, learning_rate, progress
 
 
@@ -94,15 +94,20 @@ def judged(scores: list[tuple[int, float]], config: TrainConfig = CONFIG) -> lis
 
 def test_nothing_ends_before_patience_starts() -> None:
     assert judged([(10, 0.5), (50, 0.4), (99, 0.4)]) == [
-        Verdict.BEST, Verdict.GO_ON, Verdict.GO_ON
-    ]  # fmt: skip
+        Verdict.BEST,
+        Verdict.GO_ON,
+        Verdict.GO_ON,
+    ]
 
 
 def test_the_third_loss_of_patience_ends_the_run() -> None:
     scores = [(90, 0.5), (120, 0.4), (149, 0.4), (150, 0.4), (180, 0.4)]
     assert judged(scores)[1:] == [
-        Verdict.NEXT_STAGE, Verdict.GO_ON, Verdict.NEXT_STAGE, Verdict.STOP
-    ]  # fmt: skip
+        Verdict.NEXT_STAGE,
+        Verdict.GO_ON,
+        Verdict.NEXT_STAGE,
+        Verdict.STOP,
+    ]
 
 
 def test_a_better_score_renews_patience() -> None:
@@ -112,10 +117,16 @@ def test_a_better_score_renews_patience() -> None:
 
 def test_a_score_that_is_no_number_is_never_best() -> None:
     assert judged([(1, math.nan), (2, -5.0), (3, math.nan)]) == [
-        Verdict.GO_ON, Verdict.BEST, Verdict.GO_ON
-    ]  # fmt: skip
+        Verdict.GO_ON,
+        Verdict.BEST,
+        Verdict.GO_ON,
+    ]
 
 
 def test_without_patience_nothing_ever_ends() -> None:
     endless = TrainConfig()
     assert judged([(1, 0.5), (10**6, 0.1)], endless) == [Verdict.BEST, Verdict.GO_ON]
+
+
+def test_settings_of_older_checkpoints_are_read_under_their_old_names() -> None:
+    assert stored_config({"divergence_factor": 3.0}, what="a.pt").blowup_factor == 3.0

@@ -26,16 +26,27 @@ PLAN = Plan(
     family="silot",
     preset="fast",
     model=SilotConfig(
-        n_channels=1, n_slots=3, n_backbone_filters=8, n_features=8, what_size=4, hidden_size=8,
-        training_wheels=1, what_warmup=3, kaiming_backbone=True,
+        n_channels=1,
+        n_slots=3,
+        n_backbone_filters=8,
+        n_features=8,
+        what_size=4,
+        hidden_size=8,
+        training_wheels=1,
+        what_warmup=3,
+        kaiming_backbone=True,
     ),
     train=TrainConfig(
-        batch_size=2, optimiser="tf_rmsprop", lr=1e-3, ema_decay=0.9, curriculum=((0, 2),),
+        batch_size=2,
+        optimiser="tf_rmsprop",
+        lr=1e-3,
+        ema_decay=0.9,
+        curriculum=((0, 2),),
         max_steps=4,
     ),
     validation=ValidationConfig(score="objective", n_videos=2, batch_size=1),
     data=DataConfig(dataset="shapes-48"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True)
