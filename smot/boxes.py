@@ -15,9 +15,11 @@ def areas(boxes: FloatArray) -> FloatArray:
         boxes: x0, y0, x1, y1, [..., 4], pixels.
 
     Returns:
-        Width times height, [...], square pixels.
+        Width times height, [...], float64, square pixels.
     """
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    boxes = boxes.astype(np.float64, copy=False)
+    sizes: FloatArray = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    return sizes
 
 
 def centres(boxes: FloatArray) -> FloatArray:
@@ -27,9 +29,11 @@ def centres(boxes: FloatArray) -> FloatArray:
         boxes: x0, y0, x1, y1, [..., 4], pixels.
 
     Returns:
-        x, y of the centres, [..., 2], pixels.
+        x, y of the centres, [..., 2], float64, pixels.
     """
-    return (boxes[..., :2] + boxes[..., 2:]) / 2
+    boxes = boxes.astype(np.float64, copy=False)
+    middles: FloatArray = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return middles
 
 
 def intersections(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -40,8 +44,9 @@ def intersections(first: FloatArray, second: FloatArray) -> FloatArray:
         second: boxes, [..., M, 4], pixels; leading axes broadcast with those of `first`.
 
     Returns:
-        Areas, [..., N, M], square pixels.
+        Areas, [..., N, M], float64, square pixels.
     """
+    first, second = first.astype(np.float64, copy=False), second.astype(np.float64, copy=False)
     low = np.maximum(first[..., :, None, :2], second[..., None, :, :2])
     high = np.minimum(first[..., :, None, 2:], second[..., None, :, 2:])
     sides = np.maximum(high - low, 0)  # negative where boxes do not meet
@@ -59,7 +64,6 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     Returns:
         IoU in [0, 1], [..., N, M], float64; 0 where both boxes are empty.
     """
-    first, second = first.astype(np.float64, copy=False), second.astype(np.float64, copy=False)
     shared = intersections(first, second)
     union = areas(first)[..., :, None] + areas(second)[..., None, :] - shared
     ratio: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

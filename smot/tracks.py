@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import DataError, UsageError
@@ -19,13 +20,14 @@ class Tracks:
     Where an entry stands along K means nothing; what joins boxes over time is `ids`.
 
     Attributes:
-        boxes: x0, y0, x1, y1, [B, T, K, 4], float32, pixels; may stick out of the frame.
+        boxes: x0, y0, x1, y1, [B, T, K, 4], float64, pixels; may stick out of the frame.
         ids: identity within the video, [B, T, K], int32; -1 where the entry is not used.
-        confidence: how sure the tracker is, in [0, 1], [B, T, K], float32.
+        confidence: how sure the tracker is, in [0, 1], [B, T, K], float64.
 
     Raises:
-        DataError: a wrong shape; an identity twice in a frame; a box that is not finite or has
-            x1 < x0 or y1 < y0; a confidence outside [0, 1]. The message names video and frame.
+        DataError: a wrong shape; an identity below -1, or twice in a frame; a box that is not
+            finite or has x1 < x0 or y1 < y0; a confidence outside [0, 1]. The message names video
+            and frame.
     """
 
     boxes: FloatArray
@@ -39,15 +41,14 @@ class Tracks:
             np.asarray(self.confidence),
         )
         _check_shapes(boxes, ids, confidence)
-        present = ids >= 0
         _check_ids(ids)
+        present = ids >= 0
         _check_boxes(boxes, confidence, present)
-        # Unused entries may hold anything, also what does not fit the smaller types.
-        with np.errstate(all="ignore"):
-            boxes = np.where(present[..., None], boxes, 0).astype(np.float32)
-            confidence = np.where(present, confidence, 0).astype(np.float32)
+        # Unused entries may hold anything; Tracks of the same objects must be equal.
+        boxes = np.where(present[..., None], boxes, 0).astype(np.float64)
+        confidence = np.where(present, confidence, 0).astype(np.float64)
         object.__setattr__(self, "boxes", boxes)
-        object.__setattr__(self, "ids", np.where(present, ids, ABSENT).astype(np.int32))
+        object.__setattr__(self, "ids", ids.astype(np.int32))
         object.__setattr__(self, "confidence", confidence)
 
     @classmethod
@@ -59,7 +60,7 @@ class Tracks:
             present: where the object of a slot is in the frame, [B, T, K].
         """
         ids = np.where(present, np.arange(present.shape[-1]), ABSENT)
-        return cls(boxes=boxes, ids=ids, confidence=present.astype(np.float32))
+        return cls(boxes=boxes, ids=ids, confidence=present.astype(np.float64))
 
     @property
     def present(self) -> BoolArray:
@@ -128,8 +129,16 @@ def _check_shapes(boxes: FloatArray, ids: IntArray, confidence: FloatArray) -> N
 
 
 def _check_ids(ids: IntArray) -> None:
-    if ids.size and ids.max() > np.iinfo(np.int32).max:
+    if not ids.size:
+        return
+    if ids.max() > np.iinfo(np.int32).max:
         raise DataError(f"ids must fit 32 bits, not {ids.max()}")
+    if ids.min() < ABSENT:
+        video, frame, entry = np.argwhere(ids < ABSENT)[0]
+        identity = ids[video, frame, entry]
+        raise DataError(
+            f"video {video}, frame {frame}: identity {identity}; unused entries must have {ABSENT}"
+        )
     # Sorted, equal identities of a frame stand side by side.
     ranked = np.sort(ids, axis=-1)
     twice = (ranked[..., 1:] == ranked[..., :-1]) & (ranked[..., 1:] >= 0)
@@ -229,6 +238,68 @@ class DataDescription:
         for colour in (*self.palette, self.background):
             if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
                 raise UsageError(f"a colour must be three numbers from 0 to 255, not {colour}")
+
+
+def as_frames(videos: object, background: Sequence[int] | None = None) -> UInt8Array:
+    """What a tracker is handed, as it expects it: uint8 RGB, [B, T, H, W, 3].
+
+    Args:
+        videos: an array or tensor: uint8 or other integers from 0 to 255, or floats from 0 to 1;
+            RGB [B, T, H, W, 3], channels first [B, T, 3, H, W], grey [B, T, H, W] or
+            [B, T, H, W, 1], or one RGB video [T, H, W, 3].
+        background: the RGB colour that the tracker expects, each 0..255; None for any.
+
+    Raises:
+        DataError: anything else, or frames on the inverse of the expected background.
+    """
+    if hasattr(videos, "detach"):  # a torch tensor, perhaps on another device
+        videos = videos.detach().cpu()
+    frames = _as_rgb(_as_uint8(np.asarray(videos)))
+    if background is not None and frames.size:
+        # A coarse grid of pixels says enough, at little cost.
+        sample = frames[:, :, ::2, ::2].astype(np.int16)
+        inverse = (np.abs(sample - (255 - np.array(background))) < 32).all(-1)
+        if inverse.mean() > 0.5:
+            raise DataError(
+                f"most pixels have the inverse of the background {tuple(background)} that the "
+                "tracker expects: invert the frames"
+            )
+    return frames
+
+
+def _as_uint8(values: NDArray[Any]) -> UInt8Array:
+    if values.dtype == np.uint8:
+        return values
+    kind = values.dtype.kind
+    low, high = (values.min(), values.max()) if kind in "iuf" and values.size else (0, 0)
+    if kind in "iu" and low >= 0 and high <= 255:
+        return values.astype(np.uint8)
+    if kind == "f" and low >= 0 and high <= 1:  # false also where a value is not a number
+        grey: UInt8Array = np.rint(255 * values).astype(np.uint8)
+        return grey
+    raise DataError(
+        f"frames must be integers from 0 to 255 or floats from 0 to 1, not {values.dtype} from "
+        f"{low:g} to {high:g}"
+    )
+
+
+def _as_rgb(frames: UInt8Array) -> UInt8Array:
+    shape = frames.shape
+    if len(shape) == 5 and shape[4] == 3:
+        return frames
+    if len(shape) == 5 and shape[2] == 3 and shape[4] != 1:
+        return np.ascontiguousarray(np.moveaxis(frames, 2, -1))
+    if len(shape) == 5 and shape[4] == 1:
+        return np.repeat(frames, 3, axis=-1)
+    if len(shape) == 4 and shape[3] == 3:
+        return frames[None]
+    # With three frames or channels in the second place, it may be one video, channels first.
+    if len(shape) == 4 and shape[1] != 3:
+        return np.repeat(frames[..., None], 3, axis=-1)
+    raise DataError(
+        f"frames must be RGB [B, T, H, W, 3] or [T, H, W, 3], or grey [B, T, H, W, 1], "
+        f"not {list(shape)}"
+    )
 
 
 @runtime_checkable

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from smot.errors import DataError
-from smot.tracks import Trace, Tracks
+from smot.tracks import Trace, Tracks, as_frames
 
 
 def make(**changes):
@@ -17,7 +18,7 @@ def make(**changes):
 
 
 def test_unused_entries_are_blanked():
-    tracks = make(ids=((0, 0, 1), -5), boxes=((0, 0, 1), np.nan))
+    tracks = make(ids=((0, 0, 1), -1), boxes=((0, 0, 1), np.nan))
     assert tracks.ids[0, 0, 1] == -1
     assert not tracks.boxes[0, 0, 1].any()
     assert tracks.confidence[0, 0, 1] == 0
@@ -28,6 +29,8 @@ def test_unused_entries_are_blanked():
     ("change", "message"),
     [
         ({"ids": ((1, 2, 1), 4)}, "video 1, frame 2: identity 4 appears twice"),
+        ({"ids": ((1, 2, 1), -2)}, "video 1, frame 2: identity -2; unused entries must have -1"),
+        ({"ids": ((0, 0, 0), 2**40)}, "ids must fit 32 bits, not 1099511627776"),
         ({"boxes": ((1, 0, 1, 3), np.inf)}, "video 1, frame 0: box .* is not finite"),
         ({"boxes": ((0, 1, 0, 2), 0.5)}, "video 0, frame 1: box .* has x1 < x0"),
         ({"confidence": ((0, 2, 0), 1.5)}, "video 0, frame 2: .*confidence outside"),
@@ -80,3 +83,72 @@ def test_a_trace_must_fit_its_tracks(name, shape):
     Trace(tracks=make(), **arrays)
     with pytest.raises(DataError, match=f"{name} must have .* like the tracks"):
         Trace(tracks=make(), **{**arrays, name: np.zeros(shape)})
+
+
+def test_geometry_keeps_the_precision_of_what_is_given() -> None:
+    easting = 448_262.123456
+    boxes = np.array([[[[easting, 5_411_932.1, easting + 2, 5_411_934.1]]]])
+    tracks = Tracks(boxes=boxes, ids=np.zeros((1, 1, 1), int), confidence=np.ones((1, 1, 1)))
+    np.testing.assert_array_equal(tracks.boxes, boxes)
+
+
+def test_unsigned_identities_are_identities() -> None:
+    ids = np.array([[[4, 7]]], np.uint64)
+    boxes = np.ones((1, 1, 2, 4))
+    assert Tracks(boxes=boxes, ids=ids, confidence=np.ones((1, 1, 2))).ids.tolist() == [[[4, 7]]]
+    with pytest.raises(DataError, match="ids must fit 32 bits, not 18446744073709551615"):
+        Tracks(boxes=boxes, ids=ids + np.uint64(2**64 - 8), confidence=np.ones((1, 1, 2)))
+
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 4, 10, 12, 3), np.uint8)
+GREY = np.repeat(FRAMES[..., :1], 3, axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (FRAMES, FRAMES),
+        (FRAMES.astype(np.int64), FRAMES),
+        (FRAMES / 255, FRAMES),
+        ((FRAMES / 255).astype(np.float32), FRAMES),
+        (torch.from_numpy(FRAMES), FRAMES),
+        (np.moveaxis(FRAMES, -1, 2), FRAMES),
+        (FRAMES[0], FRAMES[:1]),
+        (FRAMES[..., 0], GREY),
+        (FRAMES[..., :1], GREY),
+        (FRAMES[:0], FRAMES[:0]),
+    ],
+)
+def test_frames_are_converted_where_they_can_only_mean_one_thing(
+    given: object, expected: np.ndarray
+) -> None:
+    found = as_frames(given)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (FRAMES - 300.0, "floats from 0 to 1, not float64 from -300"),
+        (FRAMES * 1.0, "not float64 from 0 to 255"),
+        (FRAMES.astype(np.int16) - 1, "integers from 0 to 255 .*, not int16 from -1"),
+        (np.where(FRAMES == 0, np.nan, 0.5), "not float64 from nan to nan"),
+        (FRAMES > 0, "not bool"),
+        (np.full((1, 2, 3), "a"), "not <U1"),
+        (np.concatenate([FRAMES, FRAMES[..., :1]], -1), r"RGB .*, not \[2, 4, 10, 12, 4\]"),
+        (FRAMES[:, :3, ..., 0], r"grey \[B, T, H, W, 1\], not \[2, 3, 10, 12\]"),
+        (FRAMES[0, 0], r"not \[10, 12, 3\]"),
+    ],
+)
+def test_other_frames_are_refused_with_what_is_expected(given: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_frames(given)
+
+
+def test_frames_on_the_inverse_background_are_refused() -> None:
+    frames = np.zeros((1, 4, 10, 12, 3), np.uint8)
+    frames[..., 2:6, 2:6, :] = 255
+    np.testing.assert_array_equal(as_frames(frames, (0, 0, 0)), frames)
+    with pytest.raises(DataError, match=r"inverse of the background \(0, 0, 0\)"):
+        as_frames(255 - frames, (0, 0, 0))

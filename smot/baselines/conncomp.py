@@ -10,7 +10,7 @@ from smot.baselines.components import Components, find_components
 from smot.baselines.extrapolation import extrapolate
 from smot.baselines.linking import link
 from smot.errors import UsageError
-from smot.tracks import ABSENT, DataDescription, Tracks
+from smot.tracks import ABSENT, DataDescription, Tracks, as_frames
 
 _CANDIDATES = (1e-4, *(15 * k / 255 for k in range(1, 31)))
 
@@ -60,6 +60,7 @@ class ConnComp:
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]; every confidence is 1."""
+        videos = as_frames(videos, self.data.background)
         B, T, H, W, C = videos.shape
         components = find_components(
             videos.reshape(B * T, H, W, C),
@@ -73,6 +74,7 @@ class ConnComp:
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Move each track on at constant velocity, reflected at the edges."""
+        videos = as_frames(videos, self.data.background)
         _, _, H, W, _ = videos.shape
         return extrapolate(self.track(videos), (H, W), horizon)
 
@@ -84,12 +86,12 @@ def _padded(components: Components, ids: np.ndarray, shape: tuple[int, int]) -> 
     K = int(counts.max(initial=0))
     frame = np.repeat(np.arange(B * T), counts)
     entry = np.arange(len(ids)) - components.first[frame]
-    boxes = np.zeros((B * T, K, 4), np.float32)
+    boxes = np.zeros((B * T, K, 4))
     identity = np.full((B * T, K), ABSENT, np.int32)
     boxes[frame, entry] = components.boxes
     identity[frame, entry] = ids
     return Tracks(
         boxes=boxes.reshape(B, T, K, 4),
         ids=identity.reshape(B, T, K),
-        confidence=(identity >= 0).astype(np.float32).reshape(B, T, K),
+        confidence=(identity >= 0).astype(np.float64).reshape(B, T, K),
     )

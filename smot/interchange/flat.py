@@ -8,6 +8,8 @@ from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
 from smot.tracks import ABSENT, Tracks
 
+LARGEST = 10_000_000  # places for boxes, most of them empty, that are made without question
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rows:
@@ -20,6 +22,8 @@ class Rows:
         box: x0, y0, x1, y1, [N, 4], float64, pixels.
         confidence: in [0, 1], [N], float64.
         slot: where along K the box stood in its Tracks, [N], int64.
+        n_videos: B; the last ones may have no boxes.
+        n_frames: T; the last ones may have no boxes.
     """
 
     video: IntArray
@@ -28,6 +32,8 @@ class Rows:
     box: FloatArray
     confidence: FloatArray
     slot: IntArray
+    n_videos: int
+    n_frames: int
 
 
 def from_arrays(
@@ -50,7 +56,7 @@ def from_arrays(
         video: from 0, [N], integers; all one video if not given.
         n_frames: T; the last frame with a box if not given. To score predictions against truth,
             give both the same: a frame without any box has no row.
-        n_videos: B; the last video with a box if not given.
+        n_videos: B; if not given, the last video with a box, or 1 if `video` is not given either.
 
     Returns:
         Tracks [B, T, K], K the most boxes in a frame.
@@ -59,6 +65,8 @@ def from_arrays(
         DataError: arrays of different lengths, a negative number, a frame or video beyond those
             there are, an identity twice in a frame, or a box that cannot be.
     """
+    if video is None and n_videos is None:
+        n_videos = 1
     identity = _integers("identity", identity, None)
     n = len(identity)
     frame = _integers("frame", frame, n)
@@ -74,6 +82,11 @@ def from_arrays(
     # The place of each row among those of its frame.
     slot = np.arange(n) - np.searchsorted(where, where)
     K = int(slot.max(initial=-1)) + 1
+    if max(LARGEST, 100 * n) < B * T * K:
+        raise DataError(
+            f"{B} videos of {T} frames with room for {K} boxes each are too many for {n} boxes: "
+            "are frames numbered one by one?"
+        )
     place = video[order], frame[order], slot
     boxes, ids = np.zeros((B, T, K, 4)), np.full((B, T, K), ABSENT, np.int64)
     sure = np.zeros((B, T, K))
@@ -93,6 +106,8 @@ def to_arrays(tracks: Tracks) -> Rows:
         box=tracks.boxes[place].astype(np.float64),
         confidence=tracks.confidence[place].astype(np.float64),
         slot=place[2],
+        n_videos=tracks.shape[0],
+        n_frames=tracks.shape[1],
     )
 
 
@@ -106,6 +121,8 @@ def _integers(name: str, values: IntArray, n: int | None) -> IntArray:
         raise DataError(f"{name} has {len(array)} rows, but identity has {n}")
     if len(array) and array.min() < 0:
         raise DataError(f"{name} must not be negative, but row {array.argmin()} has {array.min()}")
+    if len(array) and array.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{name} must fit 63 bits, but row {array.argmax()} has {array.max()}")
     return array.astype(np.int64)
 
 

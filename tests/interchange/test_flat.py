@@ -46,6 +46,17 @@ def test_no_rows_are_videos_in_which_nothing_is() -> None:
     tracks = from_arrays(frame=[], identity=[], box=[], n_frames=5, n_videos=2)
     assert tracks.shape == (2, 5, 0)
     assert len(to_arrays(tracks).frame) == 0
+    assert from_arrays(frame=[], identity=[], box=[]).shape[0] == 1
+
+
+def test_videos_and_frames_without_boxes_survive() -> None:
+    tracks = from_arrays(
+        frame=[1], identity=[3], box=[[0, 0, 2, 2]], video=[1], n_frames=4, n_videos=3
+    )
+    rows = to_arrays(tracks)
+    assert (rows.n_videos, rows.n_frames) == (3, 4)
+    back = rebuilt(rows, np.arange(1), tracks)
+    np.testing.assert_array_equal(back.ids, tracks.ids)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,11 @@ def test_no_rows_are_videos_in_which_nothing_is() -> None:
         ({"frame": [0]}, "frame has 1 rows, but identity has 2"),
         ({"identity": [5, 5]}, "identity 5 appears twice"),
         ({"identity": [5, 2**40]}, "ids must fit 32 bits"),
+        (
+            {"identity": np.array([5, 2**64 - 1], np.uint64)},
+            "identity must fit 63 bits, but row 1",
+        ),
+        ({"frame": [0, 2_000_000_000]}, "1 videos of 2000000001 frames .* are too many for 2"),
         ({"box": np.zeros((2, 3))}, r"box must be \[2, 4\]"),
         ({"box": [[0, 0, 4, 4], [4, 0, 0, 4]]}, "video 0, frame 0"),
         ({"confidence": [0.5, 1.5]}, "confidence outside"),

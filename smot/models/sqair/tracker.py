@@ -13,7 +13,7 @@ from smot.errors import UsageError
 from smot.models.sqair.model import Sqair
 from smot.models.sqair.objective import Clip, FrameSample
 from smot.models.sqair.objects import Noise, Slots
-from smot.tracks import ABSENT, Trace, Tracks
+from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
 VIDEOS_AT_ONCE = 50
 CHOICES = ("frame", "video")
@@ -96,6 +96,7 @@ class SqairTracker:
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
+        videos = as_frames(videos)
         return self.track_given(videos, self._counts(videos))
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
@@ -105,10 +106,12 @@ class SqairTracker:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             horizon: number of frames to predict, at least 1.
         """
+        videos = as_frames(videos)
         return self.predict_given(videos, self._counts(videos), horizon)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
         """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
+        videos = as_frames(videos)
         counts = self._counts(videos)
         with torch.inference_mode():
             seen, predicted = self._follow_on(videos, counts, horizon)
@@ -251,7 +254,7 @@ class CountOracle:
 
     def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
         """Track videos, RGB, [B, T, H, W, 3], with so many objects each, [B]."""
-        return self.tracker.track_given(videos, counts)
+        return self.tracker.track_given(as_frames(videos), counts)
 
     def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing leaves.
@@ -261,7 +264,7 @@ class CountOracle:
             counts: of objects in each video, [B].
             horizon: number of frames to predict, at least 1.
         """
-        return self.tracker.predict_given(videos, counts, horizon)
+        return self.tracker.predict_given(as_frames(videos), counts, horizon)
 
 
 @dataclass(frozen=True, kw_only=True)
