@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ DATA = DataDescription(
 
 
 @pytest.fixture
-def installed(monkeypatch, tmp_path):
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The example as pip would install it: the package, and metadata with the entry point."""
     (tmp_path / "centroid_tracker").symlink_to(EXAMPLE / "centroid_tracker")
     metadata = tmp_path / "centroid_tracker-0.1.0.dist-info"
@@ -30,7 +31,7 @@ def installed(monkeypatch, tmp_path):
     sys.modules.pop("centroid_tracker", None)
 
 
-def test_the_example_is_found_by_name_and_tracks(installed):
+def test_the_example_is_found_by_name_and_tracks(installed: None) -> None:
     videos = np.zeros((2, 3, 24, 24, 3), np.uint8)
     for t in range(3):
         videos[0, t, 2:8, 2 + 2 * t : 8 + 2 * t] = 255

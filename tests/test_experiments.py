@@ -462,7 +462,7 @@ def test_a_reconstruction_is_drawn_below_the_tracks() -> None:
 
 def test_a_model_with_a_bound_is_scored_by_it() -> None:
     class Bounded(Toy):
-        def objective(self, frames, *, step, generator):
+        def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
             made = super().objective(frames, step=step, generator=generator)
             return replace(made, terms={"bound": torch.tensor(-3.0)})
 

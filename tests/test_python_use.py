@@ -13,13 +13,13 @@ from smot.generators import ShapesSettings
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     groups = {"test/01": 3, "test/02": 3}
     smot.generate(ShapesSettings(), None, tmp_path / "shapes.h5", groups=groups)
     return tmp_path / "shapes.h5"
 
 
-def test_a_data_set_a_tracker_and_its_score_take_four_lines(path):
+def test_a_data_set_a_tracker_and_its_score_take_four_lines(path: Path) -> None:
     with smot.open_videos(path) as data:
         tracker = smot.build_tracker("conncomp", {}, data.description)
         results = smot.evaluate(tracker, data, counts=[1, 2])
@@ -28,7 +28,7 @@ def test_a_data_set_a_tracker_and_its_score_take_four_lines(path):
     assert smot.read_results(path.with_name("results.json")) == results
 
 
-def test_arrays_of_ones_own_are_scored_in_one_line():
+def test_arrays_of_ones_own_are_scored_in_one_line() -> None:
     boxes = np.array([[[[0, 0, 10, 10], [20, 20, 30, 30]]] * 2], np.float32)
     ids = np.array([[[0, 1], [0, 1]]])
     swapped = np.array([[[0, 1], [1, 0]]])
@@ -41,7 +41,7 @@ def test_arrays_of_ones_own_are_scored_in_one_line():
     assert smot.score(tracks, (boxes, ids))["idf1"] == 1.0
 
 
-def test_arrays_that_are_no_tracks_are_refused():
+def test_arrays_that_are_no_tracks_are_refused() -> None:
     boxes = np.zeros((1, 2, 1, 4), np.float32)
     with pytest.raises(smot.DataError, match="ids must be integers"):
         smot.score((boxes, np.zeros((1, 2, 1))), (boxes, np.zeros((1, 2, 1), int)))
@@ -49,7 +49,7 @@ def test_arrays_that_are_no_tracks_are_refused():
         smot.score(boxes, boxes)
 
 
-def test_importing_the_package_loads_nothing_heavy():
+def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, smot; assert 'open_videos' in dir(smot); "
         "heavy = {'numpy', 'torch', 'h5py', 'numba', 'scipy', 'matplotlib', 'click'}; "
@@ -59,7 +59,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert ran.stdout.strip() == "[]"
 
 
-def test_every_public_name_is_there_for_type_checkers_too():
+def test_every_public_name_is_there_for_type_checkers_too() -> None:
     source = ast.parse(Path(smot.__file__).read_text())
     imported = {
         alias.name
@@ -72,12 +72,12 @@ def test_every_public_name_is_there_for_type_checkers_too():
         assert getattr(smot, name) is not None
 
 
-def test_the_version_is_that_of_the_installed_package():
+def test_the_version_is_that_of_the_installed_package() -> None:
     assert smot.__version__ == version("smot")
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert smot.__version__ == project["version"]
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error():
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = smot.nothing

@@ -1,12 +1,14 @@
 import sys
 import textwrap
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
 
 import smot.trackers
+from smot.arrays import UInt8Array
 from smot.errors import UsageError
 from smot.trackers import build_tracker, list_trackers
 from smot.tracks import DataDescription, Tracks
@@ -21,10 +23,10 @@ class Still:
 
     name = "still"
 
-    def __init__(self, *, size: int = 4, ratio: float | None = None, loud: bool = False):
+    def __init__(self, *, size: int = 4, ratio: float | None = None, loud: bool = False) -> None:
         self.size, self.ratio, self.loud = size, ratio, loud
 
-    def track(self, videos):
+    def track(self, videos: UInt8Array) -> Tracks:
         shape = (*videos.shape[:2], 1)
         boxes = np.broadcast_to(np.array([0, 0, self.size, self.size]), (*shape, 4))
         return Tracks(boxes=boxes, ids=np.zeros(shape, int), confidence=np.ones(shape))
@@ -48,7 +50,7 @@ class Nameless:
     def name(self) -> str:
         raise RuntimeError("no name")
 
-    def track(self, videos):
+    def track(self, videos: UInt8Array) -> UInt8Array:
         return videos
 
 
@@ -71,12 +73,12 @@ class Choosy:
     ) -> None:
         self.options = kind, steps, label, size
 
-    def track(self, videos):
+    def track(self, videos: UInt8Array) -> UInt8Array:
         return videos
 
 
 @pytest.fixture
-def plugins(monkeypatch):
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     points = [
         EntryPoint("broken", "no_such_module_anywhere:Class", "smot.trackers"),
@@ -85,12 +87,12 @@ def plugins(monkeypatch):
     monkeypatch.setattr(smot.trackers, "_plugins", lambda: points)
 
 
-def test_built_in_trackers_are_found():
+def test_built_in_trackers_are_found() -> None:
     assert build_tracker("conncomp", {"threshold": "0.25"}, DATA).threshold == 0.25
     assert build_tracker("oracle", {}, DATA).name == "oracle"
 
 
-def test_options_take_the_type_of_their_parameter():
+def test_options_take_the_type_of_their_parameter() -> None:
     tracker = build_tracker(
         f"{__name__}:Still", {"size": "9", "ratio": "0.5", "loud": "true"}, DATA
     )
@@ -109,7 +111,7 @@ def test_options_may_be_lists_names_and_nothing() -> None:
         build_tracker(f"{__name__}:Choosy", {"kind": "firm"}, DATA)
 
 
-def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins):
+def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins: None) -> None:
     rows = {row.name: row for row in list_trackers()}
     assert "no_such_module_anywhere" in rows["broken"].problem
     assert rows["still"].problem == ""
@@ -119,7 +121,9 @@ def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins):
         build_tracker("broken", {}, DATA)
 
 
-def test_a_plug_in_that_raises_anything_on_import_is_contained(tmp_path, monkeypatch):
+def test_a_plug_in_that_raises_anything_on_import_is_contained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "explosive_tracker.py").write_text(
         textwrap.dedent("""
         raise ZeroDivisionError("on import")
@@ -149,6 +153,6 @@ def test_a_plug_in_that_raises_anything_on_import_is_contained(tmp_path, monkeyp
         ("os:getcwd", {}, "made a str, which has no track"),
     ],
 )
-def test_mistakes_are_one_clear_line(name, options, message):
+def test_mistakes_are_one_clear_line(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_tracker(name, options, DATA)

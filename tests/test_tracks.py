@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,8 @@ from smot.errors import DataError
 from smot.tracks import Trace, Tracks, as_frames
 
 
-def make(**changes):
-    arrays = {
+def make(**changes: tuple[Any, Any]) -> Tracks:
+    arrays: dict[str, Any] = {
         "boxes": np.tile(np.array([1.0, 2, 5, 9]), (2, 3, 2, 1)),
         "ids": np.tile(np.array([4, 7]), (2, 3, 1)),
         "confidence": np.full((2, 3, 2), 0.9),
@@ -17,7 +19,7 @@ def make(**changes):
     return Tracks(**arrays)
 
 
-def test_unused_entries_are_blanked():
+def test_unused_entries_are_blanked() -> None:
     tracks = make(ids=((0, 0, 1), -1), boxes=((0, 0, 1), np.nan))
     assert tracks.ids[0, 0, 1] == -1
     assert not tracks.boxes[0, 0, 1].any()
@@ -37,12 +39,12 @@ def test_unused_entries_are_blanked():
         ({"confidence": ((0, 2, 0), np.nan)}, "video 0, frame 2: .*confidence outside"),
     ],
 )
-def test_faults_name_video_and_frame(change, message):
+def test_faults_name_video_and_frame(change: dict[str, tuple[Any, Any]], message: str) -> None:
     with pytest.raises(DataError, match=message):
         make(**change)
 
 
-def test_wrong_shapes_are_named():
+def test_wrong_shapes_are_named() -> None:
     ids = np.zeros((2, 3, 2), int)
     with pytest.raises(DataError, match=r"boxes must be \[2, 3, 2, 4\] like ids"):
         Tracks(boxes=np.zeros((2, 3, 2)), ids=ids, confidence=np.zeros((2, 3, 2)))
@@ -50,7 +52,7 @@ def test_wrong_shapes_are_named():
         Tracks(boxes=np.zeros((2, 3, 2, 4)), ids=ids * 1.0, confidence=np.zeros((2, 3, 2)))
 
 
-def test_stacking_pads_and_slicing_undoes_it():
+def test_stacking_pads_and_slicing_undoes_it() -> None:
     one, other = make(), make()
     wide = one.padded(5)
     both = Tracks.stack([wide, other])
@@ -59,12 +61,12 @@ def test_stacking_pads_and_slicing_undoes_it():
     np.testing.assert_array_equal(both[:2, 1:].boxes, wide.boxes[:, 1:])
 
 
-def test_above_keeps_only_the_sure():
+def test_above_keeps_only_the_sure() -> None:
     tracks = make(confidence=((0, 0, 0), 0.5))
     assert tracks.above(0.5).present.sum() == 11
 
 
-def test_slots_are_identities():
+def test_slots_are_identities() -> None:
     present = np.array([[[True, False], [True, True]]])
     tracks = Tracks.from_slots(np.ones((1, 2, 2, 4)), present)
     assert tracks.ids.tolist() == [[[0, -1], [0, 1]]]
@@ -74,8 +76,8 @@ def test_slots_are_identities():
     ("name", "shape"),
     [("is_new", (2, 3)), ("appearances", (2, 3, 1, 4, 5, 5)), ("reconstruction", (2, 4, 8, 8, 3))],
 )
-def test_a_trace_must_fit_its_tracks(name, shape):
-    arrays = {
+def test_a_trace_must_fit_its_tracks(name: str, shape: tuple[int, ...]) -> None:
+    arrays: dict[str, Any] = {
         "is_new": np.zeros((2, 3, 2), bool),
         "appearances": np.zeros((2, 3, 2, 4, 5, 5)),
         "reconstruction": np.zeros((2, 3, 8, 8, 3)),

@@ -1,8 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from smot.arrays import UInt8Array
 from smot.baselines.components import find_components
 from smot.baselines.conncomp import ConnComp
 from smot.errors import UsageError
@@ -13,25 +16,29 @@ COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 255, 255), (255, 255, 0), 
 BLACK = np.zeros(3)
 
 
-def describe(palette=WHITE, size=(20, 24)):
+def describe(
+    palette: tuple[tuple[int, int, int], ...] = WHITE, size: tuple[int, int] = (20, 24)
+) -> DataDescription:
     return DataDescription(
         dataset="mnist", frame_size=size, n_frames=4, max_objects=3, palette=palette
     )
 
 
-def paint(videos, video, frame, box, colour=(255, 255, 255)):
+def paint(
+    videos: UInt8Array, video: int, frame: int, box: tuple[int, ...], colour: Any = (255, 255, 255)
+) -> None:
     x0, y0, x1, y1 = box
     videos[video, frame, y0:y1, x0:x1] = colour
 
 
-def test_contract_is_met():
+def test_contract_is_met() -> None:
     tracker = ConnComp(data=describe())
     assert isinstance(tracker, Tracker)
     assert isinstance(tracker, Predictor)
     assert isinstance(tracker, Tunable)
 
 
-def test_components_equal_scipy_label_on_noise():
+def test_components_equal_scipy_label_on_noise() -> None:
     generator = np.random.default_rng(3)
     shades = np.array([(0, 0, 0), *COLOURS[:3]], np.uint8)
     index = generator.integers(0, 4, (30, 17, 23))
@@ -66,7 +73,7 @@ def test_components_equal_scipy_label_on_noise():
         assert got == expected
 
 
-def test_diagonal_neighbours_are_two_components():
+def test_diagonal_neighbours_are_two_components() -> None:
     frames = np.zeros((1, 4, 4, 3), np.uint8)
     frames[0, 0, 0] = frames[0, 1, 1] = 255
     found = find_components(
@@ -75,7 +82,7 @@ def test_diagonal_neighbours_are_two_components():
     assert found.first.tolist() == [0, 2]
 
 
-def test_threshold_is_on_the_summed_channel_difference_and_inclusive():
+def test_threshold_is_on_the_summed_channel_difference_and_inclusive() -> None:
     frames = np.full((1, 3, 3, 3), 51, np.uint8)  # 0.2 a channel, 0.6 summed
     for threshold, n_found in ((0.6, 1), (0.61, 0), (0.0, 1)):
         found = find_components(
@@ -84,7 +91,7 @@ def test_threshold_is_on_the_summed_channel_difference_and_inclusive():
         assert found.first[-1] == n_found
 
 
-def test_background_is_what_the_data_say():
+def test_background_is_what_the_data_say() -> None:
     frames = np.full((1, 3, 3, 3), 51, np.uint8)
     found = find_components(
         frames, palette=np.array(WHITE), background=np.full(3, 51.0), threshold=0, min_area=1
@@ -92,7 +99,7 @@ def test_background_is_what_the_data_say():
     assert found.first[-1] == 0
 
 
-def test_identity_persists_and_new_components_get_fresh_ones():
+def test_identity_persists_and_new_components_get_fresh_ones() -> None:
     videos = np.zeros((2, 4, 20, 24, 3), np.uint8)
     for frame in range(4):
         paint(videos, 0, frame, (2 + 2 * frame, 3, 6 + 2 * frame, 8))
@@ -105,7 +112,7 @@ def test_identity_persists_and_new_components_get_fresh_ones():
     np.testing.assert_array_equal(tracks.boxes[0, 1, 0], [4, 3, 8, 8])
 
 
-def test_no_match_beyond_max_distance_or_across_colours():
+def test_no_match_beyond_max_distance_or_across_colours() -> None:
     videos = np.zeros((2, 2, 20, 24, 3), np.uint8)
     paint(videos, 0, 0, (0, 0, 4, 4))
     paint(videos, 0, 1, (18, 0, 22, 4))
@@ -115,7 +122,7 @@ def test_no_match_beyond_max_distance_or_across_colours():
     assert tracks.ids[:, :, 0].tolist() == [[0, 1], [0, 1]]
 
 
-def test_linking_equals_the_hungarian_algorithm_everywhere():
+def test_linking_equals_the_hungarian_algorithm_everywhere() -> None:
     generator = np.random.default_rng(0)
     videos = np.zeros((60, 3, 20, 24, 3), np.uint8)
     lattice = videos[:, :, ::2, ::2]  # single pixels that never touch, close and many
@@ -138,7 +145,7 @@ def test_linking_equals_the_hungarian_algorithm_everywhere():
     assert n_contested > 20
 
 
-def test_tracking_is_causal():
+def test_tracking_is_causal() -> None:
     generator = np.random.default_rng(1)
     videos = np.zeros((4, 4, 20, 24, 3), np.uint8)
     videos[generator.random(videos.shape[:-1]) < 0.1] = 255
@@ -149,12 +156,12 @@ def test_tracking_is_causal():
     np.testing.assert_array_equal(whole.boxes[:, :2, :K], part.boxes)
 
 
-def test_blank_videos_give_no_tracks():
+def test_blank_videos_give_no_tracks() -> None:
     tracks = ConnComp(data=describe()).track(np.zeros((2, 3, 8, 8, 3), np.uint8))
     assert tracks.shape == (2, 3, 0)
 
 
 @pytest.mark.parametrize("setting", [{"threshold": -1.0}, {"max_distance": 0.0}, {"min_area": 0}])
-def test_impossible_settings_are_named(setting):
+def test_impossible_settings_are_named(setting: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(setting))):
         ConnComp(data=describe(), **setting)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from smot.errors import UsageError
 from smot.tracks import Oracle, Tracks
 
 
-def moving(corners, size=4, ids=None):
+def moving(corners: Any, size: int = 4, ids: Any = None) -> Tracks:
     """Tracks of one video from corners [T, K, 2]."""
     corners = np.asarray(corners, float)[None]
     shape = corners.shape[:-1]
@@ -17,7 +19,7 @@ def moving(corners, size=4, ids=None):
     return Tracks(boxes=boxes, ids=ids, confidence=np.ones(shape))
 
 
-def test_reflection_agrees_with_stepping_between_walls():
+def test_reflection_agrees_with_stepping_between_walls() -> None:
     position, velocity, limit = 7.0, 0.9, 10.0
     for step in range(200):
         free = 7.0 + 0.9 * step
@@ -31,7 +33,7 @@ def test_reflection_agrees_with_stepping_between_walls():
             position, velocity = -position, -velocity
 
 
-def test_constant_velocity_goes_on_and_bounces():
+def test_constant_velocity_goes_on_and_bounces() -> None:
     seen = moving([[[10, 5]], [[12, 5]], [[14, 5]]])
     ahead = extrapolate(seen, (30, 20), 3)  # widest corner is 16
     np.testing.assert_allclose(ahead.boxes[0, :, 0, 0], [16, 14, 12], atol=1e-4)
@@ -39,26 +41,26 @@ def test_constant_velocity_goes_on_and_bounces():
     assert ahead.ids.tolist() == [[[0], [0], [0]]]
 
 
-def test_a_bounce_within_the_seen_frames_leaves_the_last_step():
+def test_a_bounce_within_the_seen_frames_leaves_the_last_step() -> None:
     seen = moving([[[2, 5]], [[0, 5]], [[2, 5]]])
     np.testing.assert_allclose(extrapolate(seen, (30, 30), 1).boxes[0, 0, 0, 0], 4, atol=1e-4)
 
 
-def test_an_object_seen_once_stands_still():
+def test_an_object_seen_once_stands_still() -> None:
     seen = moving([[[2, 5]], [[9, 5]]], ids=[[4], [7]])
     np.testing.assert_array_equal(
         extrapolate(seen, (30, 30), 2).boxes[0, :, 0], [[9, 5, 13, 9]] * 2
     )
 
 
-def test_identity_not_entry_carries_the_history():
+def test_identity_not_entry_carries_the_history() -> None:
     corners = [[[2, 2], [20, 20]], [[21, 20], [4, 2]]]
     seen = moving(corners, ids=[[0, 1], [1, 0]])
     ahead = extrapolate(seen, (40, 40), 1)
     np.testing.assert_allclose(ahead.boxes[0, 0, :, 0], [22, 6], atol=1e-4)
 
 
-def test_oracles_meet_the_contract_and_truth_is_truth():
+def test_oracles_meet_the_contract_and_truth_is_truth() -> None:
     seen = moving([[[10, 5]], [[12, 5]], [[14, 5]], [[16, 5]]])
     for oracle in (TruthOracle(), JitterOracle(), MotionOracle()):
         assert isinstance(oracle, Oracle)
@@ -70,7 +72,7 @@ def test_oracles_meet_the_contract_and_truth_is_truth():
     )
 
 
-def test_jitter_does_not_depend_on_the_batch():
+def test_jitter_does_not_depend_on_the_batch() -> None:
     both = Tracks.stack([moving([[[10, 5]], [[12, 5]]]), moving([[[3, 5]], [[5, 5]]])])
     oracle = JitterOracle(jitter=2.0)
     whole = oracle.track_truth(both, (30, 30)).boxes
@@ -78,6 +80,6 @@ def test_jitter_does_not_depend_on_the_batch():
     assert 0.5 < np.abs(whole - both.boxes).mean() < 4
 
 
-def test_negative_jitter_is_refused():
+def test_negative_jitter_is_refused() -> None:
     with pytest.raises(UsageError, match="jitter"):
         JitterOracle(jitter=-1.0)

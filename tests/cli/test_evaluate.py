@@ -4,18 +4,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from smot.arrays import UInt8Array
 from smot.cli import cli
 from smot.errors import DataError, UsageError
 from smot.evaluation.results import read_results
 from smot.generators import CANONICAL
 from smot.generators.synthesis import generate
-from smot.tracks import DataDescription
+from smot.tracks import DataDescription, Tracks
 from tests.evaluation.made import one_box
 
 FEW = ("--dataset", "shapes-48", "--counts", "1-2", "--n-videos", "3")
@@ -26,33 +28,40 @@ class Loaded:
 
     name = "loaded"
 
-    def __init__(self, checkpoint: str, scale: float = 1.0, data: DataDescription | None = None):
+    def __init__(
+        self, checkpoint: str, scale: float = 1.0, data: DataDescription | None = None
+    ) -> None:
         assert Path(checkpoint).name == "run.pt"
         assert scale == 2.5
 
-    def track(self, videos):
+    def track(self, videos: UInt8Array) -> Tracks:
         return one_box(*videos.shape[:2])
 
 
+Invoke = Callable[..., Result]
+
+
 @pytest.fixture
-def invoke(tmp_path, monkeypatch):
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
+    def run(*arguments: object) -> Result:
         return CliRunner().invoke(cli, list(map(str, arguments)))
 
     return run
 
 
 @pytest.fixture(scope="module")
-def small_file(tmp_path_factory):
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("file") / "scattered-shapes-48.h5"
     groups = {"val": 10, "test/01": 4, "test/02": 4}
     generate(CANONICAL["scattered-shapes-48"], None, path, groups=groups)
     return path
 
 
-def test_an_evaluation_prints_a_table_and_writes_four_files(invoke, tmp_path):
+def test_an_evaluation_prints_a_table_and_writes_four_files(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     ran = invoke("baseline", "oracle-jitter", *FEW, "--out", "r", "--events")
     assert ran.exit_code == 0, ran.output
     results = read_results(tmp_path / "r" / "results.json")
@@ -63,7 +72,7 @@ def test_an_evaluation_prints_a_table_and_writes_four_files(invoke, tmp_path):
     assert "<svg" in (tmp_path / "r" / "report.html").read_text()
 
 
-def test_json_is_results_json_and_quiet_is_silent(invoke, tmp_path):
+def test_json_is_results_json_and_quiet_is_silent(invoke: Invoke, tmp_path: Path) -> None:
     ran = invoke("eval", "oracle", *FEW, "--json", "--quiet", "--no-report")
     assert ran.exit_code == 0, ran.output
     assert ran.stderr == ""
@@ -72,7 +81,9 @@ def test_json_is_results_json_and_quiet_is_silent(invoke, tmp_path):
     assert not (folder / "report.html").exists()
 
 
-def test_the_canonical_file_is_taken_if_it_is_there(invoke, tmp_path, small_file):
+def test_the_canonical_file_is_taken_if_it_is_there(
+    invoke: Invoke, tmp_path: Path, small_file: Path
+) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / small_file.name).symlink_to(small_file)
     ran = invoke("eval", "oracle", *FEW, "--no-report", "--out", "r")
@@ -83,7 +94,9 @@ def test_the_canonical_file_is_taken_if_it_is_there(invoke, tmp_path, small_file
     assert ours.dataset.settings_fingerprint == theirs.dataset.settings_fingerprint
 
 
-def test_a_file_of_the_canonical_name_with_other_settings_is_left_alone(invoke, tmp_path):
+def test_a_file_of_the_canonical_name_with_other_settings_is_left_alone(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
     settings = replace(CANONICAL["scattered-shapes-48"], speed=1.0)
     path = tmp_path / "data" / "scattered-shapes-48.h5"
@@ -93,7 +106,9 @@ def test_a_file_of_the_canonical_name_with_other_settings_is_left_alone(invoke, 
     assert read_results(tmp_path / "r" / "results.json").dataset.origin == "made on the spot"
 
 
-def test_a_file_that_is_named_is_tuned_on_and_evaluated(invoke, tmp_path, small_file):
+def test_a_file_that_is_named_is_tuned_on_and_evaluated(
+    invoke: Invoke, tmp_path: Path, small_file: Path
+) -> None:
     ran = invoke("baseline", "conncomp", "--data", small_file, "--tune", "global", "--out", "r",
                  "--no-report")  # fmt: skip
     assert ran.exit_code == 0, ran.output
@@ -104,7 +119,7 @@ def test_a_file_that_is_named_is_tuned_on_and_evaluated(invoke, tmp_path, small_
     assert "tuned global on 10 videos of val: threshold=" in ran.stdout
 
 
-def test_weights_and_options_reach_the_tracker(invoke):
+def test_weights_and_options_reach_the_tracker(invoke: Invoke) -> None:
     target = "tests.cli.test_evaluate:Loaded"
     ran = invoke("eval", target, *FEW, "--no-report", "--ckpt", "x/run.pt", "--set", "scale=2.5")
     assert ran.exit_code == 0, ran.output
@@ -127,7 +142,7 @@ def test_weights_and_options_reach_the_tracker(invoke):
         ),
     ],
 )
-def test_what_cannot_be_is_a_usage_error(invoke, arguments, said):
+def test_what_cannot_be_is_a_usage_error(invoke: Invoke, arguments: list[str], said: str) -> None:
     ran = invoke(*arguments[:2], "--dataset", "shapes-48", "--counts", "1", *arguments[2:])
     assert isinstance(ran.exception, UsageError)
     assert said in str(ran.exception)
@@ -144,13 +159,15 @@ def test_what_cannot_be_is_a_usage_error(invoke, arguments, said):
         (["compare"], "Missing argument"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_the_parser(invoke, arguments, said):
+def test_what_cannot_be_read_is_refused_by_the_parser(
+    invoke: Invoke, arguments: list[str], said: str
+) -> None:
     ran = invoke(*arguments)
     assert ran.exit_code == 2
     assert said in ran.stderr
 
 
-def test_a_missing_file_and_missing_counts_are_one_line(invoke, small_file):
+def test_a_missing_file_and_missing_counts_are_one_line(invoke: Invoke, small_file: Path) -> None:
     missing = invoke("eval", "oracle", "--data", "none.h5")
     assert isinstance(missing.exception, DataError)
     assert "none.h5: no such file" in str(missing.exception)
@@ -158,7 +175,7 @@ def test_a_missing_file_and_missing_counts_are_one_line(invoke, small_file):
     assert "counts=[7]: the data has test videos for 1, 2" in str(counts.exception)
 
 
-def test_digits_that_the_file_does_not_show_are_refused(invoke, tmp_path):
+def test_digits_that_the_file_does_not_show_are_refused(invoke: Invoke, tmp_path: Path) -> None:
     from smot.generators import load_digits
 
     path = tmp_path / "m.h5"
@@ -168,7 +185,9 @@ def test_digits_that_the_file_does_not_show_are_refused(invoke, tmp_path):
     assert invoke("eval", "oracle", "--data", path, "--digits", "mnist-5k").exit_code == 0
 
 
-def test_results_are_compared_and_different_data_only_on_demand(invoke, tmp_path):
+def test_results_are_compared_and_different_data_only_on_demand(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     for name, n_videos in (("oracle", 3), ("oracle-motion", 3), ("oracle-jitter", 2)):
         few = (*FEW[:-1], n_videos)
         assert invoke("eval", name, *few, "--no-report", "--out", name).exit_code == 0
@@ -185,7 +204,7 @@ def test_results_are_compared_and_different_data_only_on_demand(invoke, tmp_path
     assert "named twice" in twice.stderr
 
 
-def nobody_left(group):
+def nobody_left(group: int) -> bool:
     """Whether all processes of a group are gone, or will be in a moment."""
     for _ in range(100):
         try:
@@ -197,7 +216,9 @@ def nobody_left(group):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(tmp_path, workers):
+def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(
+    tmp_path: Path, workers: int
+) -> None:
     command = [
         sys.executable, "-m", "smot", "eval", "tests.evaluation.made_trackers:Failing",
         "--set", "how=sleep", *FEW, "--out", str(tmp_path / "r"), "--workers", str(workers),

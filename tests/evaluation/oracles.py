@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     from trackeval.metrics import CLEAR, HOTA, Identity
 
 
-def frames_of(tracks: Tracks, confidence: float | None = None):
+def frames_of(tracks: Tracks, confidence: float | None = None) -> Iterator[Any]:
     """(ids, boxes) of every frame of the first video, in the order of identity."""
     if confidence is not None:
         tracks = tracks.above(confidence)
@@ -25,7 +26,7 @@ def frames_of(tracks: Tracks, confidence: float | None = None):
         yield ids[order], boxes[order]
 
 
-def accumulate(truth: Tracks, predicted: Tracks, threshold: float = 0.5):
+def accumulate(truth: Tracks, predicted: Tracks, threshold: float = 0.5) -> Any:
     """py-motmetrics' accumulator after one video."""
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     with motmetrics.lap.set_default_solver("scipy"):
@@ -65,7 +66,7 @@ def trackeval_data(truth: Tracks, predicted: Tracks) -> dict[str, Any]:
 
 
 @cache
-def trackeval_metric(name: str):
+def trackeval_metric(name: str) -> Any:
     if name == "hota":
         return HOTA()
     return {"clear": CLEAR, "identity": Identity}[name]({"THRESHOLD": 0.5, "PRINT_CONFIG": False})
@@ -73,4 +74,7 @@ def trackeval_metric(name: str):
 
 def trackeval_summary(name: str, truth: Tracks, predicted: Tracks) -> dict[str, Any]:
     with contextlib.redirect_stdout(io.StringIO()):
-        return trackeval_metric(name).eval_sequence(trackeval_data(truth, predicted))
+        found: dict[str, Any] = trackeval_metric(name).eval_sequence(
+            trackeval_data(truth, predicted)
+        )
+        return found

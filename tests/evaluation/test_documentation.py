@@ -16,7 +16,7 @@ from tests.evaluation.made import made_results
 FORMAT = Path(__file__).parents[2] / "docs" / "results-format.md"
 
 
-def test_every_key_of_the_format_is_documented():
+def test_every_key_of_the_format_is_documented() -> None:
     text = FORMAT.read_text()
     records = (
         DatasetRecord, EvaluationSettings, TrackerRecord, TuningRecord, VideosRecord, Occlusion,
@@ -27,5 +27,5 @@ def test_every_key_of_the_format_is_documented():
         assert f"`{key}`" in text, key
 
 
-def test_every_metric_that_is_computed_has_a_place_in_the_legend():
+def test_every_metric_that_is_computed_has_a_place_in_the_legend() -> None:
     assert set(made_results().tracking[1].metrics) == set(METRICS)

@@ -1,6 +1,7 @@
 import pickle
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def without_timing(results):
     return {key: value for key, value in results.to_json().items() if key != "timing"}
 
 
-def test_the_truth_scores_one_and_standing_still_does_not_predict():
+def test_the_truth_scores_one_and_standing_still_does_not_predict() -> None:
     results = made_outcome(made_videos(), "oracle").results
     for count in (1, 2, 3):
         scores = results.tracking[count]
@@ -30,7 +31,7 @@ def test_the_truth_scores_one_and_standing_still_does_not_predict():
     assert results.prediction_reason == ""
 
 
-def test_results_do_not_depend_on_the_number_of_workers():
+def test_results_do_not_depend_on_the_number_of_workers() -> None:
     data = made_videos(n_val=20, n_test=SPAN + 3, counts=(1, 3))
     plan = make_plan(data, None, None)
     jobs = [
@@ -50,7 +51,7 @@ def test_results_do_not_depend_on_the_number_of_workers():
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_first_videos_of_more_are_the_same_as_fewer():
+def test_the_first_videos_of_more_are_the_same_as_fewer() -> None:
     data = made_videos(n_test=SPAN + 6, counts=(2,))
     part = evaluate(Still(), data, n_videos=5, settings=SETTINGS)
     alone = evaluate(Still(), made_videos(n_test=5, counts=(2,)), settings=SETTINGS)
@@ -58,7 +59,7 @@ def test_the_first_videos_of_more_are_the_same_as_fewer():
     assert part.dataset.videos == alone.dataset.videos
 
 
-def test_pooled_counts_of_two_parts_give_the_metrics_of_the_whole():
+def test_pooled_counts_of_two_parts_give_the_metrics_of_the_whole() -> None:
     data = made_videos(n_test=4, counts=(1, 2))
     outcome = made_outcome(data)
     pools = [VideoCounts.from_json(each.counts) for each in outcome.results.tracking.values()]
@@ -66,7 +67,7 @@ def test_pooled_counts_of_two_parts_give_the_metrics_of_the_whole():
     assert summarise(VideoCounts.stack(pools)) == summarise(whole)
 
 
-def test_a_predictor_gets_a_copy_of_the_frames_seen_and_nothing_else():
+def test_a_predictor_gets_a_copy_of_the_frames_seen_and_nothing_else() -> None:
     data, spy = made_videos(counts=(2,)), Spy()
     results = evaluate(spy, data, settings=SETTINGS)
     (shown,) = spy.shown
@@ -77,7 +78,7 @@ def test_a_predictor_gets_a_copy_of_the_frames_seen_and_nothing_else():
     assert results.prediction[2]["n_truth"] == videos.present[:, 3:8].sum()
 
 
-def test_prediction_is_scored_on_the_frames_after_those_seen():
+def test_prediction_is_scored_on_the_frames_after_those_seen() -> None:
     data = made_videos(counts=(1,))
     settings = replace(SETTINGS, observe=2, horizon=4)
     spy = Spy()
@@ -85,20 +86,20 @@ def test_prediction_is_scored_on_the_frames_after_those_seen():
     assert spy.shown[0].shape[1] == 2
 
 
-def test_a_tracker_without_predict_has_no_prediction_and_a_reason():
+def test_a_tracker_without_predict_has_no_prediction_and_a_reason() -> None:
     results = evaluate(Still(), made_videos(), settings=SETTINGS)
     assert results.prediction is None
     assert results.prediction_reason == "still has no predict(videos, horizon)"
 
 
-def test_videos_too_short_for_the_horizon_give_a_reason_and_not_an_error():
+def test_videos_too_short_for_the_horizon_give_a_reason_and_not_an_error() -> None:
     settings = replace(SETTINGS, horizon=6)
     results = evaluate(Spy(), made_videos(counts=(1,)), settings=settings)
     assert results.prediction is None
     assert "8 frames" in results.prediction_reason
 
 
-def test_a_file_and_the_same_videos_made_on_the_spot_give_the_same_results(tmp_path):
+def test_a_file_and_the_same_videos_made_on_the_spot_give_the_same_results(tmp_path: Path) -> None:
     data = made_videos(n_test=5, counts=(1, 3))
     generate(data.settings, None, tmp_path / "a.h5", groups=dict(data.groups))
     with open_videos(tmp_path / "a.h5") as file:
@@ -111,13 +112,13 @@ def test_a_file_and_the_same_videos_made_on_the_spot_give_the_same_results(tmp_p
     assert stored.dataset.content_fingerprint
 
 
-def test_fingerprints_tell_videos_apart():
+def test_fingerprints_tell_videos_apart() -> None:
     ours = made_outcome(made_videos(seed=0)).results.dataset.videos
     theirs = made_outcome(made_videos(seed=1)).results.dataset.videos
     assert len({each.fingerprint for each in (*ours.values(), *theirs.values())}) == 6
 
 
-def test_an_empty_group_has_metrics_without_value_and_says_why():
+def test_an_empty_group_has_metrics_without_value_and_says_why() -> None:
     results = made_outcome(made_videos(counts=(0,)), "oracle").results
     scores = results.tracking[0]
     assert scores["mota"] is None
@@ -134,17 +135,17 @@ def test_an_empty_group_has_metrics_without_value_and_says_why():
         (None, 0, "n_videos=0"),
     ],
 )
-def test_what_the_data_does_not_have_is_refused(counts, n_videos, said):
+def test_what_the_data_does_not_have_is_refused(counts, n_videos: int, said: str) -> None:
     with pytest.raises(UsageError, match="^" + re.escape(said)):
         make_plan(made_videos(), counts, n_videos)
 
 
-def test_data_without_test_groups_is_refused():
+def test_data_without_test_groups_is_refused() -> None:
     with pytest.raises(UsageError, match="no test groups; it has: val"):
         make_plan(made_videos(counts=(), n_val=3), None, None)
 
 
-def test_a_failing_tracker_is_named_with_its_video():
+def test_a_failing_tracker_is_named_with_its_video() -> None:
     data = made_videos(n_test=SPAN + 8, counts=(2,))
     brightness = brightness_of(data.read("test/02", SPAN + 5, SPAN + 6).frames)[0]
     with pytest.raises(DataError) as caught:
@@ -161,22 +162,22 @@ def test_a_failing_tracker_is_named_with_its_video():
         ("short", "gave tracks of 6 videos of 7 frames on videos 0 to 5 of test/01, not of 6"),
     ],
 )
-def test_an_answer_of_the_wrong_kind_is_refused(how, said):
+def test_an_answer_of_the_wrong_kind_is_refused(how: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         evaluate(Failing(how=how), made_videos(), settings=SETTINGS)
 
 
-def test_a_process_that_dies_is_one_line_and_no_hang():
+def test_a_process_that_dies_is_one_line_and_no_hang() -> None:
     with pytest.raises(DataError, match=r"one of 2 processes died"):
         evaluate(Failing(how="die"), made_videos(), settings=SETTINGS, workers=2)
 
 
-def test_no_workers_are_refused():
+def test_no_workers_are_refused() -> None:
     with pytest.raises(UsageError, match="workers=0 must be at least 1"):
         evaluate(Still(), made_videos(), workers=0)
 
 
-def test_the_library_itself_gives_the_same_numbers():
+def test_the_library_itself_gives_the_same_numbers() -> None:
     data = made_videos(counts=(3,))
     settings = EvaluationSettings(backend="motmetrics", n_resamples=50)
     ours = made_outcome(data).results.tracking[3].metrics
@@ -185,7 +186,7 @@ def test_the_library_itself_gives_the_same_numbers():
     assert theirs == pytest.approx({key: ours[key] for key in theirs})
 
 
-def test_a_source_made_on_the_spot_travels_to_other_processes():
+def test_a_source_made_on_the_spot_travels_to_other_processes() -> None:
     data = made_videos()
     copy = pickle.loads(pickle.dumps(data))
     np.testing.assert_array_equal(
@@ -193,7 +194,7 @@ def test_a_source_made_on_the_spot_travels_to_other_processes():
     )
 
 
-def test_a_tracker_that_wants_the_count_is_told_it_and_is_an_oracle():
+def test_a_tracker_that_wants_the_count_is_told_it_and_is_an_oracle() -> None:
     data, told = made_videos(counts=(1, 3)), Told()
     results = evaluate(told, data, settings=SETTINGS)
     assert results.tracker.is_oracle

@@ -1,6 +1,8 @@
 import copy
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,24 +12,27 @@ from smot.evaluation.results import FORMAT_VERSION, Results, read_results, write
 from smot.evaluation.summaries import CountScores, mean_over_counts
 from tests.evaluation.made import made_results
 
+Plain = dict[str, Any]
+
 
 @pytest.fixture(scope="module")
-def results():
+def results() -> Results:
     return made_results()
 
 
 @pytest.fixture
-def plain(results):
-    return copy.deepcopy(json.loads(json.dumps(results.to_json())))
+def plain(results: Results) -> Plain:
+    made: Plain = copy.deepcopy(json.loads(json.dumps(results.to_json())))
+    return made
 
 
-def test_results_survive_writing_and_reading(results, tmp_path):
+def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -> None:
     write_results(results, tmp_path / "deep" / "results.json")
     assert read_results(tmp_path / "deep" / "results.json") == results
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["results.json"]
 
 
-def test_the_top_level_is_what_the_documentation_says(plain):
+def test_the_top_level_is_what_the_documentation_says(plain: Plain) -> None:
     assert list(plain) == [
         "format", "format_version", "tracker", "dataset", "settings", "convention", "versions",
         "tracking", "prediction", "prediction_reason", "occlusion", "timing",
@@ -41,7 +46,7 @@ def test_the_top_level_is_what_the_documentation_says(plain):
     assert scores["mota"] == pytest.approx(1 - errors / scores["n_truth"])
 
 
-def test_a_file_from_before_counting_accuracy_is_still_read(plain):
+def test_a_file_from_before_counting_accuracy_is_still_read(plain: Plain) -> None:
     for protocol in ("tracking", "prediction"):
         for scores in plain[protocol].values():
             del scores["counting_accuracy"], scores["intervals"]["counting_accuracy"]
@@ -51,11 +56,13 @@ def test_a_file_from_before_counting_accuracy_is_still_read(plain):
     assert read.to_json() == plain
 
 
-def test_a_failed_write_leaves_the_file_before_it(results, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_file_before_it(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_results(results, tmp_path / "results.json")
     before = (tmp_path / "results.json").read_text()
 
-    def no_space(fd):
+    def no_space(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", no_space)
@@ -65,7 +72,7 @@ def test_a_failed_write_leaves_the_file_before_it(results, tmp_path, monkeypatch
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def changed(plain, path, value):
+def changed(plain: Plain, path: tuple[str, ...], value: object) -> Plain:
     *way, last = path
     inner = plain
     for key in way:
@@ -115,7 +122,9 @@ def changed(plain, path, value):
         (["timing", "seconds"], "fast", "timing.seconds must be a finite number"),
     ],
 )
-def test_nonsense_is_refused_with_its_place(plain, path, value, said):
+def test_nonsense_is_refused_with_its_place(
+    plain: Plain, path: tuple[str, ...], value: object, said: str
+) -> None:
     with pytest.raises(DataError, match=re.escape(said)) as caught:
         Results.from_json(changed(plain, path, value), "file.json")
     assert str(caught.value).startswith("file.json")
@@ -123,18 +132,18 @@ def test_nonsense_is_refused_with_its_place(plain, path, value, said):
 
 
 @pytest.mark.parametrize("text", ['{"format": NaN}', "{", "", "[" * 100_000])
-def test_what_is_not_json_is_refused(tmp_path, text):
+def test_what_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=r"a\.json: not a results file"):
         read_results(tmp_path / "a.json")
 
 
-def test_a_missing_file_is_one_line(tmp_path):
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read_results(tmp_path / "none.json")
 
 
-def test_the_mean_over_counts_needs_a_value_at_every_count(results):
+def test_the_mean_over_counts_needs_a_value_at_every_count(results: Results) -> None:
     values = [results.tracking[count]["mota"] for count in (1, 2, 3)]
     assert mean_over_counts(results.tracking, "mota") == pytest.approx(sum(values) / 3)
     blank = CountScores(metrics={"mota": None}, reasons={"mota": "no object"})
@@ -148,11 +157,11 @@ def test_the_mean_over_counts_needs_a_value_at_every_count(results):
         ("observe", 0), ("horizon", 0), ("n_resamples", 1), ("seed", -1),
     ],
 )  # fmt: skip
-def test_impossible_settings_are_refused_by_name(name, value):
+def test_impossible_settings_are_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=name):
         EvaluationSettings(**{name: value})
 
 
-def test_the_library_backend_refuses_the_other_convention():
+def test_the_library_backend_refuses_the_other_convention() -> None:
     with pytest.raises(UsageError, match="backend='motmetrics'"):
         EvaluationSettings(backend="motmetrics", convention="trackeval")

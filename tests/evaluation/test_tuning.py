@@ -18,7 +18,7 @@ class Watched(RenderedVideos):
         return super().read(group, start, stop)
 
 
-def test_the_best_setting_on_validation_videos_is_taken():
+def test_the_best_setting_on_validation_videos_is_taken() -> None:
     data = made_videos(n_val=30, counts=(1,))
     results = evaluate(Bright(threshold=300), data, settings=SETTINGS)
     tuning = results.tracker.tuning
@@ -27,7 +27,7 @@ def test_the_best_setting_on_validation_videos_is_taken():
     assert tuning.scores[1] == results.tracking[1]["mota"] == 1.0
 
 
-def test_per_count_judges_by_videos_with_that_many_and_else_by_all():
+def test_per_count_judges_by_videos_with_that_many_and_else_by_all() -> None:
     data = made_videos(n_val=30, counts=(1, 9))
     tuning = evaluate(Bright(), data, settings=SETTINGS, tune="per-count").tracker.tuning
     one_for_all = evaluate(Bright(), data, settings=SETTINGS, tune="global").tracker.tuning
@@ -36,14 +36,14 @@ def test_per_count_judges_by_videos_with_that_many_and_else_by_all():
     assert one_for_all.scores[1] < 1.0
 
 
-def test_tuning_ends_before_the_first_test_video_is_read():
+def test_tuning_ends_before_the_first_test_video_is_read() -> None:
     plain = made_videos(n_val=10, counts=(1, 2))
     data = Watched(settings=plain.settings, digits=None, groups=plain.groups)
     evaluate(Bright(), data, settings=SETTINGS)
     assert data.settings.__dict__["read"] == ["val", "test/01", "test/02"]
 
 
-def test_a_setting_made_by_hand_is_kept():
+def test_a_setting_made_by_hand_is_kept() -> None:
     data = made_videos(n_val=10, counts=(1,))
     recipe = Recipe(target="conncomp", options={"threshold": "0.25"}, data=data.description)
     outcome = run(
@@ -53,7 +53,7 @@ def test_a_setting_made_by_hand_is_kept():
     assert outcome.tracker[1].threshold == 0.25
 
 
-def test_the_chosen_tracker_is_the_one_that_is_evaluated():
+def test_the_chosen_tracker_is_the_one_that_is_evaluated() -> None:
     data = made_videos(n_val=10, counts=(1,))
     job = Job(tracker=Bright(), data=data, plan=make_plan(data, None, None), settings=SETTINGS)
     assert run(job).tracker[1] == Bright(threshold=1)
@@ -68,20 +68,20 @@ def test_the_chosen_tracker_is_the_one_that_is_evaluated():
     ],
 )
 def test_tuning_that_cannot_be_is_refused_if_asked_for_and_else_left_out(
-    tracker, options, n_val, said
-):
+    tracker, options: dict[str, object], n_val, said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         tuning_scope(tracker, options, "global", n_val)
     assert tuning_scope(tracker, options, None, n_val) is None
     assert tuning_scope(tracker, options, "off", n_val) is None
 
 
-def test_another_word_for_tuning_is_refused():
+def test_another_word_for_tuning_is_refused() -> None:
     with pytest.raises(UsageError, match="tune must be global, per-count or off"):
         tuning_scope(Bright(), {}, "best", 5)
 
 
-def test_candidates_are_named_by_what_differs():
+def test_candidates_are_named_by_what_differs() -> None:
     assert candidate_names([Bright(threshold=2), Bright(threshold=3)]) == [
         "threshold=2", "threshold=3",
     ]  # fmt: skip

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -79,7 +81,7 @@ def test_videos_and_frames_without_boxes_survive() -> None:
         ({"video": [0, 3], "n_videos": 2}, "video 3 is beyond the last, 1"),
     ],
 )
-def test_impossible_rows_are_refused(wrong: dict, message: str) -> None:
+def test_impossible_rows_are_refused(wrong: dict[str, Any], message: str) -> None:
     sound = {"frame": [0, 0], "identity": [1, 2], "box": np.array([[0, 0, 4, 4.0]] * 2)}
     assert from_arrays(**sound).shape == (1, 1, 2)
     with pytest.raises(DataError, match=message):

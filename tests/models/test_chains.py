@@ -4,7 +4,7 @@ from smot.models.casts import kept_casts
 from smot.models.layers import Mlp
 
 
-def test_updates_of_any_optimiser_reach_the_next_block():
+def test_updates_of_any_optimiser_reach_the_next_block() -> None:
     """Fused optimisers change weights without moving their version counters."""
     network = Mlp(4, (8,), 1)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
@@ -20,7 +20,7 @@ def test_updates_of_any_optimiser_reach_the_next_block():
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_keeping_casts_changes_no_value_and_no_gradient():
+def test_keeping_casts_changes_no_value_and_no_gradient() -> None:
     network = Mlp(4, (8,), 2)
     inputs = torch.linspace(-1, 1, 12).view(3, 4)
 
@@ -38,7 +38,7 @@ def test_keeping_casts_changes_no_value_and_no_gradient():
         torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2)
 
 
-def test_gradients_of_all_uses_are_summed():
+def test_gradients_of_all_uses_are_summed() -> None:
     """Weights note their uses and are given one gradient; plain layers are given each use's."""
     network = Mlp(3, (5, 4), 2)
     inputs = [torch.linspace(-1, 1, 12).view(4, 3).requires_grad_(), torch.ones(2, 3)]
@@ -61,7 +61,7 @@ def test_gradients_of_all_uses_are_summed():
         torch.testing.assert_close(one, other)
 
 
-def test_frozen_weights_pass_gradients_on_and_get_none():
+def test_frozen_weights_pass_gradients_on_and_get_none() -> None:
     network = Mlp(3, (5,), 2)
     first, last = network.layers
     first.requires_grad_(False)

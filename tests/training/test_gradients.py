@@ -17,7 +17,9 @@ class Pair(Group):
         flat.copy_((flat + self.other) / 2)
 
 
-def buffer_of(gradients: list[list[float] | None], group: Group) -> tuple[GradientBuffer, list]:
+def buffer_of(
+    gradients: list[list[float] | None], group: Group
+) -> tuple[GradientBuffer, list[nn.Parameter]]:
     weights = [nn.Parameter(torch.zeros(2)) for _ in gradients]
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = None if gradient is None else torch.tensor(gradient)

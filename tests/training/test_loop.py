@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from smot.errors import DataError, UsageError
 from smot.files import to_plain
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_model
-from smot.models.family import FAMILIES
+from smot.models.family import FAMILIES, Objective
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.loop import Score, Task, TrainingLoop, named_objective
@@ -185,7 +186,7 @@ def test_a_gradient_that_breaks_is_named_with_its_parameter(tmp_path: Path) -> N
 class Exploding(Toy):
     """Its objective, finite as it stays, is of no use from step 80 on."""
 
-    def objective(self, frames, *, step, generator):
+    def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         made = super().objective(frames, step=step, generator=generator)
         if step < 80:
             return made
@@ -334,7 +335,9 @@ def test_an_interrupt_just_before_an_evaluation_does_not_lose_it(
 
 def test_bf16_wraps_the_objective_and_nothing_else(tmp_path: Path) -> None:
     class Seen(Toy):
-        def late_objective(self, frames, *, step, generator):
+        def late_objective(
+            self, frames: Tensor, *, step: int, generator: torch.Generator
+        ) -> Objective:
             types.append(self.late(torch.ones(1, 4)).dtype)
             return super().late_objective(frames, step=step, generator=generator)
 
@@ -369,7 +372,9 @@ def test_the_budget_of_hours_ends_a_run(tmp_path: Path) -> None:
 
 def test_a_batch_of_several_tensors_reaches_the_objective(tmp_path: Path) -> None:
     class Paired(Toy):
-        def pair_objective(self, batch, *, step, generator):
+        def pair_objective(
+            self, batch: Any, *, step: int, generator: torch.Generator
+        ) -> Objective:
             assert set(batch) == {"frames", "more"}
             return self.objective(batch["frames"], step=step, generator=generator)
 
@@ -414,7 +419,7 @@ def test_a_weights_only_file_cannot_be_resumed(tmp_path: Path) -> None:
 
 def test_a_term_is_averaged_over_the_updates_that_have_it(tmp_path: Path) -> None:
     class Moving(Toy):
-        def objective(self, frames, *, step, generator):
+        def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
             made = super().objective(frames, step=step, generator=generator)
             motion = {"motion": torch.tensor(6.0 + step)} if frames.shape[1] > 1 else {}
             return replace(made, terms={**made.terms, **motion})
@@ -431,7 +436,7 @@ def test_the_log_has_the_share_of_time_that_updates_waited_for_videos(
     tmp_path: Path, making: float, learning: float
 ) -> None:
     class Slow(Toy):
-        def objective(self, frames, *, step, generator):
+        def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
             time.sleep(learning)
             return super().objective(frames, step=step, generator=generator)
 

@@ -13,7 +13,7 @@ def checkpoint(step: int) -> Checkpoint:
 
 
 def test_a_damaged_last_state_gives_way_to_the_best_with_a_notice(tmp_path: Path) -> None:
-    folder, notices = RunFolder(tmp_path), []
+    folder, notices = RunFolder(tmp_path), list[str]()
     folder.save_best(checkpoint(5))
     folder.save_last(checkpoint(9))
     assert folder.latest(notices.append)[0].about.step == 9

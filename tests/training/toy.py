@@ -1,6 +1,7 @@
 """A model so small that a run of it takes no time: it learns the mean frame, with noise."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +110,9 @@ FAMILY = Family(
 )
 
 
-def toy_batches(seed: int, n_videos: int, rank: int = 0, size: int = 1):
+def toy_batches(
+    seed: int, n_videos: int, rank: int = 0, size: int = 1
+) -> Callable[[int, int], Tensor]:
     """Random clips: this process's share of a joint batch that depends on the step alone."""
 
     def batches(step: int, n_frames: int) -> Tensor:

@@ -35,7 +35,7 @@ def lined_up(*results, **options):
     return line_up({Path(f"{n}/results.json"): each for n, each in enumerate(results)}, **options)
 
 
-def test_results_of_the_same_videos_stand_on_one_set_of_curves(ours, theirs):
+def test_results_of_the_same_videos_stand_on_one_set_of_curves(ours, theirs) -> None:
     entries = lined_up(ours, theirs)
     assert [each.label for each in entries] == ["ours", "theirs"]
     assert not any(each.difference for each in entries)
@@ -44,7 +44,7 @@ def test_results_of_the_same_videos_stand_on_one_set_of_curves(ours, theirs):
     assert MEAN in text
 
 
-def test_different_videos_are_refused_unless_asked_for(ours, elsewhere):
+def test_different_videos_are_refused_unless_asked_for(ours, elsewhere) -> None:
     with pytest.raises(UsageError, match="other content in test/01") as caught:
         lined_up(ours, elsewhere)
     assert "--allow-different-data" in str(caught.value)
@@ -54,17 +54,17 @@ def test_different_videos_are_refused_unless_asked_for(ours, elsewhere):
     assert page.count("6 videos per count") >= len(entries)
 
 
-def test_another_digit_source_is_refused(ours):
+def test_another_digit_source_is_refused(ours) -> None:
     other = replace(ours, dataset=replace(ours.dataset, digit_source="mnist-5k"))
     assert data_difference(ours, other) == "digit source 'mnist-5k' instead of ''"
 
 
-def test_fewer_videos_are_different_videos(ours):
+def test_fewer_videos_are_different_videos(ours) -> None:
     fewer = made_outcome(made_videos(n_test=4)).results
     assert data_difference(ours, fewer) == "4 videos of test/01 instead of 6"
 
 
-def test_other_counts_of_the_same_data_set_are_not_different_videos(ours):
+def test_other_counts_of_the_same_data_set_are_not_different_videos(ours) -> None:
     others = made_outcome(made_videos(counts=(4, 5))).results
     assert data_difference(ours, others) == ""
     foreign = made_outcome(made_videos(seed=2, counts=(4, 5))).results
@@ -75,39 +75,39 @@ def test_other_counts_of_the_same_data_set_are_not_different_videos(ours):
 
 
 @pytest.mark.parametrize("change", [{"convention": "trackeval"}, {"iou_threshold": 0.4}])
-def test_other_scoring_is_refused_whatever_is_asked_for(ours, change):
+def test_other_scoring_is_refused_whatever_is_asked_for(ours, change) -> None:
     name, value = next(iter(change.items()))
     other = replace(ours, settings=replace(SETTINGS, **change))
     with pytest.raises(UsageError, match=f"{name} {value} instead of"):
         lined_up(ours, other, allow_different_data=True)
 
 
-def test_another_horizon_is_refused(ours):
+def test_another_horizon_is_refused(ours) -> None:
     other = replace(ours, settings=replace(SETTINGS, horizon=4))
     with pytest.raises(UsageError, match="prediction of 4 frames from 3 instead of 5 from 3"):
         lined_up(ours, other)
 
 
 @pytest.mark.parametrize("n", [1, 9])
-def test_too_few_and_too_many_results_are_refused(ours, n):
+def test_too_few_and_too_many_results_are_refused(ours, n: int) -> None:
     with pytest.raises(UsageError, match=f"takes 2 to 8 results, not {n}"):
         lined_up(*[ours] * n)
 
 
-def test_results_of_one_tracker_are_told_apart_by_their_folders(ours):
+def test_results_of_one_tracker_are_told_apart_by_their_folders(ours) -> None:
     labels = [each.label for each in line_up({
         Path("a/results.json"): ours, Path("b/results.json"): ours, Path("b/x.json"): ours,
     })]  # fmt: skip
     assert labels == ["ours (a)", "ours (b)", "ours (x)"]
 
 
-def test_a_result_without_prediction_is_left_out_of_its_curves_and_named(ours):
+def test_a_result_without_prediction_is_left_out_of_its_curves_and_named(ours) -> None:
     other = replace(ours, prediction=None, prediction_reason="it cannot")
     page = render_comparison(lined_up(ours, other))
     assert "no prediction, it cannot." in page
 
 
-def test_the_csv_has_every_metric_of_every_count(ours):
+def test_the_csv_has_every_metric_of_every_count(ours) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(ours))))
     assert [(row["protocol"], row["count"]) for row in rows] == [
         (protocol, str(count)) for protocol in ("tracking", "prediction") for count in (1, 2, 3)
@@ -120,14 +120,14 @@ def test_the_csv_has_every_metric_of_every_count(ours):
         assert (float(row["hota_low"]), float(row["hota_high"])) == (low, high)
 
 
-def test_the_table_shows_rounded_values_and_says_what_the_mean_is(ours):
+def test_the_table_shows_rounded_values_and_says_what_the_mean_is(ours) -> None:
     lines = terminal_table(ours).splitlines()
     assert f"{ours.tracking[3]['idf1']:.3f}" in next(line for line in lines if line[:2] == "3 ")
     assert lines[-1].startswith(MEAN)
     assert len({len(line) for line in lines if "─" in line}) == 1
 
 
-def test_every_error_is_one_line_of_the_events(ours):
+def test_every_error_is_one_line_of_the_events(ours) -> None:
     outcome = made_outcome(made_videos(), "oracle-motion")
     assert events_csv(outcome.errors).count("\n") == 1
     from smot.evaluation.run import Job, make_plan, run

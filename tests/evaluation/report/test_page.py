@@ -33,14 +33,14 @@ def page(outcome, pictures):
 class Numbers(HTMLParser):
     """Collects the cells of tables and the headline numbers of a page."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.protocol = ""
         self.place = None
         self.cells = {}
         self.headline = {}
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, attrs) -> None:
         given = dict(attrs)
         if tag == "table":
             self.protocol = given.get("data-protocol", "")
@@ -51,28 +51,30 @@ class Numbers(HTMLParser):
         elif tag == "small":
             self.place = None
 
-    def handle_data(self, data):
+    def handle_data(self, data) -> None:
         if self.place is not None:
             found, key = self.place
             found[key] = found.get(key, "") + data.strip()
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag) -> None:
         if tag in ("td", "div"):
             self.place = None
 
 
 @pytest.fixture(scope="module")
-def on_a_desk(page, tmp_path_factory):
+def on_a_desk(page: str, tmp_path_factory: pytest.TempPathFactory):
     return open_page(page, tmp_path_factory.mktemp("desk"), width=1280)
 
 
 @pytest.fixture(scope="module")
-def on_a_telephone(page, tmp_path_factory):
+def on_a_telephone(page: str, tmp_path_factory: pytest.TempPathFactory):
     return open_page(page, tmp_path_factory.mktemp("telephone"), width=400, dark=True)
 
 
 @pytest.mark.parametrize(("device", "width"), [("on_a_desk", 1280), ("on_a_telephone", 400)])
-def test_the_report_opens_whole_in_a_browser(pictures, device, width, request):
+def test_the_report_opens_whole_in_a_browser(
+    pictures, device, width, request: pytest.FixtureRequest
+) -> None:
     measured = request.getfixturevalue(device).measured
     assert measured["window"] == width
     assert measured["failed"] == measured["fetched"] == measured["wide"] == []
@@ -82,7 +84,7 @@ def test_the_report_opens_whole_in_a_browser(pictures, device, width, request):
     assert min(measured["drawings"]) > 50
 
 
-def test_the_report_has_a_dark_scheme(on_a_desk, on_a_telephone):
+def test_the_report_has_a_dark_scheme(on_a_desk, on_a_telephone) -> None:
     light, dark = (
         sum(map(int, re.findall(r"\d+", each.measured["background"])[:3]))
         for each in (on_a_desk, on_a_telephone)
@@ -90,7 +92,7 @@ def test_the_report_has_a_dark_scheme(on_a_desk, on_a_telephone):
     assert light > 700 > 150 > dark
 
 
-def test_the_numbers_in_the_browser_are_those_of_the_results(outcome, on_a_desk):
+def test_the_numbers_in_the_browser_are_those_of_the_results(outcome, on_a_desk) -> None:
     numbers = Numbers()
     numbers.feed(on_a_desk.dom)
     results, n_shown = outcome.results, 0
@@ -107,7 +109,7 @@ def test_the_numbers_in_the_browser_are_those_of_the_results(outcome, on_a_desk)
     assert numbers.headline["prediction-mota"] == METRICS["mota"].shown(predicted)
 
 
-def test_the_comparison_opens_whole_in_a_browser(tmp_path):
+def test_the_comparison_opens_whole_in_a_browser(tmp_path: Path) -> None:
     results = {
         Path(f"{name}.json"): made_results(name=name, target=name)
         for name in ("oracle", "oracle-jitter", "oracle-motion")
@@ -118,7 +120,7 @@ def test_the_comparison_opens_whole_in_a_browser(tmp_path):
     assert measured["scroll"] <= measured["client"] == 400
 
 
-def test_text_from_outside_is_escaped(outcome):
+def test_text_from_outside_is_escaped(outcome) -> None:
     results = outcome.results
     evil = "<script>alert(1)</script>"
     tracker = replace(results.tracker, name=evil, options={"a<b": evil})
@@ -127,12 +129,12 @@ def test_text_from_outside_is_escaped(outcome):
     assert "&lt;script&gt;" in page
 
 
-def test_a_report_without_prediction_says_why(outcome):
+def test_a_report_without_prediction_says_why(outcome) -> None:
     page = render_report(replace(outcome.results, prediction=None, prediction_reason="it can't"))
     assert "No prediction: it can&#39;t." in page
 
 
-def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome):
+def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome) -> None:
     counts = outcome.counts[4]
     worst, typical = worst_and_typical(counts)
     errors = counts.misses + counts.false_positives + counts.switches
@@ -141,7 +143,7 @@ def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome):
     assert sorted(mota)[(len(mota) - 1) // 2] == mota[typical]
 
 
-def test_pictures_tell_the_errors_that_were_counted(outcome, pictures):
+def test_pictures_tell_the_errors_that_were_counted(outcome, pictures) -> None:
     counts = outcome.counts[4]
     worst, _ = worst_and_typical(counts)
     (picture,) = [each for each in pictures if each.title.startswith("4 objects, worst")]
@@ -157,11 +159,11 @@ def test_pictures_tell_the_errors_that_were_counted(outcome, pictures):
         (range(1, 36), [12, 24, 35]),
     ],
 )  # fmt: skip
-def test_pictures_are_of_counts_evenly_apart_with_the_largest(counts, shown):
+def test_pictures_are_of_counts_evenly_apart_with_the_largest(counts, shown) -> None:
     assert shown_counts(list(counts)) == shown
 
 
-def test_a_drawing_takes_its_colours_from_the_page_and_shares_no_name():
+def test_a_drawing_takes_its_colours_from_the_page_and_shares_no_name() -> None:
     curve = Curve(label="a", style=3, values={1: 0.5, 2: None, 3: 0.7}, bands={1: (0.4, 0.6)})
     first, second = (
         curve_figure(METRICS["mota"], [curve], name=name, x_label="digits") for name in "ab"
@@ -175,5 +177,5 @@ def test_a_drawing_takes_its_colours_from_the_page_and_shares_no_name():
         assert set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", drawing)) == names
 
 
-def test_the_same_results_give_the_same_page(outcome, pictures, page):
+def test_the_same_results_give_the_same_page(outcome, pictures, page: str) -> None:
     assert render_report(outcome.results, pictures) == page
