@@ -202,7 +202,7 @@ def stored_plan(checkpoint: Checkpoint, where: str) -> Plan:
     return Plan(
         family=checkpoint.about.family,
         preset=str(extra.get("preset", "")),
-        model=from_plain(family.config_type, checkpoint.model, what=f"{where}: model"),
+        model=family.settings(checkpoint.model, what=f"{where}: model"),
         train=stored_config(training.get("config", {}), what=f"{where}: train"),
         validation=from_plain(
             ValidationConfig, extra.get("validation", {}), what=f"{where}: validation"
@@ -254,7 +254,7 @@ def _continued(plan: Plan, origin: Path, changes: Mapping[str, Any]) -> Plan:
     checkpoint = load_checkpoint(path)
     if checkpoint.about.family != plan.family:
         raise UsageError(f"{path} holds a {checkpoint.about.family} model, not {plan.family}")
-    model = from_plain(type(plan.model), checkpoint.model, what=f"{path}: model settings")
+    model = load_family(plan.family).settings(checkpoint.model, what=f"{path}: model settings")
     return replace(
         plan,
         model=replace(model, **changes),

@@ -173,7 +173,7 @@ def build_model(checkpoint: Checkpoint, path: str | Path) -> nn.Module:
         family = load_family(checkpoint.about.family)
     except UsageError as error:
         raise DataError(f"{path}: {error}") from None
-    config = from_plain(family.config_type, checkpoint.model, what=f"{path}: model settings")
+    config = family.settings(checkpoint.model, what=f"{path}: model settings")
     return family.build(config, checkpoint.about.seed)
 
 

@@ -1,11 +1,15 @@
 """The distributions that object latents have, and divergences between them."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 LOGIT_LIMIT = 10.0
+"""Logits are clipped here, so that no probability is ever 0 or 1 in float32."""
 EPSILON = 1e-9
+"""Added inside logarithms of probabilities."""
 
 
 def clipped_sigmoid(logits: Tensor) -> Tensor:
@@ -14,13 +18,51 @@ def clipped_sigmoid(logits: Tensor) -> Tensor:
 
 
 def positive_scale(logits: Tensor) -> Tensor:
-    """Standard deviations in (9e-5, 2) from what a network says: 2 * clipped sigmoid."""
+    """Standard deviations in (9e-5, 2) from network outputs: 2 * clipped sigmoid."""
     return 2 * clipped_sigmoid(logits)
 
 
-def draw_gaussian(mean: Tensor, scale: Tensor, noise: Tensor | None) -> Tensor:
-    """Reparameterised sample ``mean + scale * noise``; the mean where there is no noise."""
-    return mean if noise is None else torch.addcmul(mean, scale, noise)
+class Gaussian(NamedTuple):
+    """Independent Gaussians.
+
+    Attributes:
+        mean: [..., n].
+        scale: standard deviations, [..., n].
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, outputs: Tensor) -> "Gaussian":
+        """From network outputs [..., 2n]: means, then logits of standard deviations."""
+        mean, raw = outputs.chunk(2, -1)
+        return cls(mean, positive_scale(raw))
+
+    def sample(self, noise: Tensor | None) -> Tensor:
+        """Draw `mean + scale * noise`, [..., n]; without noise, take the mean."""
+        return self.mean if noise is None else torch.addcmul(self.mean, self.scale, noise)
+
+
+class Presence(NamedTuple):
+    """A relaxed Bernoulli variable of temperature 1, [..., 1] each.
+
+    Attributes:
+        logit: of the probability, within 10 of 0.
+        sample: logit of the relaxed sample.
+        value: the relaxed sample, in [0, 1].
+    """
+
+    logit: Tensor
+    sample: Tensor
+    value: Tensor
+
+    @classmethod
+    def drawn(cls, outputs: Tensor, noise: Tensor | None) -> "Presence":
+        """From network outputs [..., 1] and logistic noise; without it, the probability."""
+        logit = outputs.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+        sample = logit if noise is None else logit + noise
+        return cls(logit, sample, torch.sigmoid(sample))
 
 
 def gaussian_kl(
@@ -41,7 +83,7 @@ def logistic_noise(uniform: Tensor) -> Tensor:
 def relaxed_bernoulli_log_density(logit_sample: Tensor, logits: Tensor) -> Tensor:
     """Log density of the logit of a relaxed Bernoulli variable of temperature 1, nats.
 
-    Source: Maddison et al. 2017, eq. for the binary Concrete's logit: q - l - 2 softplus(q - l).
+    Source: Maddison et al. 2017, binary Concrete: q - l - 2 softplus(q - l).
     """
     gap = logits - logit_sample
     return gap - 2 * F.softplus(gap)

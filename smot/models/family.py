@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from smot.errors import UsageError
+from smot.files import from_plain
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +117,7 @@ class Family:
         presets: named runs.
         default_preset: the preset of a run that names none.
         stages: by the value of `train.objective` that selects them.
+        renamed: settings that older checkpoints hold under another name: old -> new.
     """
 
     name: str
@@ -126,6 +128,20 @@ class Family:
     presets: PresetTable = field(default_factory=dict)
     default_preset: str = ""
     stages: Mapping[str, Stage] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self, stored: Mapping[str, Any], *, what: str) -> Any:
+        """The model's settings as a checkpoint holds them, under their names of today.
+
+        Args:
+            stored: plain values by name.
+            what: where they come from, for messages.
+
+        Raises:
+            DataError: an unknown setting, or a value that cannot be.
+        """
+        values = {self.renamed.get(name, name): value for name, value in stored.items()}
+        return from_plain(self.config_type, values, what=what)
 
     def preset(self, name: str, dataset: str) -> Preset:
         """One preset.

@@ -22,7 +22,7 @@ from smot.models.checkpoints import (
 )
 from smot.models.family import FAMILIES
 from smot.tracks import DataDescription
-from tests.training.toy import Toy, ToyConfig
+from tests.training.toy import FAMILY, Toy, ToyConfig
 
 DATA = DataDescription(
     dataset="mnist", frame_size=(48, 48), n_frames=8, max_objects=6,
@@ -207,6 +207,16 @@ def test_weights_that_do_not_fit_are_refused(
     save_checkpoint(tmp_path / "a.pt", replace(checkpoint, weights=kept, averages={}))
     with pytest.raises(DataError, match=message):
         load_model(tmp_path / "a.pt")
+
+
+def test_settings_under_older_names_keep_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Checkpoint
+) -> None:
+    family = replace(FAMILY, renamed={"size": "side"})
+    monkeypatch.setattr("tests.training.toy.FAMILY", family)
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, model={"size": 5}))
+    model, _ = load_model(tmp_path / "a.pt")
+    assert model.config == ToyConfig(side=5)
 
 
 def test_an_unknown_family_or_setting_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:

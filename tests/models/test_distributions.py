@@ -42,7 +42,7 @@ def test_logistic_noise_is_finite_at_the_ends() -> None:
 
 def test_without_noise_a_sample_is_the_mean() -> None:
     mean = torch.randn(3, generator=torch.Generator().manual_seed(0))
-    assert distributions.draw_gaussian(mean, torch.ones(3), None) is mean
+    assert distributions.Gaussian(mean, torch.ones(3)).sample(None) is mean
 
 
 def test_scales_stay_positive_and_below_two() -> None:
@@ -50,3 +50,10 @@ def test_scales_stay_positive_and_below_two() -> None:
     assert 9e-5 < scales[0] < 1e-4
     assert scales[1] == 1
     assert 1.999 < scales[2] < 2
+
+
+def test_scales_lie_between_0_and_2_and_presences_within_10_logits() -> None:
+    outputs = 600 * torch.randn(3, 10, generator=torch.Generator().manual_seed(0))
+    scale = distributions.Gaussian.of(outputs).scale
+    assert 0 < scale.min() < scale.max() < 2
+    assert distributions.Presence.drawn(outputs, None).logit.abs().max() == 10

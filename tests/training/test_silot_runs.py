@@ -32,7 +32,7 @@ PLAN = Plan(
         n_features=8,
         what_size=4,
         hidden_size=8,
-        training_wheels=1,
+        freeze_attributes=1,
         what_warmup=3,
         kaiming_backbone=True,
     ),

@@ -1,4 +1,4 @@
-"""The settings of SILOT; every default is the paper's."""
+"""The settings of SILOT; every default is that of the paper."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -27,8 +27,8 @@ class SilotConfig:
         glimpse_offset_scale: how far the first glimpse may stray from the object's last box,
             anchors per unit of network output.
         interacting: whether objects see each other in propagation.
-        deaf_at_first: whether interacting objects begin without hearing each other, so that
-            weights trained without interaction go on as they were (``--init-from``).
+        zero_init_interaction: zero-initialise object-object attention, so that weights trained
+            without it give the same output at first (`--init-from`).
         sigma: reach of the attention between places, anchors.
         colour_scale: factor of the decoder's colour logits.
         alpha_scale: factor of the decoder's transparency logits.
@@ -47,7 +47,7 @@ class SilotConfig:
             may find anew what is there; 0 lets faint objects go on as in the paper.
         end_below_training: the same while training, where presences are samples: as high a bound
             would end objects by chance, and they learn not to stay.
-        training_wheels: updates during which box, depth and presence networks get no gradient.
+        freeze_attributes: updates during which box, depth and presence networks get no gradient.
         count_odds_start: odds of the count prior at the first update.
         count_odds_end: odds that it falls to.
         count_odds_decay: updates in which the difference falls to a tenth.
@@ -59,18 +59,18 @@ class SilotConfig:
             nearly 0 to 1; 0 for their full weight from the start.
         initial_what_std: what posteriors of appearances begin with, below 2.
         tight_boxes: whether the tracker reports the extent of an object's ink in place of its
-            box; see ``smot.models.extents``.
+            box; see `smot.models.sprites.ink_boxes`.
         ink_threshold: least difference to the background that counts as ink, in [0, 1].
-        anneal_from: update at which ``log_floor`` and ``size_prior_std`` begin to move.
+        anneal_from: update at which `log_floor` and `size_prior_std` begin to move.
         anneal_until: update at which they arrive at their ends.
-        log_floor_end: where ``log_floor`` goes (geometrically).
-        size_prior_std_end: where ``size_prior_std`` goes (linearly).
+        log_floor_end: where `log_floor` goes (geometrically).
+        size_prior_std_end: where `size_prior_std` goes (linearly).
 
     Raises:
         UsageError: a value outside its range.
 
-    Source: supplement, tables of hyperparameters, and where the original code overrides it, that
-    (64 backbone features, the decoder's scales, independent propagation for digits).
+    Source: the supplement's tables of hyperparameters, and where the authors' code overrides
+    them, that; docs/models/silot.md 10 lists every difference.
     """
 
     n_channels: int = 3
@@ -86,7 +86,7 @@ class SilotConfig:
     where_scale: float = 1.0
     glimpse_offset_scale: float = 0.1
     interacting: bool = False
-    deaf_at_first: bool = False
+    zero_init_interaction: bool = False
     sigma: float = 0.1
     colour_scale: float = 2.0
     alpha_scale: float = 0.1
@@ -103,7 +103,7 @@ class SilotConfig:
     track_dropout: float = 0.0
     end_below: float = 0.0
     end_below_training: float = 0.0
-    training_wheels: int = 1000
+    freeze_attributes: int = 1000
     count_odds_start: float = 1e6
     count_odds_end: float = 0.0125
     count_odds_decay: int = 1000
@@ -151,9 +151,31 @@ class SilotConfig:
 
 
 _POSITIVE = (
-    "anchor", "n_slots", "n_backbone_filters", "n_features", "glimpse_size", "what_size",
-    "hidden_size", "where_scale", "sigma", "importance_temperature", "log_floor", "log_floor_end",
-    "size_prior_std", "size_prior_std_end", "where_prior_std", "what_prior_std",
-    "initial_what_std", "count_odds_start", "count_odds_end", "count_odds_decay",
-)  # fmt: skip
+    "anchor",
+    "n_slots",
+    "n_backbone_filters",
+    "n_features",
+    "glimpse_size",
+    "what_size",
+    "hidden_size",
+    "where_scale",
+    "sigma",
+    "importance_temperature",
+    "log_floor",
+    "log_floor_end",
+    "size_prior_std",
+    "size_prior_std_end",
+    "where_prior_std",
+    "what_prior_std",
+    "initial_what_std",
+    "count_odds_start",
+    "count_odds_end",
+    "count_odds_decay",
+)
 _SIGNED = ("colour_scale", "alpha_scale", "alpha_bias", "size_prior_mean")
+
+RENAMED = {
+    "training_wheels": "freeze_attributes",
+    "deaf_at_first": "zero_init_interaction",
+}
+"""Settings as older checkpoints name them."""

@@ -1,46 +1,114 @@
 """Discovery: every cell of a grid may propose an object that propagation has not explained."""
 
-from typing import NamedTuple
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smot.models.distributions import Gaussian, Presence, clipped_sigmoid
 from smot.models.layers import Mlp, initialise
-from smot.models.silot import latents
 from smot.models.silot.attention import SpatialAttention
-from smot.models.silot.backbone import CELL, cell_centres, grid_shape
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.heads import StepNoise
-from smot.models.silot.latents import Depth, Drawn, Presence, Proposal
-from smot.models.silot.objects import Objects, described_width
+from smot.models.silot.objects import Drawn, FrameNoise, Objects, described_width
 from smot.models.sprites import glimpse
 
+CELL = 12
+"""Side of a grid cell, pixels: the product of the backbone's strides."""
 FUSER_WIDTH = 128
+UNSEEN = 2
+"""How many outputs of the first convolution, at each end of an axis, see padding alone."""
+PADDING_BEFORE, PADDING_AFTER = 3, 4
 
 
-class Discovered(NamedTuple):
-    """Proposals of J cells.
+class Backbone(nn.Module):
+    """A frame becomes one feature vector for each cell, which sees a square of 31 pixels.
 
-    Attributes:
-        objects: [B, J, ...].
-        where: their boxes.
-        what: their appearances.
-        depth: their depths.
-        presence: of an object in the cell.
+    Convolutions 4x4/3, 4x4/2, 4x4/2 and 1x1 twice, with ReLU, then a linear 1x1. The frame is
+    padded with zeros, 9 pixels before and what is missing after (10 for 48 pixels), so that every
+    cell's field is whole. Of that padding, the outer 6 pixels are seen by `UNSEEN` outputs of the
+    first convolution alone, and are left out; see `_second`.
+
+    Args:
+        n_channels: of images.
+        n_filters: width of the hidden layers.
+        n_features: width of the features of a cell.
+        kaiming: begin the hidden layers with He's uniform weights, which keep the size of what
+            passes through, in place of Xavier's; ours.
+
+    Source: SILOT supplement, tables of networks; docs/models/silot.md 2.
     """
 
-    objects: Objects
-    where: Proposal
-    what: Drawn
-    depth: Depth
-    presence: Presence
+    def __init__(
+        self, n_channels: int, n_filters: int, n_features: int, *, kaiming: bool = False
+    ) -> None:
+        super().__init__()
+        sides = [(4, 3), (4, 2), (4, 2), (1, 1), (1, 1)]
+        widths = [n_channels] + [n_filters] * len(sides)
+        convolutions = [
+            nn.Conv2d(widths[i], widths[i + 1], side, stride)
+            for i, (side, stride) in enumerate(sides)
+        ]
+        self.convolutions = nn.ModuleList([*convolutions, nn.Conv2d(n_filters, n_features, 1)])
+        for layer in self.convolutions:
+            initialise(layer)
+        if kaiming:
+            for layer in convolutions:
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features of the cells, [N, C, H, W] -> [N, grid height, grid width, n_features]."""
+        H, W = images.shape[-2:]
+        rows, columns = grid_shape(H, W)
+        after_y = CELL * rows + PADDING_AFTER - H
+        after_x = CELL * columns + PADDING_AFTER - W
+        padded = F.pad(images, (PADDING_BEFORE, after_x, PADDING_BEFORE, after_y))
+        values = torch.relu_(self._second(self._first(padded)))
+        for layer in self.convolutions[2:-1]:
+            values = torch.relu_(layer(values))
+        features: Tensor = self.convolutions[-1](values)
+        return features.permute(0, 2, 3, 1)
+
+    def _first(self, images: Tensor) -> Tensor:
+        """The first convolution and its ReLU, [N, C, H, W] -> [N, n_filters, ., .].
+
+        As a matrix product: with one or three channels that is several times faster, and the
+        result lies in memory as the next one likes it: channels last.
+        """
+        layer = self.convolutions[0]
+        assert isinstance(layer, nn.Conv2d)
+        side, stride = layer.kernel_size[0], layer.stride[0]
+        patches = images.unfold(2, side, stride).unfold(3, side, stride)
+        N, _, height, width = patches.shape[:4]
+        n_pixels = layer.weight[0].numel()
+        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(N * height * width, n_pixels)
+        values = torch.relu_(F.linear(rows, layer.weight.flatten(1), layer.bias))
+        return values.view(N, height, width, layer.out_channels).permute(0, 3, 1, 2)
+
+    def _second(self, values: Tensor) -> Tensor:
+        """The second convolution, [N, n_filters, ., .] -> [N, n_filters, ., .].
+
+        Its border is what the first one makes of padding: the ReLU of its biases. That is left to
+        the convolution's own padding, which costs nothing, and what it adds is the same for all
+        images and is computed once: a fifth of the backbone's work is saved.
+        """
+        layer = self.convolutions[1]
+        assert isinstance(layer, nn.Conv2d)
+        bias = self.convolutions[0].bias
+        assert isinstance(bias, Tensor)
+        around = 1 - F.pad(values.new_ones(values.shape[2:]), [UNSEEN] * 4)
+        border = torch.relu(bias)[:, None, None] * around
+        added = F.conv2d(border[None], layer.weight, layer.bias, layer.stride)
+        return F.conv2d(values, layer.weight, None, layer.stride, padding=UNSEEN).add_(added)
 
 
 class Discovery(nn.Module):
     """From the backbone's cells and the propagated objects to proposals.
 
-    Source: supplement (discovery); where the original code overrides it, as it does: the fuser
-    is two 3x3 convolutions, hidden layers are as wide as their input.
+    Args:
+        config: sizes and scales.
+
+    Source: SILOT 3.3, as its authors' code has it: the fuser is two 3x3 convolutions, hidden
+    layers are as wide as their input (docs/models/silot.md 10).
     """
 
     def __init__(self, config: SilotConfig) -> None:
@@ -67,110 +135,93 @@ class Discovery(nn.Module):
         image: Tensor,
         cells: Tensor,
         explained: tuple[Tensor, Tensor] | None,
-        noise: StepNoise,
-        *,
-        discovers: Tensor | None = None,
+        noise: FrameNoise,
         offset: Tensor | None = None,
-        wheels: bool = False,
-    ) -> Discovered:
-        """Proposals for one frame.
+        *,
+        freeze: bool = False,
+    ) -> tuple[Objects, Drawn]:
+        """Proposals for one frame, one per cell, and what was drawn to make them.
 
         Args:
             image: [B, C, H, W].
             cells: the backbone's features, [B, grid height, grid width, F].
             explained: descriptions [B, K, 6 + A + H] of the propagated objects and their centres
                 y, x [B, K, 2], anchors; None in the first frame.
-            noise: of the step.
-            discovers: whether a video's objects are taken at all, [B, 1, 1], 0 or 1; None for all.
+            noise: of the frame.
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors, or None.
-            wheels: whether the networks of boxes, depths and presences get no gradient.
+            freeze: whether the networks of boxes, depths and presences get no gradient.
         """
+        n, A = self.sizes
         H, W = image.shape[-2:]
         centres = cell_centres(H, W, self.unit, image.device)
         features = self._fused(cells, explained, centres)
-        where, told = self._boxes(features, centres, noise, wheels)
-        what, told = self._appearances(image, features, told, where, noise)
-        depth, told = self._depths((features, told, where.local, what.sample), noise, wheels)
-        evidence = (features, told, where.local, what.sample, depth.value)
-        presence = self._presences(evidence, discovers, noise, wheels)
+        # Each network hands features of its own (`passed`) to the next one.
+        outputs, passed = self.where(features).split([8, n], -1)
+        where = Gaussian.of(frozen(outputs, freeze))
+        size_logit, local, box = _box(where.sample(noise.discovery.where), centres, self.unit)
+        seen = glimpse(image, box, unit=self.unit, size=self.glimpse_size).flatten(2)
+        outputs = self.what(features, passed, self.encode(seen), local)
+        outputs, passed = outputs.split([2 * A, n], -1)
+        what = Gaussian.of(outputs)
+        appearance = what.sample(noise.discovery.what)
+        outputs, passed = self.depth(features, passed, local, appearance).split([2, n], -1)
+        depth = Gaussian.of(frozen(outputs, freeze))
+        depth_logit = depth.sample(noise.discovery.depth)
+        nearness = clipped_sigmoid(depth_logit)
+        outputs = self.pres(features, passed, local, appearance, nearness)
+        presence = Presence.drawn(frozen(outputs, freeze), noise.discovery.pres)
+        pres = presence.value if noise.discovers is None else presence.value * noise.discovers
+        centre, size = box.split(2, -1)
+        place = centre if offset is None else centre + offset[:, None]
         hidden = self.initial_hidden.expand(*features.shape[:2], -1)
-        objects = _objects(where, what, depth, presence, hidden, offset)
-        return Discovered(objects, where, what, depth, presence)
-
-    def _boxes(
-        self, features: Tensor, centres: Tensor, noise: StepNoise, wheels: bool
-    ) -> tuple[Proposal, Tensor]:
-        """Boxes, and what the network of appearances is told besides, [B, J, F]."""
-        outputs, told = self.where(features).split([8, self.sizes[0]], -1)
-        outputs = _spared(outputs, wheels)
-        return latents.propose_box(outputs, noise.where, centres, CELL / self.unit), told
-
-    def _appearances(
-        self, image: Tensor, features: Tensor, told: Tensor, where: Proposal, noise: StepNoise
-    ) -> tuple[Drawn, Tensor]:
-        """Appearances from glimpses of the boxes, and what the network of depths is told."""
-        n, A = self.sizes
-        seen = glimpse(image, where.box, unit=self.unit, size=self.glimpse_size).flatten(2)
-        outputs = self.what(features, told, self.encode(seen), where.local)
-        outputs, told = outputs.split([2 * A, n], -1)
-        return latents.draw(outputs, noise.what), told
-
-    def _depths(
-        self, evidence: tuple[Tensor, ...], noise: StepNoise, wheels: bool
-    ) -> tuple[Depth, Tensor]:
-        """Depths from parts of the evidence [B, J, n_i], and what the last network is told."""
-        outputs, told = self.depth(*evidence).split([2, self.sizes[0]], -1)
-        nothing = outputs.new_zeros(*outputs.shape[:-1], 1)
-        return latents.draw_depth(_spared(outputs, wheels), nothing, noise.depth), told
-
-    def _presences(
-        self,
-        evidence: tuple[Tensor, ...],
-        discovers: Tensor | None,
-        noise: StepNoise,
-        wheels: bool,
-    ) -> Presence:
-        """Presences from parts of the evidence [B, J, n_i]; ``discovers`` as in ``forward``."""
-        outputs = _spared(self.pres(*evidence), wheels)
-        possible = torch.ones_like(outputs) if discovers is None else discovers.expand_as(outputs)
-        return latents.draw_presence(outputs, possible, noise.pres)
+        objects = Objects(
+            place, size, appearance, nearness, pres, hidden, box, size_logit, depth_logit
+        )
+        return objects, Drawn.of((where, what, depth), presence, pres)
 
     def _fused(
         self, cells: Tensor, explained: tuple[Tensor, Tensor] | None, centres: Tensor
     ) -> Tensor:
-        """What cells know of the image and of the objects around, [B, J, F], float32."""
+        """Features of cells, of the image and of the objects around, [B, J, F], float32."""
         B, height, width, n = cells.shape
         if explained is None:
-            heard = cells.new_zeros(cells.shape)
+            around = cells.new_zeros(cells.shape)
         else:
-            heard = self.attention(*explained, None, centres[None])
-            heard = heard.view(B, height, width, n).to(cells.dtype)
-        joined = torch.cat([heard, cells], -1).permute(0, 3, 1, 2)
+            around = self.attention(*explained, None, centres[None])
+            around = around.view(B, height, width, n).to(cells.dtype)
+        joined = torch.cat([around, cells], -1).permute(0, 3, 1, 2)
         fused: Tensor = self.fuse_second(torch.relu_(self.fuse_first(joined)))
         return fused.permute(0, 2, 3, 1).reshape(B, height * width, n).float()
 
 
-def _objects(
-    where: Proposal,
-    what: Drawn,
-    depth: Depth,
-    presence: Presence,
-    hidden: Tensor,
-    offset: Tensor | None,
-) -> Objects:
-    """Proposals as objects; ``hidden`` [B, J, H], ``offset`` as in ``Discovery.forward``."""
-    centre, size = where.box.split(2, -1)
-    return Objects(
-        place=centre if offset is None else centre + offset[:, None],
-        size=size,
-        what=what.sample,
-        depth=depth.value,
-        pres=presence.pres,
-        hidden=hidden,
-        box=where.box,
-        size_logit=where.sample[..., 2:],
-        depth_logit=depth.logit,
-    )
+def _box(sample: Tensor, centres: Tensor, unit: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes of cells; their centres lie up to half a cell outside their cell.
+
+    Args:
+        sample: logits of y, x, h, w, [B, J, 4].
+        centres: y, x of the cells' centres, [J, 2], anchors.
+        unit: side of an anchor, pixels.
+
+    Returns:
+        Size logits, [B, J, 2]; y, x in cells from the low corner and h, w in anchors, [B, J, 4];
+        the box y, x, h, w, [B, J, 4], anchors.
+
+    Source: SILOT 3.3, after SPAIR; docs/models/silot.md 4.3.
+    """
+    within, size = clipped_sigmoid(sample).split(2, -1)
+    within = 2 * within - 0.5
+    centre = centres + (within - 0.5) * (CELL / unit)
+    return sample[..., 2:], torch.cat([within, size], -1), torch.cat([centre, size], -1)
+
+
+def frozen(outputs: Tensor, freeze: bool) -> Tensor:
+    """The outputs of a network, without gradient while it is frozen."""
+    return outputs.detach() if freeze else outputs
+
+
+def grid_shape(height: int, width: int) -> tuple[int, int]:
+    """Cells down and across for a frame of that many pixels, rounded up (ours)."""
+    return -(-height // CELL), -(-width // CELL)
 
 
 def n_cells(height: int, width: int) -> int:
@@ -179,5 +230,9 @@ def n_cells(height: int, width: int) -> int:
     return rows * columns
 
 
-def _spared(outputs: Tensor, wheels: bool) -> Tensor:
-    return outputs.detach() if wheels else outputs
+def cell_centres(height: int, width: int, anchor: float, device: torch.device) -> Tensor:
+    """y, x of the cells' centres in raster order, [J, 2], anchors."""
+    rows, columns = (
+        (torch.arange(n, device=device) + 0.5) * (CELL / anchor) for n in grid_shape(height, width)
+    )
+    return torch.cartesian_prod(rows, columns)

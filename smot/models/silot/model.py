@@ -1,47 +1,49 @@
 """SILOT: discovery, propagation and selection, frame after frame, and its objective."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from smot.models.casts import kept_casts
 from smot.models.family import Objective
-from smot.models.silot import schedules
-from smot.models.silot.backbone import Backbone
-from smot.models.silot.clips import Clip, Step, Trajectories, trajectories
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.cropping import random_squares
-from smot.models.silot.discovery import Discovery, n_cells
-from smot.models.silot.heads import QUIET, Change
-from smot.models.silot.noise import (
-    SILENCE,
-    ClipNoise,
-    FrameNoise,
-    draw_noise,
-    draw_prior_noise,
-    step_noise,
-)
+from smot.models.silot.discovery import Backbone, Discovery, n_cells
+from smot.models.silot.objective import learned_prior_terms, posterior_terms, presence_term
 from smot.models.silot.objects import (
+    NO_NOISE,
+    Clip,
+    ClipNoise,
+    Drawn,
+    FrameNoise,
+    Noise,
     Objects,
+    StepNoise,
+    Trajectories,
     description,
+    draw_noise,
     ended,
     presence_column,
     unpacked,
 )
-from smot.models.silot.prior import PriorPropagation
-from smot.models.silot.propagation import Propagation, build_features
+from smot.models.silot.propagation import Change, Propagation, build_features
 from smot.models.silot.rendering import Renderer
-from smot.models.silot.selection import gather, select
-from smot.models.silot.terms import (
-    discovery_terms,
-    learned_prior_terms,
-    presence_terms,
-    propagation_terms,
-    reconstruction_terms,
-)
 
-__all__ = ["Silot", "Trajectories", "trajectories"]
+
+class Step(NamedTuple):
+    """What the posterior made of one frame.
+
+    Attributes:
+        state: selected objects, packed, [B, K, S].
+        is_new: which of them were discovered in this frame, [B, K].
+        found: what discovery drew.
+        change: propagation into this frame; None in the first.
+    """
+
+    state: Tensor
+    is_new: Tensor
+    found: Drawn
+    change: Change | None
 
 
 class Silot(nn.Module):
@@ -50,7 +52,7 @@ class Silot(nn.Module):
     Attributes:
         config: its settings.
 
-    Source: Crawford & Pineau, AAAI 2020, and its supplement.
+    Source: Crawford & Pineau, AAAI 2020, and its supplement; docs/models/silot.md.
     """
 
     def __init__(self, config: SilotConfig) -> None:
@@ -63,14 +65,14 @@ class Silot(nn.Module):
             kaiming=config.kaiming_backbone,
         )
         self.features = build_features(config)
-        self.propagation = Propagation(config)
-        self.prior = PriorPropagation(config)
+        self.propagation = Propagation(config, sees=True)
+        self.prior = Propagation(config, sees=False)
         self.discovery = Discovery(config)
         self.renderer = Renderer(config)
-        self._begin_sure(config)
+        self._initialise_what_std(config)
 
-    def _begin_sure(self, config: SilotConfig) -> None:
-        """Let the networks of appearances begin with the configured standard deviation."""
+    def _initialise_what_std(self, config: SilotConfig) -> None:
+        """Let the networks of appearances start with the configured standard deviation."""
         share = config.initial_what_std / 2
         for network in (
             self.discovery.what,
@@ -85,52 +87,54 @@ class Silot(nn.Module):
         seen = frames[..., : self.config.n_channels].permute(1, 0, 4, 2, 3)
         return seen.contiguous().float() / 255
 
-    @kept_casts()
     def sweep(
         self,
         images: Tensor,
         *,
         noise: ClipNoise | None = None,
-        wheels: bool = False,
         n_slots: int | None = None,
         offset: Tensor | None = None,
+        freeze: bool = False,
     ) -> Clip:
         """Follow objects through a clip; frame t is made from frames up to t alone.
 
         Args:
             images: [T, B, C, H, W].
             noise: None for means, no dropout.
-            wheels: whether networks of boxes, depths and presences get no gradient.
             n_slots: objects carried, K; None for the configured number.
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
+            freeze: whether networks of boxes, depths and presences get no gradient.
         """
         T, B = images.shape[:2]
         cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
-        first = noise.of_frame(0) if noise else SILENCE
-        found = self.discovery(
-            images[0], cells[0], None, first.discovery, offset=offset, wheels=wheels
-        )
-        packed = found.objects.packed()
+        # Nothing exists before the first frame, so there is nothing to propagate into it.
+        first = noise.frame(0) if noise else FrameNoise()
+        objects, found = self.discovery(images[0], cells[0], None, first, offset, freeze=freeze)
+        packed = objects.packed()
         nothing = packed.new_zeros(B, n_slots or self.config.n_slots, packed.shape[-1])
         steps = [Step(*self._selected(nothing, packed), found, None)]
         for t in range(1, T):
-            frame_noise = noise.of_frame(t) if noise else SILENCE
-            steps.append(
-                self.advance(
-                    images[t], cells[t], steps[-1].state, frame_noise, offset, wheels=wheels
-                )
-            )
-        return Clip.of(steps)
+            drawn = noise.frame(t) if noise else FrameNoise()
+            state = steps[-1].state
+            steps.append(self.advance(images[t], cells[t], state, drawn, offset, freeze=freeze))
+        changes = [step.change for step in steps if step.change]
+        return Clip(
+            states=torch.stack([step.state for step in steps]),
+            is_new=torch.stack([step.is_new for step in steps]),
+            found=Drawn.stacked([step.found for step in steps]),
+            moved=Drawn.stacked([change.drawn for change in changes]) if changes else None,
+            samples=torch.stack([change.samples for change in changes] or [packed[:0]]),
+        )
 
     def advance(
         self,
         image: Tensor,
         cells: Tensor,
         state: Tensor,
-        noise: FrameNoise = SILENCE,
+        noise: FrameNoise,
         offset: Tensor | None = None,
         *,
-        wheels: bool = False,
+        freeze: bool = False,
     ) -> Step:
         """From the objects of one frame to those of the next.
 
@@ -138,128 +142,104 @@ class Silot(nn.Module):
             image: the new frame, [B, C, H, W].
             cells: what the backbone makes of it, [B, grid height, grid width, F].
             state: objects of the last frame, packed, [B, K, S].
-            noise: of the step; by default means, and nothing dropped.
+            noise: of the step, and what training drops.
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
-            wheels: whether networks of boxes, depths and presences get no gradient.
+            freeze: whether networks of boxes, depths and presences get no gradient.
         """
         state = self._continued(state, noise.keeps)
         objects = self.unpacked(state)
-        features = self.features((self._described(state),), objects.centre)
-        change, propagated = self.propagation(
-            image, features, objects, noise.propagation, wheels=wheels
-        )
+        features = self.features(self._described(state), objects.centre)
+        change = self.propagation(features, objects, noise.propagation, image, freeze=freeze)
+        hidden = self.propagation.heads.gru(change.samples, objects.hidden)
+        propagated = change.objects._replace(hidden=hidden)
         packed = propagated.packed()
         explained = (self._described(packed), propagated.centre)
-        found = self.discovery(
-            image, cells, explained, noise.discovery,
-            discovers=noise.discovers, offset=offset, wheels=wheels,
-        )  # fmt: skip
-        state, is_new = self._selected(packed, found.objects.packed())
-        return Step(state, is_new, found, change)
+        objects, found = self.discovery(image, cells, explained, noise, offset, freeze=freeze)
+        return Step(*self._selected(packed, objects.packed()), found, change)
 
-    @kept_casts()
+    def _continued(self, state: Tensor, keeps: Tensor | None = None) -> Tensor:
+        """Packed objects [B, K, S] that reach the next frame; `keeps` as in `FrameNoise`."""
+        bound = self.config.end_below_training if self.training else self.config.end_below
+        if keeps is None and not bound:
+            return state
+        ends = state[..., presence_column(self.config.what_size), None] < bound
+        return ended(state, ends if keeps is None else ends | (keeps == 0))
+
+    def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
+        """The objects that remain, packed [B, K, S], and which are new [B, K]."""
+        pres = presence_column(self.config.what_size)
+        source, is_new = select(propagated[..., pres].detach(), discovered[..., pres].detach())
+        return gather(torch.cat([propagated, discovered], dim=1), source), is_new
+
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
-        """What training minimises; see ``LearnedModel``. Only training crops and drops."""
+        """What training minimises; see `LearnedModel`. Only training crops and drops."""
         config = self.config
         images, offset = self.images(frames), None
         if config.crop and self.training:
             images, corner = random_squares(images, config.crop, generator)
             offset = corner / config.anchor
-        T, B, _, H, W = images.shape
-        cells = n_cells(H, W)
-        shape = (B, T, config.n_slots, cells)
-        noise = draw_noise(config, shape, generator, drops=self.training)
-        wheels = schedules.has_training_wheels(config, step)
-        clip = self.sweep(images, noise=noise, wheels=wheels, offset=offset)
-        painted = self.renderer(self.unpacked(clip.states), (H, W))
-        terms = reconstruction_terms(config, images, painted, step)
-        terms |= discovery_terms(config, clip, step)
-        if T > 1:
-            paths = trajectories(clip, config)
-            terms |= propagation_terms(config, paths, step)
-            if config.learned_prior_weight:
-                learned = self.learned_terms(paths, noise.prior, wheels=wheels)
-                weight = config.learned_prior_weight
-                terms |= {name: weight * value for name, value in learned.items()}
-        terms |= presence_terms(config, clip, step)
+        noise = self._noise(images, generator, drops=self.training)
+        freeze = step < config.freeze_attributes
+        clip = self.sweep(images, noise=noise, offset=offset, freeze=freeze)
+        height, width = images.shape[-2:]
+        painted = self.renderer(self.unpacked(clip.states), (height, width))
+        terms = posterior_terms(config, images, painted, clip, step)
+        if clip.moved is not None and config.learned_prior_weight:
+            learned = self.learned_terms(self.trajectories(clip), noise.prior, freeze=freeze)
+            weight = config.learned_prior_weight
+            terms |= {name: weight * value for name, value in learned.items()}
+        terms["presence"] = presence_term(config, clip, step)
         return _objective(terms)
 
-    def observe(self, frames: Tensor, *, generator: torch.Generator | None) -> Trajectories:
+    def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
+        T, B, _, H, W = images.shape
+        config = self.config
+        dropout = (config.discovery_dropout, config.track_dropout) if drops else None
+        shape = (B, T, config.n_slots, n_cells(H, W))
+        return draw_noise(shape, config.what_size, generator, dropout=dropout)
+
+    def observe(self, frames: Tensor, *, generator: torch.Generator) -> Trajectories:
         """What the posterior, held fixed, makes of clips: to train the learned prior on.
 
         Args:
             frames: uint8 RGB, [B, T, H, W, 3]; at least two frames.
-            generator: source of the posterior's noise; None for means.
+            generator: source of the posterior's noise.
         """
         with torch.no_grad():
             images = self.images(frames)
-            T, B, _, H, W = images.shape
-            noise = None
-            if generator is not None:
-                shape = (B, T, self.config.n_slots, n_cells(H, W))
-                noise = draw_noise(self.config, shape, generator, drops=True)
-            return trajectories(self.sweep(images, noise=noise), self.config)
+            clip = self.sweep(images, noise=self._noise(images, generator, drops=True))
+            return self.trajectories(clip)
 
-    @kept_casts()
+    def trajectories(self, clip: Clip) -> Trajectories:
+        """What the learned prior reads of a clip of at least two frames."""
+        assert clip.moved is not None
+        states = self._without_hidden(clip.states)
+        return Trajectories(states, clip.is_new, *clip.moved, clip.samples)
+
     def prior_objective(self, paths: Trajectories, *, generator: torch.Generator) -> Objective:
         """The learned prior's part of the objective alone, on what a frozen posterior made.
 
         Args:
-            paths: from ``trajectories``; they carry no gradient.
+            paths: from `trajectories`; they carry no gradient.
             generator: source of the prior's noise.
         """
-        steps, B, K, _ = paths.logit.shape
-        noise = draw_prior_noise(self.config, (steps, B, K), generator)
-        terms = self.learned_terms(paths, noise)
-        return _objective(terms)
+        normal = torch.randn(paths.mean.shape, generator=generator, device=generator.device)
+        uniform = torch.rand(paths.logit.shape, generator=generator, device=generator.device)
+        return _objective(self.learned_terms(paths, Noise.of(normal, uniform)))
 
-    def follow(
-        self,
-        paths: Trajectories,
-        noise: tuple[Tensor, Tensor] | None,
-        *,
-        wheels: bool = False,
-    ) -> tuple[list[Change], Tensor]:
-        """Let the learned prior run beside what the posterior made.
+    def learned_terms(
+        self, paths: Trajectories, noise: Noise | None, *, freeze: bool = False
+    ) -> dict[str, Tensor]:
+        """KLs of propagation against the learned prior, by name.
 
         Args:
             paths: the posterior's objects.
-            noise: normal [T - 1, B, K, 5 + A] and logistic [T - 1, B, K, 1]; None for means.
-            wheels: whether networks of boxes, depths and presences get no gradient.
-
-        Returns:
-            Its own steps from the second frame on, and its recurrent state before the last of
-            them, [B, K, H].
+            noise: of the prior's own steps; None for means.
+            freeze: whether networks of boxes, depths and presences get no gradient.
         """
-        hidden = self._prior_begins(paths, 0, torch.zeros_like(self.discovery.initial_hidden))
-        changes: list[Change] = []
-        for t in range(1, len(paths.states)):
-            if changes:
-                hidden = self._prior_state(paths, changes, hidden)
-            drawn = step_noise(noise, t - 1) if noise else QUIET
-            before = self._continued(paths.states[t - 1])
-            changes.append(self.prior(before, hidden, self.features, drawn, wheels=wheels))
-        return changes, hidden
+        drawn, _ = self._follow(paths.states, paths.is_new, paths.samples, noise, freeze=freeze)
+        return learned_prior_terms(paths.drawn, Drawn.stacked(drawn))
 
-    def _prior_state(self, paths: Trajectories, changes: list[Change], hidden: Tensor) -> Tensor:
-        """The learned prior's recurrent state after the last of its steps, from that before."""
-        t = len(changes)
-        hidden = self.prior.advance(changes[-1], paths.summary[t - 1], hidden)
-        return self._prior_begins(paths, t, hidden)
-
-    def _prior_begins(self, paths: Trajectories, t: int, hidden: Tensor) -> Tensor:
-        """Recurrent states in frame t, where those of new objects begin anew."""
-        is_new = paths.is_new[t][..., None]
-        return torch.where(is_new, self.discovery.initial_hidden, hidden)
-
-    def learned_terms(
-        self, paths: Trajectories, noise: tuple[Tensor, Tensor] | None, *, wheels: bool = False
-    ) -> dict[str, Tensor]:
-        """KLs of propagation against the learned prior, by name; arguments as in ``follow``."""
-        changes, _ = self.follow(paths, noise, wheels=wheels)
-        return learned_prior_terms(paths, changes)
-
-    @kept_casts()
     def imagine(self, clip: Clip, horizon: int) -> Objects:
         """Let the learned prior carry on the objects of the last frame, by its means.
 
@@ -270,26 +250,65 @@ class Silot(nn.Module):
         Returns:
             Objects of the frames that follow, [horizon, B, K, ...]; they have no recurrent state.
         """
-        paths = trajectories(clip, self.config)
-        changes, hidden = self.follow(paths, None)
-        if changes:
-            hidden = self._prior_state(paths, changes, hidden)
-        states = [paths.states[-1]]
-        nothing = hidden[..., :0]
+        states = self._without_hidden(clip.states)
+        _, hidden = self._follow(states, clip.is_new, clip.samples)
+        imagined = [states[-1]]
         for _ in range(horizon):
-            before = self._continued(states[-1])
-            change = self.prior(before, hidden, self.features, QUIET, wheels=False)
-            hidden = self.prior.advance(change, None, hidden)
-            states.append(change.objects(nothing).packed())
-        return unpacked(torch.stack(states[1:]), self.config.what_size, 0)
+            change = self._prior_step(imagined[-1], hidden)
+            hidden = self._prior_hidden(change, change.samples, hidden)
+            imagined.append(change.objects.packed())
+        return unpacked(torch.stack(imagined[1:]), self.config.what_size, 0)
 
-    def _continued(self, state: Tensor, keeps: Tensor | None = None) -> Tensor:
-        """Packed objects [B, K, S] that go on into the next frame; ``keeps`` as in the noise."""
-        bound = self.config.end_below_training if self.training else self.config.end_below
-        if keeps is None and not bound:
-            return state
-        ends = state[..., presence_column(self.config.what_size), None] < bound
-        return ended(state, ends if keeps is None else ends | (keeps == 0))
+    def _follow(
+        self,
+        states: Tensor,
+        is_new: Tensor,
+        samples: Tensor,
+        noise: Noise | None = None,
+        *,
+        freeze: bool = False,
+    ) -> tuple[list[Drawn], Tensor]:
+        """Let the learned prior run beside what the posterior made; arguments as elsewhere here.
+
+        Returns:
+            What it drew from the second frame on, and its recurrent state at the end, [B, K, H].
+        """
+        hidden = self._reset_new(is_new[0])
+        drawn = []
+        for t in range(1, len(states)):
+            step = noise.step(t - 1) if noise else NO_NOISE
+            change = self._prior_step(states[t - 1], hidden, step, freeze)
+            drawn.append(change.drawn)
+            hidden = self._prior_hidden(change, samples[t - 1], hidden)
+            hidden = self._reset_new(is_new[t], hidden)
+        return drawn, hidden
+
+    def _prior_step(
+        self, state: Tensor, hidden: Tensor, noise: StepNoise = NO_NOISE, freeze: bool = False
+    ) -> Change:
+        """The prior's step from objects [B, K, S - H] and its own recurrent state [B, K, H]."""
+        state, A = self._continued(state), self.config.what_size
+        objects = unpacked(state, A, 0)
+        network = self.prior.features or self.features
+        described = torch.cat([description(state, A, 0), hidden], -1)
+        features = network(described, objects.centre)
+        change: Change = self.prior(features, objects, noise, freeze=freeze)
+        return change
+
+    def _prior_hidden(self, change: Change, posterior_samples: Tensor, hidden: Tensor) -> Tensor:
+        """The prior's recurrent state after a step, [B, K, H], driven as configured."""
+        driven = self.config.prior_state_input == "posterior"
+        samples = posterior_samples if driven else change.samples
+        state: Tensor = self.prior.heads.gru(samples, hidden)
+        return state
+
+    def _reset_new(self, is_new: Tensor, hidden: Tensor | float = 0.0) -> Tensor:
+        """The prior's recurrent states [B, K, H], those of new objects at their initial value."""
+        return torch.where(is_new[..., None], self.discovery.initial_hidden, hidden)
+
+    def _without_hidden(self, states: Tensor) -> Tensor:
+        parts = self.unpacked(states)
+        return torch.cat([*parts[:5], *parts[6:]], -1)
 
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""
@@ -298,12 +317,69 @@ class Silot(nn.Module):
     def _described(self, state: Tensor) -> Tensor:
         return description(state, self.config.what_size, self.config.hidden_size)
 
-    def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
-        """The objects that go on, packed [B, K, S], and which are new [B, K]."""
-        pres = presence_column(self.config.what_size)
-        chosen = select(propagated[..., pres].detach(), discovered[..., pres].detach())
-        both = torch.cat([propagated, discovered], dim=1)
-        return gather(both, chosen.source), chosen.is_new
+
+def select(propagated_pres: Tensor, discovered_pres: Tensor) -> tuple[Tensor, Tensor]:
+    """Keep the K objects with the largest presence; propagated ones stay in their slots.
+
+    Freed slots are filled in increasing order with the kept discovered objects in increasing
+    order. Ties go to the lower index, so to propagated objects first.
+
+    Args:
+        propagated_pres: [B, K].
+        discovered_pres: [B, J].
+
+    Returns:
+        Each slot's object by its index among [propagated, discovered], [B, K], and whether it is
+        a discovered one, [B, K].
+
+    Source: SILOT 3.5; the order of slots is ours.
+    """
+    K, J = propagated_pres.shape[1], discovered_pres.shape[1]
+    pres = torch.cat([propagated_pres, discovered_pres], dim=1)
+    best = pres.argsort(dim=1, descending=True, stable=True)[:, :K]
+    chosen = torch.zeros_like(pres, dtype=torch.bool).scatter_(1, best, True)
+    stays, enters = chosen[:, :K], chosen[:, K:]
+    cells = torch.arange(J, device=pres.device)
+    # Cells that enter come first, in order: the others are sorted behind all of them.
+    entering = (cells + (J + 1) * ~enters).argsort(dim=1)
+    rank = ((~stays).cumsum(1) - 1).clamp(0, J - 1)
+    slots = torch.arange(K, device=pres.device)
+    source = torch.where(stays, slots, K + entering.gather(1, rank))
+    return source, ~stays
+
+
+def gather(objects: Tensor, source: Tensor) -> Tensor:
+    """Rows of packed objects [B, N, S] by index [B, K] -> [B, K, S]."""
+    B, N, S = objects.shape
+    offsets = torch.arange(B, device=source.device)[:, None] * N
+    rows = objects.reshape(B * N, S).index_select(0, (source + offsets).reshape(-1))
+    return rows.view(B, source.shape[1], S)
+
+
+def random_squares(images: Tensor, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One random square of each video, the same in all its frames: cheaper training.
+
+    Args:
+        images: [T, B, C, H, W].
+        side: of the squares, pixels; frames smaller than that stay whole along that axis.
+        generator: source of the corners, on the images' device.
+
+    Returns:
+        The squares, [T, B, C, min(H, side), min(W, side)], and y, x of their corners, [B, 2],
+        pixels.
+
+    Source: the authors' code; the supplement does not mention crops (docs/models/silot.md 10).
+    """
+    B, H, W = images.shape[1], *images.shape[-2:]
+    device = images.device
+    room = torch.tensor([max(H - side, 0) + 1, max(W - side, 0) + 1], device=device)
+    corner = (torch.rand(B, 2, generator=generator, device=device) * room).long()
+    rows = corner[:, :1] + torch.arange(min(H, side), device=device)
+    columns = corner[:, 1:] + torch.arange(min(W, side), device=device)
+    video = torch.arange(B, device=device)[:, None, None]
+    # Indexed axes come first: [B, rows, columns, T, C].
+    squares = images.transpose(0, 1)[video, :, :, rows[:, :, None], columns[:, None]]
+    return squares.permute(3, 0, 4, 1, 2).contiguous(), corner
 
 
 def _objective(terms: dict[str, Tensor]) -> Objective:

@@ -12,7 +12,10 @@ from smot.models.sprites import Paint, activated, paint
 class Renderer(nn.Module):
     """One decoder for all objects, and soft painting by depth.
 
-    Source: supplement (rendering).
+    Args:
+        config: sizes, scales and the background.
+
+    Source: SILOT A.2; docs/models/silot.md 4.5.
     """
 
     background: Tensor
@@ -35,9 +38,8 @@ class Renderer(nn.Module):
     def forward(self, objects: Objects, frame_size: tuple[int, int]) -> Tensor:
         """Frames of objects [..., K, ...] -> [..., C, H, W], in [0, 1]."""
         *leading, K, _ = objects.what.shape
-        sprites = self.sprites(objects.what).flatten(0, -5)
         images = paint(
-            sprites,
+            self.sprites(objects.what).flatten(0, -5),
             objects.box.reshape(-1, K, 4),
             objects.pres.reshape(-1, K),
             objects.depth.reshape(-1, K),

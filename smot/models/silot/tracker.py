@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
-from smot.models.extents import ink_boxes
-from smot.models.silot.clips import Clip
 from smot.models.silot.discovery import n_cells
 from smot.models.silot.model import Silot
-from smot.models.silot.objects import Objects
+from smot.models.silot.objects import Clip, Objects
+from smot.models.sprites import ink_boxes
 from smot.tracks import ABSENT, Trace, Tracks
 
 THRESHOLD = 0.5

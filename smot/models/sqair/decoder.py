@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from smot.models.extents import ink_boxes
+from smot.models.sprites import ink_boxes
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import Geometry, Mlp, sprite_boxes
 from smot.models.sqair.objects import LOG_2PI

@@ -6,15 +6,14 @@ from torch import Tensor
 
 from smot.arrays import UInt8Array
 from smot.models.silot import FAMILY, Silot, SilotConfig
-from smot.models.silot.cropping import random_squares
-from smot.models.silot.model import trajectories
-from smot.models.silot.noise import draw_noise
+from smot.models.silot.model import random_squares
+from smot.models.silot.objects import ClipNoise, FrameNoise, draw_noise
 
 TRAINED = 100_000
 """A step at which all schedules have arrived."""
 
-SPARED_BY_WHEELS = {
-    # What the depth network passes on is heard by the presence network alone.
+FROZEN_AT_FIRST = {
+    # What the depth network passes on reaches the presence network alone.
     *(
         f"discovery.{head}.layers.{layer}.{kind}"
         for head in ("depth", "pres")
@@ -42,6 +41,12 @@ SPARED_BY_WHEELS = {
 }  # fmt: skip
 
 
+def noise_of(config: SilotConfig, generator: torch.Generator) -> ClipNoise:
+    """Noise of the fixture's four videos of five frames of 2 x 2 cells."""
+    dropout = (config.discovery_dropout, config.track_dropout)
+    return draw_noise((4, 5, 4, 4), config.what_size, generator, dropout=dropout)
+
+
 def built(config: SilotConfig) -> Silot:
     model = FAMILY.build(config, 3)
     assert isinstance(model, Silot)
@@ -65,10 +70,10 @@ def test_every_parameter_gets_a_gradient(
     assert without_gradient(model, videos, TRAINED) == set()
 
 
-def test_training_wheels_spare_boxes_depths_and_presences(
+def test_frozen_attributes_get_no_gradient_at_first(
     config: SilotConfig, videos: UInt8Array
 ) -> None:
-    assert without_gradient(built(config), videos, 0) == SPARED_BY_WHEELS
+    assert without_gradient(built(config), videos, 0) == FROZEN_AT_FIRST
 
 
 def test_without_weight_the_learned_prior_is_left_alone(
@@ -103,11 +108,12 @@ def test_presence_never_grows_in_propagation(
     model: Silot, videos: UInt8Array, generator: torch.Generator
 ) -> None:
     images = model.images(torch.from_numpy(videos))
-    for noise in (None, draw_noise(model.config, (4, 5, 4, 4), generator, drops=True)):
+    for noise in (None, noise_of(model.config, generator)):
         clip = model.sweep(images, noise=noise)
-        for t, change in enumerate(clip.changes, start=1):
+        assert clip.moved is not None
+        for t in range(1, 5):
             before = model.unpacked(clip.states[t - 1]).pres
-            assert (change.presence.pres <= before).all()
+            assert (clip.moved.pres[t - 1] <= before).all()
             kept = ~clip.is_new[t]
             after = model.unpacked(clip.states[t]).pres
             assert (after[kept] <= before[kept]).all()
@@ -118,12 +124,11 @@ def test_permuted_slots_go_on_as_permuted_objects(model: Silot, videos: UInt8Arr
     cells = model.backbone(images[1])
     state = model.sweep(images[:1]).states[0]
     order = torch.tensor([2, 0, 3, 1])
-    here = model.advance(images[1], cells, state)
-    there = model.advance(images[1], cells, state[:, order])
+    here = model.advance(images[1], cells, state, FrameNoise())
+    there = model.advance(images[1], cells, state[:, order], FrameNoise())
     assert here.change is not None
     assert there.change is not None
-    for first, second in zip(here.change.samples, there.change.samples, strict=True):
-        torch.testing.assert_close(second, first[:, order])
+    torch.testing.assert_close(there.change.samples, here.change.samples[:, order])
     # Freed slots are filled in order of slots, so compare the selected objects as sets.
     for first, second in zip(here.state, there.state, strict=True):
         torch.testing.assert_close(_sorted(second), _sorted(first))
@@ -140,16 +145,15 @@ def test_dropped_discovery_adds_no_object(
     config: SilotConfig, videos: UInt8Array, generator: torch.Generator
 ) -> None:
     model = built(replace(config, discovery_dropout=1.0))
-    noise = draw_noise(model.config, (4, 5, 4, 4), generator, drops=True)
+    noise = noise_of(model.config, generator)
     clip = model.sweep(model.images(torch.from_numpy(videos)), noise=noise)
     assert not clip.is_new[1:].any()
 
 
 def test_dropped_tracks_go_only_where_discovery_may_replace_them(
-    config: SilotConfig, generator: torch.Generator
+    generator: torch.Generator,
 ) -> None:
-    dropping = replace(config, track_dropout=1.0)
-    noise = draw_noise(dropping, (64, 3, 4, 4), generator, drops=True)
+    noise = draw_noise((64, 3, 4, 4), 5, generator, dropout=(0.5, 1.0))
     assert noise.discovers is not None
     assert noise.keeps is not None
     assert torch.equal(noise.keeps, (1 - noise.discovers).expand_as(noise.keeps))
@@ -169,15 +173,17 @@ def test_only_training_drops_and_crops(config: SilotConfig, videos: UInt8Array) 
         assert all((each == pytest.approx(first, rel=1e-5)) != is_training for each in others)
 
 
-def test_objects_deaf_at_first_go_on_as_those_that_do_not_interact(
+def test_zero_initialised_interaction_changes_nothing_at_first(
     config: SilotConfig, videos: UInt8Array
 ) -> None:
     alone = built(replace(config, prior_own_features=True))
-    deaf = built(replace(config, prior_own_features=True, interacting=True, deaf_at_first=True))
-    missing, _ = deaf.load_state_dict(alone.state_dict(), strict=False)
+    zero = built(
+        replace(config, prior_own_features=True, interacting=True, zero_init_interaction=True)
+    )
+    missing, _ = zero.load_state_dict(alone.state_dict(), strict=False)
     assert all(".others." in name for name in missing)
     states = [
-        model.sweep(model.images(torch.from_numpy(videos))).states for model in (alone, deaf)
+        model.sweep(model.images(torch.from_numpy(videos))).states for model in (alone, zero)
     ]
     torch.testing.assert_close(*states)
 
@@ -223,10 +229,10 @@ def test_the_prior_alone_costs_what_it_costs_in_the_objective(
     model = built(replace(config, prior_state_input="posterior"))
     frames = torch.from_numpy(videos)
     generator = torch.Generator().manual_seed(0)
-    noise = draw_noise(model.config, (4, 5, 4, 4), generator, drops=True)
+    noise = noise_of(model.config, generator)
     clip = model.sweep(model.images(frames), noise=noise)
     joint = model.objective(frames, step=TRAINED, generator=torch.Generator().manual_seed(0))
-    paths = trajectories(clip, model.config)
+    paths = model.trajectories(clip)
     alone = model.learned_terms(paths, noise.prior)
     for name, value in alone.items():
         torch.testing.assert_close(value.detach(), joint.terms[name])

@@ -25,7 +25,7 @@ CONFIG = SilotConfig(
     log_floor=0.01,
     size_prior_mean=-1.77,  # 7 of 48 pixels
     size_prior_std=0.25,
-    training_wheels=40,
+    freeze_attributes=40,
     discovery_dropout=1.0,
     count_odds_start=10.0,  # far more, and presences reach their limit, where no gradient is left
     count_odds_decay=50,
@@ -64,7 +64,7 @@ def followed(model: Silot, frames: UInt8Array, truth: Tracks) -> float:
 
 
 def test_it_learns_to_follow_the_objects_of_eight_clips() -> None:
-    model = build(CONFIG, 1)
+    model = build(CONFIG, 2)
     frames, truth = squares()
     clips = torch.from_numpy(frames)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)

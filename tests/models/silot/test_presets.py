@@ -52,3 +52,9 @@ def test_a_setting_on_the_command_line_overrides_the_preset() -> None:
 def test_a_preset_that_continues_a_run_needs_its_weights() -> None:
     with pytest.raises(UsageError, match="'refine' goes on from weights: name them with --init"):
         resolve(request("refine", None))
+
+
+def test_settings_of_older_checkpoints_keep_their_meaning() -> None:
+    stored = {"training_wheels": 7, "deaf_at_first": True, "n_slots": 3}
+    found = FAMILY.settings(stored, what="a.pt")
+    assert found == SilotConfig(freeze_attributes=7, zero_init_interaction=True, n_slots=3)

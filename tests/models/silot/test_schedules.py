@@ -1,7 +1,8 @@
 import pytest
 
 from smot.errors import UsageError
-from smot.models.silot import SilotConfig, schedules
+from smot.models.silot import SilotConfig
+from smot.models.silot import objective as schedules
 
 
 def test_count_prior_falls_as_in_the_paper() -> None:
@@ -13,13 +14,7 @@ def test_count_prior_falls_as_in_the_paper() -> None:
     assert odds[3] == pytest.approx(-4.38, abs=0.01)
 
 
-def test_training_wheels_come_off_at_their_step() -> None:
-    config = SilotConfig(training_wheels=10)
-    assert schedules.has_training_wheels(config, 9)
-    assert not schedules.has_training_wheels(config, 10)
-
-
-def test_nothing_is_annealed_unless_asked() -> None:
+def test_nothing_is_annealed_by_default() -> None:
     config = SilotConfig(log_floor=0.01, size_prior_std=0.25)
     assert schedules.log_floor(config, 10**9) == 0.01
     assert schedules.size_prior_std(config, 10**9) == 0.25
@@ -40,7 +35,7 @@ def test_annealing_goes_from_the_first_value_to_the_last() -> None:
     ("setting", "value"),
     [
         ("n_channels", 2), ("n_slots", 0), ("where_scale", 0.0), ("discovery_dropout", 1.5),
-        ("track_dropout", -0.1), ("background", (0.0, 2.0, 0.0)), ("training_wheels", -1),
+        ("track_dropout", -0.1), ("background", (0.0, 2.0, 0.0)), ("freeze_attributes", -1),
         ("prior_state_input", "both"), ("size_prior_std", 0.0), ("crop", -4),
     ],
 )  # fmt: skip

@@ -1,6 +1,6 @@
 import torch
 
-from smot.models.silot.selection import gather, select
+from smot.models.silot.model import gather, select
 
 
 def test_kept_tracks_stay_in_their_slots_and_freed_slots_fill_in_order() -> None:

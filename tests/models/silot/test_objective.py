@@ -1,77 +1,55 @@
 import pytest
 import torch
-from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from smot.models.silot import SilotConfig, divergences
-from smot.models.silot.clips import Gaussians
-from smot.models.silot.count_prior import CountPrior
+from smot.models.distributions import Gaussian
+from smot.models.silot import SilotConfig, objective
+from smot.models.silot.objects import Drawn
 from smot.models.sprites import Paint, paint
 from smot.models.sprites.painting import paint_reference
 
+CPU = torch.device("cpu")
 
-def gaussians(*leading: int, seed: int) -> Gaussians:
+
+def gaussian(*leading: int, seed: int) -> Gaussian:
     generator = torch.Generator().manual_seed(seed)
     mean = torch.randn(*leading, 9, generator=generator)
-    return Gaussians(mean, torch.rand(*leading, 9, generator=generator) + 0.05)
+    return Gaussian(mean, torch.rand(*leading, 9, generator=generator) + 0.05)
 
 
-def pulls(posterior: Gaussians, prior: Gaussians, pres: Tensor, *, fast: bool) -> list[Tensor]:
-    """Sums by part, then their gradients."""
-    learned = prior.mean.dim() > 1
-    tensors = [*posterior, pres, *(prior if learned else ())]
-    leaves = [each.clone().requires_grad_() for each in tensors]
-    given = Gaussians(*leaves[3:]) if learned else prior
-    if fast:
-        parts = divergences.gaussian_divergences(Gaussians(*leaves[:2]), given, leaves[2])
-        sums = torch.stack([*parts.values()])
-    else:
-        rows = divergences.divergences_reference(Gaussians(*leaves[:2]), given, leaves[2])
-        sums = rows.flatten(0, -2).sum(0) / pres.shape[1]
-    (sums * torch.tensor([1.0, -2.0, 3.0, 0.5])).sum().backward()
-    return [sums.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
-
-
-@pytest.mark.parametrize("learned", [False, True])
-def test_kernel_and_reference_agree_in_values_and_gradients(learned: bool) -> None:
-    posterior = gaussians(3, 2, 4, seed=1)
-    prior = gaussians(3, 2, 4, seed=2) if learned else gaussians(seed=3)
-    pres = torch.rand(3, 2, 4, 1, generator=torch.Generator().manual_seed(4))
-    found = pulls(posterior, prior, pres, fast=True)
-    expected = pulls(posterior, prior, pres, fast=False)
-    assert len(found) == (6 if learned else 4)
-    for fast, plain in zip(found, expected, strict=True):
-        torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
+def drawn(posterior: Gaussian, pres: float) -> Drawn:
+    ones = torch.ones(*posterior.mean.shape[:-1], 1)
+    return Drawn(*posterior, logit=ones, sample=ones, pres=pres * ones)
 
 
 def test_divergence_from_itself_is_zero() -> None:
-    same = gaussians(2, 3, 4, seed=1)
-    parts = divergences.gaussian_divergences(same, same, torch.ones(2, 3, 4, 1))
+    same = gaussian(2, 3, 4, seed=1)
+    parts = objective.gaussian_terms(drawn(same, 1.0), same)
     assert all(value.abs() < 1e-5 for value in parts.values())
 
 
 def test_parts_sum_to_the_divergence_of_torch() -> None:
-    posterior, prior = gaussians(2, 3, 4, seed=1), gaussians(2, 3, 4, seed=2)
-    parts = divergences.gaussian_divergences(posterior, prior, torch.ones(2, 3, 4, 1))
+    posterior, prior = gaussian(2, 3, 4, seed=1), gaussian(2, 3, 4, seed=2)
+    parts = objective.gaussian_terms(drawn(posterior, 1.0), prior)
     expected = kl_divergence(Normal(*posterior), Normal(*prior)).sum() / 3
     torch.testing.assert_close(torch.stack([*parts.values()]).sum(), expected)
 
 
 def test_absent_objects_cost_nothing() -> None:
-    posterior = gaussians(2, 3, 4, seed=1)
+    posterior = gaussian(2, 3, 4, seed=1)
     config = SilotConfig(what_size=4)
-    prior = divergences.prior_of_discovery(config, 0.5, posterior.mean)
-    parts = divergences.gaussian_divergences(posterior, prior, torch.zeros(2, 3, 4, 1))
+    prior = objective.prior_of_discovery(config, 0.5, posterior.mean)
+    parts = objective.gaussian_terms(drawn(posterior, 0.0), prior)
     assert all(value == 0 for value in parts.values())
 
 
 def test_priors_are_those_of_the_specification() -> None:
     config = SilotConfig(what_size=2)
     like = torch.zeros(1)
-    found = divergences.prior_of_discovery(config, 0.5, like)
+    found = objective.prior_of_discovery(config, 0.5, like)
     assert found.mean.tolist() == pytest.approx([0, 0, -2.197, -2.197, 0, 0, 0])
     assert found.scale.tolist() == pytest.approx([1, 1, 0.5, 0.5, 1, 1, 1])
-    kept = divergences.prior_of_propagation(config, 0.25, like)
+    kept = objective.prior_of_propagation(config, 0.25, like)
     assert kept.mean.tolist() == found.mean.tolist()
     assert kept.scale.tolist() == pytest.approx([0.3, 0.3, 0.25, 0.25, 0.4, 0.4, 1])
 
@@ -81,15 +59,15 @@ def test_cross_entropy_is_that_of_torch_without_a_floor() -> None:
     images = torch.rand(2, 3, 1, 4, 4, generator=generator)
     painted = torch.rand(2, 3, 1, 4, 4, generator=generator)
     expected = torch.nn.functional.binary_cross_entropy(painted, images, reduction="sum") / 3
-    torch.testing.assert_close(divergences.cross_entropy(images, painted, 1e-9), expected)
+    torch.testing.assert_close(objective.cross_entropy(images, painted, 1e-9), expected)
 
 
 @pytest.mark.parametrize("floor", [1e-9, 1e-2])
 def test_cross_entropy_of_sure_pixels_is_that_of_the_formula(floor: float) -> None:
-    """Right and wrong zeros and ones, in float32 as in float64: values and slopes are finite."""
+    """Right and wrong zeros and ones, in float32 as in float64: all values are finite."""
     images = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 1, 1, 4)
     painted = torch.tensor([1.0, 0.0, 0.0, 1.0]).view(1, 1, 1, 1, 4).requires_grad_()
-    value = divergences.cross_entropy(images, painted, floor)
+    value = objective.cross_entropy(images, painted, floor)
     value.backward()
     exact = painted.detach().double().requires_grad_()
     on, off = torch.log(exact + floor), torch.log((1 - exact) + floor)
@@ -116,7 +94,7 @@ def test_white_frames_on_a_white_background_cost_the_same_compiled_and_plain() -
             *leaves, torch.ones(1), unit=48.0, frame_size=(24, 24), style=Paint(alpha_scale=1.0)
         )
         assert (painted == 1).any()
-        value = divergences.cross_entropy(torch.ones(1, 2, 1, 24, 24), painted[None], 1e-9)
+        value = objective.cross_entropy(torch.ones(1, 2, 1, 24, 24), painted[None], 1e-9)
         found.append([value.detach(), *torch.autograd.grad(value, leaves)])
     for fast, plain in zip(*found, strict=True):
         assert torch.isfinite(fast).all()
@@ -124,28 +102,28 @@ def test_white_frames_on_a_white_background_cost_the_same_compiled_and_plain() -
 
 
 def test_count_divergence_counts_the_units_before() -> None:
-    tables = CountPrior(4)(0.3)
+    tables = objective.count_prior(4, 0.3, CPU)
     logits = torch.tensor([[[0.5, -1.0, 2.0, 0.1]]])
     on = torch.tensor([[[True, False, True, True]]])
     expected = sum(
         kl_divergence(Bernoulli(torch.sigmoid(logits[0, 0, i])), Bernoulli(tables[0][i, c].exp()))
         for i, c in enumerate([0, 1, 1, 2])
     )
-    found = divergences.count_divergence(logits, on, tables, 0)
+    found = objective.count_divergence(logits, on, tables, 0)
     torch.testing.assert_close(found, torch.as_tensor(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_the_first_frame_starts_after_the_slots() -> None:
-    tables = CountPrior(4)(0.3)
+    tables = objective.count_prior(4, 0.3, CPU)
     logits, on = torch.tensor([[[0.5, -1.0]]]), torch.tensor([[[True, True]]])
     expected = sum(
         kl_divergence(Bernoulli(torch.sigmoid(logits[0, 0, i])), Bernoulli(tables[0][u, i].exp()))
         for i, u in enumerate([2, 3])
     )
-    found = divergences.count_divergence(logits, on, tables, 2)
+    found = objective.count_divergence(logits, on, tables, 2)
     torch.testing.assert_close(found, torch.as_tensor(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_presence_divergence_of_equals_is_zero() -> None:
     sample = torch.randn(2, 3, 4, 1, generator=torch.Generator().manual_seed(0))
-    assert divergences.presence_divergence(sample, sample / 2, sample / 2) == 0
+    assert objective.presence_divergence(sample, sample / 2, sample / 2) == 0

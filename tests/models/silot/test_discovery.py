@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smot.models.silot.backbone import Backbone, cell_centres, grid_shape
+from smot.models.silot.discovery import Backbone, _box, cell_centres, grid_shape
 
 
 @pytest.mark.parametrize("size", [(48, 48), (96, 60), (50, 71)])
@@ -56,9 +56,20 @@ def test_leaving_out_what_sees_padding_alone_changes_nothing(size: tuple[int, in
     expected = backbone.convolutions[-1](values).permute(0, 2, 3, 1)
     found = backbone(images)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    slopes = [
+    gradients = [
         torch.autograd.grad(each.square().sum(), list(backbone.parameters()))
         for each in (found, expected)
     ]
-    for one, other in zip(*slopes, strict=True):
+    for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_cells_propose_within_half_a_cell_around_them() -> None:
+    cells = torch.tensor([[0.125, 0.125], [0.125, 0.375]])
+    sample = torch.zeros(1, 2, 4)
+    sample[0, :, 0] = 100
+    sample[0, :, 1] = -100
+    _, local, box = _box(sample, cells, 48.0)
+    expected = torch.tensor([[0.375, -0.125], [0.375, 0.125]])
+    torch.testing.assert_close(box[0, :, :2], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(local[0, 0], torch.tensor([1.5, -0.5, 0.5, 0.5]), atol=1e-4, rtol=0)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from smot.models.extents import ink_boxes
+from smot.models.sprites import ink_boxes
 
 BLACK = torch.zeros(1)
 
