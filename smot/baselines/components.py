@@ -1,5 +1,6 @@
 """Connected components of equal colour in stacks of frames, as one compiled kernel."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ def find_components(
     palette: FloatArray,
     background: FloatArray,
     threshold: float,
+    cosine: float,
     min_area: int,
 ) -> Components:
     """Connected components (4-neighbourhood, same colour) of the pixels that differ enough.
@@ -41,6 +43,8 @@ def find_components(
         background: the background's colour, [3], 0..255.
         threshold: least sum over channels of the absolute difference to the background for a
             pixel to count as foreground, in units of a channel's full range, so 0..3.
+        cosine: least cosine between a pixel's RGB vector and the nearest colour of the palette
+            for the pixel to count as foreground: pixels in which two objects blend do not.
         min_area: components of fewer pixels are dropped.
 
     Source: supplement C; docs/benchmark.md 3.1 for the rule of colours.
@@ -52,6 +56,7 @@ def find_components(
         directions,
         background.astype(np.float32),
         threshold * 255 - 1e-3,  # 15 * k / 255 * 255 may round to just above 15 * k
+        cosine - 1e-6,  # the cosine of equal directions may round to just below 1
         min_area,
     )
     return Components(
@@ -68,6 +73,7 @@ def _label(
     palette: FloatArray,
     background: FloatArray,
     threshold: float,
+    cosine: float,
     min_area: int,
 ) -> tuple[IntArray, FloatArray]:
     """Rows of x0, y0, x1, y1, centroid x, y, colour; and where each frame's rows begin."""
@@ -79,7 +85,7 @@ def _label(
     stats = np.zeros((H * W, 7), np.int64)
     n_rows = 0
     for n in range(N):
-        _colour_pixels(frames[n], palette, background, threshold, colour)
+        _colour_pixels(frames[n], palette, background, threshold, cosine, colour)
         _join(colour, parent, W)
         roots = _measure(colour, parent, stats, W)
         if n_rows + len(roots) > len(rows):
@@ -106,6 +112,7 @@ def _colour_pixels(
     palette: FloatArray,
     background: FloatArray,
     threshold: float,
+    cosine: float,
     colour: IntArray,
 ) -> None:
     """Mark each pixel with 0 for background or 1 + the nearest palette colour."""
@@ -119,16 +126,25 @@ def _colour_pixels(
             )
             marked = 0
             if difference >= threshold and difference > 0:
-                best_cosine = np.float32(-1)
+                best = np.float32(-1)
                 for p in range(len(palette)):
-                    cosine = (
+                    # The pixel's own length is the same for every p, and not divided by.
+                    along = (
                         frame[y, x, 0] * palette[p, 0]
                         + frame[y, x, 1] * palette[p, 1]
                         + frame[y, x, 2] * palette[p, 2]
                     )
-                    if cosine > best_cosine:
-                        marked, best_cosine = p + 1, cosine
+                    if along > best:
+                        marked, best = p + 1, along
+                if cosine > 0 and best < cosine * _length(frame[y, x]):
+                    marked = 0
             colour[y * W + x] = marked
+
+
+@njit(cache=True, nogil=True)
+def _length(pixel: UInt8Array) -> float:
+    red, green, blue = float(pixel[0]), float(pixel[1]), float(pixel[2])
+    return math.sqrt(red * red + green * green + blue * blue)
 
 
 @njit(cache=True, nogil=True)

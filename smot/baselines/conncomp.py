@@ -12,7 +12,10 @@ from smot.baselines.linking import link
 from smot.errors import UsageError
 from smot.tracks import ABSENT, DataDescription, Tracks, as_frames
 
-_CANDIDATES = (1e-4, *(15 * k / 255 for k in range(1, 31)))
+_THRESHOLDS = (1e-4, *(15 * k / 255 for k in range(1, 31)))
+# Colours that blend on one pixel are apart from both: what is tried lies close to 1.
+_COSINES = (0.0, 0.95, 0.98, 0.99, 0.999, 0.9999)
+_USUAL_COSINE = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,24 +25,32 @@ class ConnComp:
     Attributes:
         data: frame size, palette and background of the data.
         threshold: least summed channel difference to the background, 0..3 (each channel 0..1).
+        cosine: least cosine between a pixel and the nearest colour of the palette, 0..1; pixels
+            below it, in which objects blend, count as background. If not given, 0.99 where the
+            palette has several colours, else 0.
         max_distance: largest step of a centroid between frames, pixels.
         min_area: smaller components are dropped, pixels.
 
     Raises:
         UsageError: a setting out of range.
 
-    Source: supplement C. `threshold` is meant to be chosen on the validation split; 30 pixels for
-        `max_distance` are the authors' (docs/benchmark.md 3.1).
+    Source: supplement C. `threshold` and `cosine` are meant to be chosen on the validation split;
+        30 pixels for `max_distance` are the authors' (docs/benchmark.md 3.1).
     """
 
     data: DataDescription
     threshold: float = 0.5
+    cosine: float | None = None
     max_distance: float = 30.0
     min_area: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 3:
             raise UsageError(f"conncomp: threshold={self.threshold:g} must be in 0..3")
+        if self.cosine is None:
+            object.__setattr__(self, "cosine", _USUAL_COSINE if self._is_coloured else 0.0)
+        elif not 0 <= self.cosine <= 1:
+            raise UsageError(f"conncomp: cosine={self.cosine:g} must be in 0..1")
         if not 0 < self.max_distance < 1e6:
             raise UsageError(f"conncomp: max_distance={self.max_distance:g} must be above 0")
         if self.min_area < 1:
@@ -50,23 +61,37 @@ class ConnComp:
         """What tables and curves call it."""
         return "conncomp"
 
+    @property
+    def _is_coloured(self) -> bool:
+        return len(self.data.palette) > 1
+
     def candidates(self) -> Sequence["ConnComp"]:
-        """One tracker per threshold to choose from on the validation split.
+        """Trackers to choose from on the validation split: one per threshold, and per cosine.
+
+        With one colour the cosine decides nothing; with several, every other threshold is tried.
 
         Source: docs/benchmark.md 3.1: multiples of 15/255, the steps of the authors' tuned
             values, and "any difference at all".
         """
-        return [replace(self, threshold=threshold) for threshold in _CANDIDATES]
+        if not self._is_coloured:
+            return [replace(self, threshold=threshold) for threshold in _THRESHOLDS]
+        return [
+            replace(self, threshold=threshold, cosine=cosine)
+            for cosine in _COSINES
+            for threshold in _THRESHOLDS[::2]
+        ]
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]; every confidence is 1."""
         videos = as_frames(videos, self.data.background)
+        assert self.cosine is not None  # it was set when this was made
         B, T, H, W, C = videos.shape
         components = find_components(
             videos.reshape(B * T, H, W, C),
             palette=np.asarray(self.data.palette, np.float64).reshape(-1, 3),
             background=np.asarray(self.data.background, np.float64),
             threshold=self.threshold,
+            cosine=self.cosine,
             min_area=self.min_area,
         )
         ids = link(components, B, self.max_distance) if B else np.zeros(0, np.int32)

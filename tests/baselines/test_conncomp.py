@@ -44,7 +44,12 @@ def test_components_equal_scipy_label_on_noise() -> None:
     index = generator.integers(0, 4, (30, 17, 23))
     index[generator.random(index.shape) < 0.4] = 0
     found = find_components(
-        shades[index], palette=np.array(COLOURS), background=BLACK, threshold=0.5, min_area=1
+        shades[index],
+        palette=np.array(COLOURS),
+        background=BLACK,
+        threshold=0.5,
+        cosine=0,
+        min_area=1,
     )
     for frame in range(len(index)):
         expected = set()
@@ -77,7 +82,7 @@ def test_diagonal_neighbours_are_two_components() -> None:
     frames = np.zeros((1, 4, 4, 3), np.uint8)
     frames[0, 0, 0] = frames[0, 1, 1] = 255
     found = find_components(
-        frames, palette=np.array(WHITE), background=BLACK, threshold=0.5, min_area=1
+        frames, palette=np.array(WHITE), background=BLACK, threshold=0.5, cosine=0, min_area=1
     )
     assert found.first.tolist() == [0, 2]
 
@@ -86,7 +91,12 @@ def test_threshold_is_on_the_summed_channel_difference_and_inclusive() -> None:
     frames = np.full((1, 3, 3, 3), 51, np.uint8)  # 0.2 a channel, 0.6 summed
     for threshold, n_found in ((0.6, 1), (0.61, 0), (0.0, 1)):
         found = find_components(
-            frames, palette=np.array(WHITE), background=BLACK, threshold=threshold, min_area=1
+            frames,
+            palette=np.array(WHITE),
+            background=BLACK,
+            threshold=threshold,
+            cosine=0,
+            min_area=1,
         )
         assert found.first[-1] == n_found
 
@@ -94,7 +104,12 @@ def test_threshold_is_on_the_summed_channel_difference_and_inclusive() -> None:
 def test_background_is_what_the_data_say() -> None:
     frames = np.full((1, 3, 3, 3), 51, np.uint8)
     found = find_components(
-        frames, palette=np.array(WHITE), background=np.full(3, 51.0), threshold=0, min_area=1
+        frames,
+        palette=np.array(WHITE),
+        background=np.full(3, 51.0),
+        threshold=0,
+        cosine=0,
+        min_area=1,
     )
     assert found.first[-1] == 0
 
@@ -114,8 +129,8 @@ def test_identity_persists_and_new_components_get_fresh_ones() -> None:
 
 def test_no_match_beyond_max_distance_or_across_colours() -> None:
     videos = np.zeros((2, 2, 20, 24, 3), np.uint8)
-    paint(videos, 0, 0, (0, 0, 4, 4))
-    paint(videos, 0, 1, (18, 0, 22, 4))
+    paint(videos, 0, 0, (0, 0, 4, 4), COLOURS[0])
+    paint(videos, 0, 1, (18, 0, 22, 4), COLOURS[0])
     paint(videos, 1, 0, (3, 3, 9, 9), COLOURS[0])
     paint(videos, 1, 1, (3, 3, 9, 9), COLOURS[1])
     tracks = ConnComp(data=describe(palette=COLOURS), max_distance=10).track(videos)
@@ -161,7 +176,43 @@ def test_blank_videos_give_no_tracks() -> None:
     assert tracks.shape == (2, 3, 0)
 
 
-@pytest.mark.parametrize("setting", [{"threshold": -1.0}, {"max_distance": 0.0}, {"min_area": 0}])
+def test_pixels_in_which_objects_blend_count_as_background() -> None:
+    frames = np.zeros((1, 4, 8, 3), np.uint8)
+    frames[0, :, :3] = COLOURS[0]
+    frames[0, :, 4:] = COLOURS[1]
+    frames[0, :, 3] = 200, 60, 0  # between red and green, at cosine 0.958 to red
+    frames[0, 0, 0] = 90, 0, 0  # a soft edge: dark, but as red as can be
+    settings: dict[str, Any] = {
+        "palette": np.array(COLOURS),
+        "background": BLACK,
+        "threshold": 0.1,
+    }
+    for cosine, boxes in {
+        0.9: [[0, 0, 4, 4], [4, 0, 8, 4]],
+        0.97: [[0, 0, 3, 4], [4, 0, 8, 4]],
+        1.0: [[0, 0, 3, 4], [4, 0, 8, 4]],
+    }.items():
+        found = find_components(frames, **settings, cosine=cosine, min_area=1)
+        assert found.boxes.tolist() == boxes, cosine
+
+
+def test_threshold_and_cosine_are_tuned_together_where_there_is_colour() -> None:
+    coloured = ConnComp(data=describe(palette=COLOURS)).candidates()
+    pairs = {(each.threshold, each.cosine) for each in coloured}
+    assert len(pairs) == len(coloured)
+    assert {cosine for _, cosine in pairs} == {0.0, 0.95, 0.98, 0.99, 0.999, 0.9999}
+    assert {each.cosine for each in ConnComp(data=describe()).candidates()} == {0.0}
+
+
+def test_cosine_is_close_to_one_where_there_is_colour_unless_it_is_given() -> None:
+    assert ConnComp(data=describe()).cosine == 0
+    assert ConnComp(data=describe(palette=COLOURS)).cosine == 0.99
+    assert ConnComp(data=describe(palette=COLOURS), cosine=0.0).cosine == 0
+
+
+@pytest.mark.parametrize(
+    "setting", [{"threshold": -1.0}, {"cosine": 1.5}, {"max_distance": 0.0}, {"min_area": 0}]
+)
 def test_impossible_settings_are_named(setting: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(setting))):
         ConnComp(data=describe(), **setting)
