@@ -28,8 +28,8 @@ class Interruption:
 
     def __init__(self, *, deferred: bool) -> None:
         self._deferred = deferred
-        self._repeated = False
         self.n_signals = 0
+        self.repeats = False  # a signal that has been counted is about to be raised again
 
     @property
     def requested(self) -> bool:
@@ -43,8 +43,8 @@ class Interruption:
 
     def handle(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Count a signal, and raise unless it is the first one and deferred."""
-        if self._repeated:
-            self._repeated = False  # counted when it came
+        if self.repeats:
+            self.repeats = False  # counted when it came
         else:
             self.n_signals += 1
         if self.n_signals == 1:
@@ -55,6 +55,11 @@ class Interruption:
                 return
         raise KeyboardInterrupt
 
+    def take_over(self, other: "Interruption") -> None:
+        """Go on with the signals that another one has counted, or is about to raise again."""
+        self.n_signals = other.n_signals
+        self.repeats = other.repeats
+
     def see_dropped(self, dropped: Any) -> None:
         """Stand in for `sys.unraisablehook`: raise a dropped `KeyboardInterrupt` again."""
         if dropped.exc_type is KeyboardInterrupt:
@@ -63,7 +68,7 @@ class Interruption:
             sys.__unraisablehook__(dropped)
 
     def _repeat(self) -> None:
-        self._repeated = True
+        self.repeats = True
         # Not a `threading.Thread`: starting one takes locks that the main thread may hold.
         _thread.start_new_thread(_interrupt_later, ())
 
@@ -89,7 +94,7 @@ def catch_signals(*, deferred: bool) -> Iterator[Interruption]:
     before = {each: signal.getsignal(each) for each in _signals()}
     outer = getattr(before[signal.SIGINT], "__self__", None)
     outer = outer if isinstance(outer, Interruption) else Interruption(deferred=False)
-    interruption.n_signals = outer.n_signals
+    interruption.take_over(outer)
     hook, sys.unraisablehook = sys.unraisablehook, interruption.see_dropped
     for each in before:
         signal.signal(each, interruption.handle)
@@ -100,7 +105,7 @@ def catch_signals(*, deferred: bool) -> Iterator[Interruption]:
             if signal.getsignal(each) == interruption.handle:  # else it was changed on purpose
                 signal.signal(each, handler)
         sys.unraisablehook = hook
-        outer.n_signals = interruption.n_signals
+        outer.take_over(interruption)
 
 
 def _signals() -> list[signal.Signals]:
@@ -132,10 +137,14 @@ def terminal_signals_blocked() -> Iterator[None]:
     others. A signal that comes meanwhile reaches the parent at the end of the block. Where the
     system cannot block signals, on Windows, nothing happens.
     """
+    from multiprocessing import resource_tracker  # late, see `die_with_parent`
+
     mask = getattr(signal, "pthread_sigmask", None)
     if mask is None:
         yield
         return
+    # Python starts this process with the first other one, and unblocks SIGINT when it does.
+    resource_tracker.ensure_running()
     before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield

@@ -1,7 +1,9 @@
+import importlib
 import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +62,7 @@ def run(
     force: bool = False,
     quiet: bool = True,
     group: Group = ALONE,
-    **changes: object,
+    **changes: Any,
 ) -> Outcome:
     plan = preset_plan("toy", "small", TOY_DATA)
     plan = replace(plan, train=replace(plan.train, **changes))
@@ -234,7 +236,7 @@ def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them(tmp_path: Path) -> 
     ],
 )
 def test_a_run_that_cannot_begin_leaves_the_one_it_was_to_replace(
-    tmp_path: Path, changes: dict[str, object], message: str
+    tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     run(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -400,7 +402,7 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
         ({"only_parameters": ("prior.",)}, "needs a trained model: --init-from"),
     ],
 )
-def test_a_stage_on_a_frozen_model_needs_one(changes: dict[str, object], message: str) -> None:
+def test_a_stage_on_a_frozen_model_needs_one(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_stage(replace(TRAIN, objective="prior_objective", **changes))
 
@@ -410,8 +412,9 @@ def slow_latents(module: nn.Module, frames: Tensor, generator: torch.Generator) 
     return {"frames": frames}
 
 
-def late_objective(module: Toy, latents: Latents, generator: torch.Generator) -> Objective:
-    return module.late_objective(latents["frames"], step=0, generator=generator)
+def late_objective(module: Any, latents: Latents, generator: torch.Generator) -> Objective:
+    made: Objective = module.late_objective(latents["frames"], step=0, generator=generator)
+    return made
 
 
 SLOW_STAGE = Stage(latents=slow_latents, objective=late_objective)
@@ -422,7 +425,7 @@ def test_the_time_that_latents_take_counts_as_training(
 ) -> None:
     monkeypatch.setitem(FAMILY.stages, "late_objective", SLOW_STAGE)
     run(tmp_path / "a")
-    stage = {
+    stage: dict[str, Any] = {
         "objective": "late_objective",
         "only_parameters": ("late",),
         "init_from": str(tmp_path / "a" / "best.pt"),
@@ -441,11 +444,11 @@ def test_digits_are_made_from_the_source_that_was_asked_for(tmp_path: Path) -> N
 
 def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    module = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
 
     plan = preset_plan("toy", "small", TOY_DATA)
     carry_out(plan, RunOptions(out=str(tmp_path), quiet=True, tensorboard=True), Group())
-    events = EventAccumulator(str(tmp_path))
+    events = module.EventAccumulator(str(tmp_path))
     events.Reload()
     assert {"loss", "fit", "validation/mota"} <= set(events.Tags()["scalars"])
     assert events.Tags()["images"] == ["video 0", "video 1", "video 2"]

@@ -1,7 +1,9 @@
+import importlib
 import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -91,6 +93,20 @@ def test_a_signal_counts_in_the_blocks_inside_and_outside() -> None:
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             outer.check()
+
+
+def test_a_signal_that_waits_for_an_import_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "loaded_once.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    deadline = time.monotonic() + 60
+    with catch_signals(deferred=True):
+        with catch_signals(deferred=False) as outer, pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path))
+            importlib.import_module("loaded_once")
+            with catch_signals(deferred=True) as inner:
+                while inner.repeats and time.monotonic() < deadline:
+                    time.sleep(0.001)
+                assert inner.n_signals == 1
+        assert outer.n_signals == 1
 
 
 def test_hangups_stay_ignored_under_nohup() -> None:

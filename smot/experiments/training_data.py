@@ -17,7 +17,6 @@ from smot.tracks import DataDescription
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.gradients import autocast
-from smot.training.prefetch import Batches
 from smot.training.reporting import Progress
 from smot.training.state import TrainingState, noise_seed
 
@@ -138,7 +137,9 @@ def dataset_of(path: str) -> str:
     return min(alike)[1]
 
 
-def training_batches(source: Source, config: TrainConfig, group: Group) -> Batches:
+def training_batches(
+    source: Source, config: TrainConfig, group: Group
+) -> Callable[[int, int], Tensor]:
     """Batches for `smot.training`: which videos follows from (step, process) alone.
 
     Args:
@@ -189,7 +190,7 @@ def cached_batches(
     n_videos: int,
     group: Group,
     progress: Progress,
-) -> Batches:
+) -> Callable[[int, int], Latents]:
     """Compute the latents of many videos and serve batches of them, over and over.
 
     Args:

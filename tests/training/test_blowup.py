@@ -89,18 +89,17 @@ def test_the_end_of_a_length_is_the_end_of_its_trouble() -> None:
 
 
 def test_one_far_loss_is_doubtful_until_the_next_and_many_for_longer() -> None:
+    def doubtful(*losses: float) -> bool:
+        stopped_at(list(losses), 1, watch)
+        return watch.is_doubtful
+
     watch = BlowupWatch(10.0)
-    stopped_at([10.0] * 100, 1, watch)
-    assert not watch.is_doubtful
-    stopped_at([1e4], 1, watch)
-    assert watch.is_doubtful
-    stopped_at([10.0], 1, watch)
-    assert not watch.is_doubtful
-    stopped_at([1e4] * 50, 1, watch)
-    stopped_at([10.0], 1, watch)
-    assert watch.is_doubtful
+    assert not doubtful(*[10.0] * 100)
+    assert doubtful(1e4)
+    assert not doubtful(10.0)
+    assert doubtful(*[1e4] * 50, 10.0)
     watch.forget()
-    assert not watch.is_doubtful
+    assert not doubtful()
 
 
 def test_a_factor_of_0_switches_the_watch_off() -> None:

@@ -13,7 +13,8 @@ def test_batches_come_in_order_with_the_length_of_their_step() -> None:
     prefetch = Prefetch(
         lambda step, n_frames: torch.tensor([step, n_frames]), lambda step: 2 * step, first_step=5
     )
-    assert [prefetch.next()[0].tolist() for _ in range(3)] == [[5, 10], [6, 12], [7, 14]]
+    batches = [torch.as_tensor(prefetch.next()[0]).tolist() for _ in range(3)]
+    assert batches == [[5, 10], [6, 12], [7, 14]]
     prefetch.close()
 
 

@@ -1,8 +1,9 @@
 """The laws of training that the toy is held to, for a model that ships: all of it, very small."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,6 @@ from smot.models.silot import FAMILY, SilotConfig
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.loop import Task, TrainingLoop
-from smot.training.prefetch import Batch
 from smot.training.reporting import Board, Progress, Reporter
 from smot.training.state import Identity, TrainingState, noise_seed
 
@@ -65,7 +65,7 @@ def run(out: Path, *, resume: bool = False, n_processes: int = 1, n_steps: int =
 
 
 def assert_close(
-    left: dict[str, Tensor], right: dict[str, Tensor], *, rtol: float, atol: float
+    left: Mapping[str, Tensor], right: Mapping[str, Tensor], *, rtol: float, atol: float
 ) -> None:
     assert left.keys() == right.keys()
     for name, tensor in left.items():
@@ -85,19 +85,20 @@ def test_a_resumed_run_of_silot_repeats_the_uninterrupted_one_bit_by_bit(tmp_pat
 
 def in_one_process(plan: Plan) -> TrainingState:
     """The run that two processes share, each with its own half of the batch and its own noise."""
-    state = TrainingState(FAMILY.build(plan.model, plan.train.seed), plan.train)
+    model: Any = FAMILY.build(plan.model, plan.train.seed)
+    state = TrainingState(model, plan.train)
     source = open_source(plan.data, plan.train.seed)
     groups = [Group(rank=rank, size=2) for rank in range(2)]
     halves = [training_batches(source, plan.train, group) for group in groups]
 
-    def batches(step: int, n_frames: int) -> Batch:
+    def batches(step: int, n_frames: int) -> Any:
         return {str(rank): half(step, n_frames) for rank, half in enumerate(halves)}
 
-    def objective(batch: Batch, *, step: int, generator: torch.Generator) -> Objective:
+    def objective(batch: Any, *, step: int, generator: torch.Generator) -> Objective:
         totals = []
         for rank in range(2):
             generator.manual_seed(noise_seed(plan.train, step, rank))
-            part = state.model.objective(batch[str(rank)], step=step, generator=generator)
+            part = model.objective(batch[str(rank)], step=step, generator=generator)
             totals.append(part.total)
         return Objective(total=sum(totals) / 2, terms={})
 

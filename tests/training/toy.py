@@ -3,12 +3,14 @@
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smot.arrays import UInt8Array
 from smot.models.family import Family, Objective, Preset
 from smot.tracks import Tracks
 
@@ -71,11 +73,11 @@ class Toy(nn.Module):
 class ToyTracker:
     """One box in the frame's middle, a little larger the longer the toy has learned."""
 
-    def __init__(self, module: nn.Module, name: str) -> None:
+    def __init__(self, module: Any, name: str) -> None:
         self.name = name
         self._module = module
 
-    def track(self, videos: np.ndarray) -> Tracks:
+    def track(self, videos: UInt8Array) -> Tracks:
         assert not self._module.training
         B, T, H, W, _ = videos.shape
         half = 3 + float(self._module.late.bias.detach().abs().sum())
@@ -83,12 +85,12 @@ class ToyTracker:
         boxes = np.broadcast_to(np.array(box, np.float32), (B, T, 1, 4))
         return Tracks.from_slots(boxes, np.ones((B, T, 1), bool))
 
-    def predict(self, videos: np.ndarray, horizon: int) -> Tracks:
+    def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         B, _, H, W, C = videos.shape
         return self.track(np.zeros((B, horizon, H, W, C), np.uint8))
 
 
-TRAIN = {
+TRAIN: dict[str, Any] = {
     "batch_size": 4,
     "lr": 1e-2,
     "warmup_steps": 3,
