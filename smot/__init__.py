@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     __version__: str
     from smot.errors import DataError, SmotError, UsageError
     from smot.evaluation.metrics.matching import MatchSettings
-    from smot.evaluation.metrics.own_arrays import score
+    from smot.evaluation.metrics.table import score
     from smot.evaluation.records import EvaluationSettings
     from smot.evaluation.results import Results, read_results, write_results
     from smot.evaluation.run import evaluate
@@ -59,7 +59,7 @@ __all__ = [
 
 _HOMES = {
     "smot.errors": ("DataError", "SmotError", "UsageError"),
-    "smot.evaluation.metrics.own_arrays": ("score",),
+    "smot.evaluation.metrics.table": ("score",),
     "smot.evaluation.run": ("evaluate",),
     "smot.evaluation.metrics.matching": ("MatchSettings",),
     "smot.evaluation.records": ("EvaluationSettings",),

@@ -11,7 +11,8 @@ from importlib.metadata import version
 import numpy as np
 
 from smot.errors import UsageError
-from smot.evaluation.metrics.scores import Events, VideoCounts
+from smot.evaluation.metrics.clear import Events
+from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.prediction import why_not
 from smot.evaluation.records import EvaluationSettings, TrackerRecord, VideosRecord
 from smot.evaluation.results import Results, Timing

@@ -9,13 +9,9 @@ import numpy as np
 
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
-from smot.evaluation.metrics.scores import (
-    Events,
-    MatchSettings,
-    VideoCounts,
-    count_errors,
-    events,
-)
+from smot.evaluation.metrics.clear import Events, events
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
+from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.prediction import future_truth, predict_videos
 from smot.evaluation.protocols import track_videos
 from smot.evaluation.records import EvaluationSettings

@@ -8,13 +8,14 @@ import numpy as np
 
 from smot.errors import DataError, UsageError
 from smot.evaluation.library import summarise_by_motmetrics
-from smot.evaluation.metrics.scores import VideoCounts, intervals, occlusion, summarise
-from smot.evaluation.metrics.table import METRICS
+from smot.evaluation.metrics.bootstrap import intervals
+from smot.evaluation.metrics.counts import VideoCounts, occlusion
+from smot.evaluation.metrics.table import METRICS, summarise
 from smot.evaluation.records import EvaluationSettings, Record, check_keys, finite
 from smot.tracks import Tracks
 
 VISIBILITY = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
-"""The ranges behind `smot.evaluation.metrics.occlusion.BINS`."""
+"""The ranges behind `smot.evaluation.metrics.counts.BINS`."""
 
 _NEEDS = {
     "mota": "truth", "recall": "truth", "idr": "truth", "ap": "truth",

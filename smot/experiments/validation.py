@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from smot.errors import UsageError
-from smot.evaluation.metrics.scores import MatchSettings, VideoCounts, count_errors, summarise
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.experiments.training_data import Source
 from smot.filmstrips import Row, rows_of, strip
 from smot.models.family import Family

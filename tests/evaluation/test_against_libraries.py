@@ -5,8 +5,10 @@ import pytest
 
 from smot.errors import UsageError
 from smot.evaluation.library import summarise_by_motmetrics
-from smot.evaluation.metrics.counts import UNIT, VideoCounts
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, events, summarise
+from smot.evaluation.metrics.clear import events
+from smot.evaluation.metrics.counts import UNIT, VideoCounts, count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
 from tests.evaluation.oracles import motmetrics_errors, trackeval_metric, trackeval_summary
 from tests.evaluation.sequences import crowded_sequence, untidy_sequences

@@ -6,7 +6,9 @@ import pytest
 
 from smot.boxes import iou
 from smot.evaluation.metrics.average_precision import N_LEVELS, THRESHOLDS, confidence_levels
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, events, summarise
+from smot.evaluation.metrics.clear import events
+from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from tests.evaluation.sequences import untidy_sequences
 from tests.golden.lanes import predicted_of, truth_of
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.metrics.scores import VideoCounts, summarise
+from smot.evaluation.metrics.counts import VideoCounts
+from smot.evaluation.metrics.table import summarise
 from smot.evaluation.records import EvaluationSettings
 from smot.evaluation.run import Job, evaluate, make_plan, run
 from smot.evaluation.scoring import SPAN, Recipe

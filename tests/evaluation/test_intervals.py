@@ -2,14 +2,10 @@ import numpy as np
 import pytest
 
 from smot.evaluation.metrics import bootstrap as module
-from smot.evaluation.metrics.ratios import RATIOS
-from smot.evaluation.metrics.scores import (
-    MatchSettings,
-    VideoCounts,
-    count_errors,
-    intervals,
-    summarise,
-)
+from smot.evaluation.metrics.bootstrap import intervals
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import METRICS, shares, summarise
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 
@@ -24,7 +20,7 @@ def test_intervals_are_percentiles_of_resampled_summaries(counts: VideoCounts) -
     drawn = np.random.default_rng(7).integers(50, size=(40, 50))
     summaries = [summarise(counts.select(rows)) for rows in drawn]
     found = intervals(counts, n_resamples=40, generator=np.random.default_rng(7))
-    assert found.keys() == set(RATIOS)
+    assert found.keys() == {metric.key for metric in shares(METRICS)}
     for name, ends in found.items():
         expected = np.percentile([summary[name] for summary in summaries], [2.5, 97.5])
         assert ends == pytest.approx(tuple(expected), abs=1e-9), name
@@ -60,7 +56,7 @@ def test_work_in_blocks_gives_the_same(
     monkeypatch.setattr(module, "_MOST_DRAWS", 700)
     monkeypatch.setattr(module, "_MOST_VIDEOS", 7)
     pieces = intervals(counts, n_resamples=100, generator=np.random.default_rng(4))
-    for name in RATIOS:
+    for name in (metric.key for metric in shares(METRICS)):
         assert pieces[name] == pytest.approx(whole[name], abs=1e-6)
 
 

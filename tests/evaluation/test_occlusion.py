@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from smot.evaluation.metrics.occlusion import BINS
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, occlusion
+from smot.evaluation.metrics.counts import BINS, count_errors, occlusion
+from smot.evaluation.metrics.matching import MatchSettings
 from tests.evaluation.sequences import untidy_sequences
 from tests.golden.lanes import predicted_of, truth_of
 

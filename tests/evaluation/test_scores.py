@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.metrics import scores
-from smot.evaluation.metrics.scores import MatchSettings, VideoCounts, count_errors, summarise
+from smot.evaluation.metrics import counts
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 
@@ -62,7 +64,7 @@ def test_scoring_in_small_pieces_gives_the_same(
     sequences: tuple[Tracks, Tracks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = count_errors(*sequences, MatchSettings())
-    monkeypatch.setattr(scores, "_MOST_PAIRS", 1)
+    monkeypatch.setattr(counts, "_MOST_PAIRS", 1)
     assert same(whole, count_errors(*sequences, MatchSettings()))
 
 

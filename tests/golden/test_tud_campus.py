@@ -6,7 +6,9 @@ import motmetrics
 import pytest
 
 from smot.evaluation.library import summarise_by_motmetrics
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.interchange import read_motchallenge
 from smot.tracks import Tracks
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from smot.errors import DataError
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.interchange import Rows, from_arrays, to_arrays
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences

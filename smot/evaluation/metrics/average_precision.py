@@ -114,6 +114,44 @@ def _detections(
 
 
 @njit(cache=True, nogil=True)
+def detection_histogram(
+    level: IntArray,
+    first: IntArray,
+    last: IntArray,
+    n: IntArray,
+    row: IntArray,
+    n_rows: int,
+    place: IntArray,
+    n_places: int,
+) -> FloatArray:
+    """Count detections, and those right at each AP threshold, per place of their level.
+
+    Args:
+        level: confidence levels, [V, P]; 0 where unused.
+        first: first threshold at which the detection is right, [V, P].
+        last: end of those thresholds, [V, P].
+        n: how many such detections, [V, P].
+        row: where to count a video, [V].
+        n_rows: R.
+        place: where to count a level, one for each level there can be.
+        n_places: Q.
+
+    Returns:
+        Counts, [R, Q, 10], float64: all, then right at each of the 9 thresholds.
+    """
+    counts = np.zeros((n_rows, n_places, 1 + len(THRESHOLDS)))
+    V, P = level.shape
+    for v in range(V):
+        for p in range(P):
+            if level[v, p] != UNUSED:
+                cell = counts[row[v], place[level[v, p]]]
+                cell[0] += n[v, p]
+                for k in range(first[v, p], last[v, p]):
+                    cell[1 + k] += n[v, p]
+    return counts
+
+
+@njit(cache=True, nogil=True)
 def mean_average_precision(histogram: FloatArray, n_truth: FloatArray) -> FloatArray:
     """Interpolated precision, averaged over recalls and thresholds, of R pools of videos.
 

@@ -5,7 +5,7 @@ computed like those of the whole. The interval runs from the 2.5th to the 97.5th
 resamples. Videos, not frames or boxes, are drawn, because errors within a video hang together.
 
 All resamples are one matrix product: how often each resample draws each video, times the counts.
-For AP the counts are those of at most ``MOST_STEPS`` steps of confidence: exact for trackers with
+For AP the counts are those of at most `MOST_STEPS` steps of confidence: exact for trackers with
 fewer different confidences, and for others the interval of a curve drawn with 256 points.
 
 Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, percentile intervals.
@@ -14,9 +14,14 @@ Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, percenti
 import numpy as np
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.metrics.average_precision import N_LEVELS, UNUSED, mean_average_precision
+from smot.evaluation.metrics.average_precision import (
+    N_LEVELS,
+    UNUSED,
+    detection_histogram,
+    mean_average_precision,
+)
 from smot.evaluation.metrics.counts import SUMMED, VideoCounts
-from smot.evaluation.metrics.ratios import detection_histogram, ratios
+from smot.evaluation.metrics.table import ratios
 
 PERCENTILES = (2.5, 97.5)
 MOST_STEPS = 256

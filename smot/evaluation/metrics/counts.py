@@ -11,14 +11,26 @@ from typing import Any, Self
 
 import numpy as np
 
-from smot.arrays import FloatArray, IntArray
+from smot.arrays import BoolArray, FloatArray, IntArray
 from smot.errors import DataError, UsageError
-from smot.evaluation.metrics.average_precision import N_LEVELS, THRESHOLDS, UNUSED
-from smot.evaluation.metrics.hota import ALPHAS
-from smot.evaluation.metrics.matching import MatchSettings
-from smot.evaluation.metrics.occlusion import BINS
+from smot.evaluation.metrics.average_precision import N_LEVELS, THRESHOLDS, UNUSED, detections
+from smot.evaluation.metrics.clear import (
+    NOBODY,
+    Correspondence,
+    correspond,
+    lifetimes,
+    matched_overlap,
+)
+from smot.evaluation.metrics.hota import ALPHAS, hota_sums
+from smot.evaluation.metrics.identity import identity_matches
+from smot.evaluation.metrics.matching import MatchSettings, Pairing, check_alike, pair_up
+from smot.tracks import Tracks
 
 UNIT = 2.0**-32
+# How many IoU values are held at once, twice (64 MiB in all).
+_MOST_PAIRS = 2**22
+# Ranges of visibility, the share of an object's own pixels that no later-drawn object covers.
+BINS = ("[0, 1/4)", "[1/4, 1/2)", "[1/2, 3/4)", "[3/4, 1)", "1")
 DETECTIONS = ("detection_level", "detection_first", "detection_last", "n_detections")
 
 
@@ -187,6 +199,156 @@ _WIDTHS = {
     **dict.fromkeys(("hota_matches", "hota_association", "hota_overlap"), len(ALPHAS)),
     **dict.fromkeys(("visible_truth", "visible_matches", "visible_switches"), len(BINS)),
 }
+
+
+def count_errors(
+    truth: Tracks,
+    predicted: Tracks,
+    settings: MatchSettings,
+    *,
+    visibility: FloatArray | None = None,
+) -> VideoCounts:
+    """Count everything that any metric needs, for each video on its own.
+
+    Args:
+        truth: [B, T, K]; every present entry is an object, whatever its confidence.
+        predicted: [B, T, K'] of the same videos and frames.
+        settings: what counts as a prediction and as a match.
+        visibility: of the true boxes, in their slots, in [0, 1], [B, T, K]; without it the
+            counts by visibility are 0.
+
+    Raises:
+        DataError: different numbers of videos or frames, or visibility of another shape than the
+            truth.
+    """
+    check_alike(truth, predicted)
+    if visibility is not None and visibility.shape != truth.shape:
+        raise DataError(
+            f"visibility must be {list(truth.shape)} like the truth, not {list(visibility.shape)}"
+        )
+    B, T, K = truth.shape
+    step = max(1, _MOST_PAIRS // max(1, T * K * predicted.shape[2]))
+    parts = []
+    for start in range(0, max(B, 1), step):
+        some = slice(start, start + step)
+        seen = None if visibility is None else visibility[some]
+        parts.append(_count(truth[some], predicted[some], settings, seen))
+    return VideoCounts.stack(parts)
+
+
+def occlusion(counts: VideoCounts) -> dict[str, dict[str, float | None]]:
+    """Recall and switches against visibility.
+
+    Args:
+        counts: made with visibility.
+
+    Returns:
+        For each bin of visibility n_truth, matches and switches, recall = matches / n_truth and
+        switch_rate = switches / matches (None where not defined).
+    """
+    pool = counts.pooled()
+    table: dict[str, dict[str, float | None]] = {}
+    for place, name in enumerate(BINS):
+        n_truth, matches, switches = (
+            int(each[0, place])
+            for each in (pool.visible_truth, pool.visible_matches, pool.visible_switches)
+        )
+        table[name] = {
+            "n_truth": n_truth,
+            "matches": matches,
+            "switches": switches,
+            "recall": matches / n_truth if n_truth else None,
+            "switch_rate": switches / matches if matches else None,
+        }
+    return table
+
+
+def _count(
+    truth: Tracks, predicted: Tracks, settings: MatchSettings, visibility: FloatArray | None
+) -> VideoCounts:
+    B, T, _ = truth.shape
+    pairing = pair_up(truth, predicted, settings.confidence)
+    hota_matches, hota_association, hota_overlap = hota_sums(pairing)
+    surplus = pairing.predicted.n_entries - pairing.truth.n_entries
+    everything = pair_up(truth, predicted, 0.0)
+    level, first, last = detections(everything, predicted.confidence)
+    return VideoCounts(
+        settings=settings,
+        n_videos=np.ones(B, np.int64),
+        n_frames=np.full(B, T, np.int64),
+        n_truth_tracks=pairing.truth.n_identities,
+        **_clear(pairing, settings, visibility),
+        id_matches=identity_matches(pairing, settings.iou_threshold),
+        count_difference=np.abs(surplus).sum(-1),
+        exact_frames=(surplus == 0).sum(-1),
+        n_counted=np.full(B, T, np.int64),
+        hota_matches=hota_matches,
+        hota_association=to_units(hota_association),
+        hota_overlap=to_units(hota_overlap),
+        detection_level=level,
+        detection_first=first,
+        detection_last=last,
+        n_detections=(level > 0).astype(np.int64),
+    )
+
+
+def _clear(
+    pairing: Pairing, settings: MatchSettings, visibility: FloatArray | None
+) -> dict[str, IntArray]:
+    """What comes from CLEAR-MOT matches, by the names of `VideoCounts`."""
+    found = correspond(pairing, settings)
+    n_truth, n_predicted = (side.n_entries.sum(-1) for side in (pairing.truth, pairing.predicted))
+    matches = (found.partner != NOBODY).sum((1, 2))
+    mostly_tracked, partly_tracked, mostly_lost, fragmentations = lifetimes(
+        pairing, found, settings
+    )
+    no_bins = np.zeros((3, len(n_truth), len(BINS)), np.int64)
+    visible = no_bins if visibility is None else by_visibility(pairing, found, visibility)
+    return {
+        "n_truth": n_truth,
+        "n_predicted": n_predicted,
+        "matches": matches,
+        "misses": n_truth - matches,
+        "false_positives": n_predicted - matches,
+        "switches": found.switched.sum((1, 2)),
+        "overlap": to_units(matched_overlap(pairing, found).sum((1, 2))),
+        "mostly_tracked": mostly_tracked,
+        "partly_tracked": partly_tracked,
+        "mostly_lost": mostly_lost,
+        "fragmentations": fragmentations,
+        "visible_truth": visible[0],
+        "visible_matches": visible[1],
+        "visible_switches": visible[2],
+    }
+
+
+def by_visibility(
+    pairing: Pairing, found: Correspondence, visibility: FloatArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """True boxes, matches and switches in each bin.
+
+    Args:
+        pairing: entries of B videos of T frames.
+        found: their CLEAR-MOT matches.
+        visibility: in [0, 1], in the slots of the truth, [B, T, K].
+
+    Returns:
+        Three counts, [B, 5], int64.
+    """
+    entry = pairing.truth.entry
+    used = entry >= 0
+    if not entry.size:
+        empty = np.zeros((len(entry), len(BINS)), np.int64)
+        return empty, empty, empty
+    seen = np.take_along_axis(visibility, np.maximum(entry, 0), axis=2)
+    bins = np.minimum((seen * (len(BINS) - 1)).astype(np.int64), len(BINS) - 1)
+    matched = used & (found.partner != NOBODY)
+    return _tally(bins, used), _tally(bins, matched), _tally(bins, found.switched)
+
+
+def _tally(bins: IntArray, chosen: BoolArray) -> IntArray:
+    counts = [(chosen & (bins == place)).sum((1, 2)) for place in range(len(BINS))]
+    return np.stack(counts, -1)
 
 
 def _detections(columns: Sequence[IntArray]) -> dict[str, IntArray]:

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from smot.errors import DataError, UsageError, was_interrupted
-from smot.evaluation.metrics.events import KINDS
+from smot.evaluation.metrics.clear import KINDS, Events, events
+from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.matching import MatchSettings
-from smot.evaluation.metrics.scores import Events, VideoCounts, events
 from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.prediction import future_truth, predict_videos, why_not
 from smot.evaluation.protocols import Batch, checked, track_videos

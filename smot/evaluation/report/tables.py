@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smot.evaluation.metrics.events import Events
+from smot.evaluation.metrics.clear import Events
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
 from smot.evaluation.results import Results
 from smot.evaluation.summaries import CountScores, mean_over_counts

@@ -2,7 +2,9 @@ import numpy as np
 import torch
 
 from smot.arrays import UInt8Array
-from smot.evaluation.metrics.scores import MatchSettings, count_errors, summarise
+from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.table import summarise
 from smot.models.silot import Silot, SilotConfig, SilotTracker, build
 from smot.tracks import Tracks
 
