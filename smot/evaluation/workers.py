@@ -6,8 +6,6 @@ process everything happens in the caller's, in the same order, with the same res
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from smot.errors import DataError
-from smot.files import available_cores
+from smot.interruption import die_with_parent, terminal_signals_blocked
 
 Worker_contra = TypeVar("Worker_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
@@ -60,7 +58,7 @@ class Workers(Generic[Worker]):
             initializer=_start,
             initargs=(self._build,),
         )
-        with _inherited(self._n_processes):
+        with _inherited():
             for _ in range(self._n_processes):  # a process is started where none is idle
                 self._pool.submit(int)
         return self
@@ -103,38 +101,27 @@ _worker: Any = None  # of this process, once `_start` has run in it
 
 
 @contextmanager
-def _inherited(n_processes: int) -> Iterator[None]:
-    """What new processes take over: deaf to Ctrl-C (the parent ends them), a few threads each.
-
-    An interruption that falls into this time reaches the parent at the end of it.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _inherited() -> Iterator[None]:
+    """What new processes take over: no Ctrl-C, as the parent stops them, and one thread each."""
     threads = os.environ.get("OMP_NUM_THREADS")
-    if threads is None:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, available_cores() // n_processes))
+    # Threads that wait for each other are slow on a machine that does other work too.
+    os.environ["OMP_NUM_THREADS"] = threads or "1"
     try:
-        yield
+        with terminal_signals_blocked():
+            yield
     finally:
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _start(build: Callable[[], Any]) -> None:
     """Make the worker of a new process, which dies with its parent."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     global _worker
     try:
         _worker = build()
     except Exception as error:  # told by every task; a pool would only say that it is broken
         _worker = error
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _run(task: Task[Any, Result]) -> Result:
