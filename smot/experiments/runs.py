@@ -20,8 +20,7 @@ from smot.experiments.training_data import (
 )
 from smot.experiments.validation import ValidationScore, validation_pictures
 from smot.files import limit_threads, to_plain
-from smot.models.checkpoints import About
-from smot.models.devices import process_device
+from smot.models.checkpoints import About, process_device
 from smot.models.family import Latents, Objective, load_family
 from smot.training.distributed import Group, joined_group, run_in_processes
 from smot.training.gradients import has_bf16

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -13,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError, UsageError
-from smot.files import from_plain
-from smot.models.devices import process_device
+from smot.files import atomic_path, from_plain
 from smot.models.family import load_family
 from smot.tracks import DataDescription
 
@@ -22,6 +22,9 @@ FORMAT = "smot-checkpoint"
 VERSION = 1
 BEST = "best.pt"
 """The best state in a run's folder."""
+LARGEST_SEED = 2**63 - 1
+# What `load_state_dict` turns into a model's own types without loss of meaning.
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,9 @@ class About:
         data: what the videos were like; None if nobody said.
         data_fingerprint: of the settings that made the videos.
         recipe: name of the preset, for people.
+
+    Raises:
+        UsageError: a seed that torch cannot take.
     """
 
     family: str
@@ -49,6 +55,10 @@ class About:
     data: DataDescription | None = None
     data_fingerprint: str = ""
     recipe: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise UsageError(f"seed must be between 0 and 2^63 - 1, not {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +87,12 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to a temporary file beside ``path``, sync it, and rename it.
-
-    Whenever the process dies, ``path`` holds either the old checkpoint or the new one.
+    """Write a checkpoint; whenever the process dies, `path` holds the old one or the new one.
 
     Raises:
+        UsageError: `path` is no regular file.
         OSError: the disk is full, or the folder cannot be written.
     """
-    path = Path(path)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -96,16 +104,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with atomic_path(path) as draft:
+        draft.write_bytes(buffer.getbuffer())
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -115,7 +115,7 @@ def checkpoint_file(path: str | Path) -> Path:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU. Never runs code from the file (``weights_only=True``).
+    """Read a checkpoint onto the CPU. Never runs code from the file (`weights_only=True`).
 
     Args:
         path: a file, or a run's folder, whose best state is taken.
@@ -145,7 +145,7 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]
     """The model of a checkpoint, full or weights only, ready to run.
 
     Args:
-        path: a file that ``save_checkpoint`` or ``export_weights`` wrote, or a run's folder.
+        path: a file that `save_checkpoint` or `export_weights` wrote, or a run's folder.
         device: where to put it: "cpu", "cuda", "cuda:1".
 
     Returns:
@@ -153,7 +153,7 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]
         weights come from.
 
     Raises:
-        DataError: see ``load_checkpoint``; weights that do not fit the stored settings.
+        DataError: see `load_checkpoint`; weights that do not fit the stored settings.
         UsageError: no such device on this machine.
     """
     place = process_device(device)
@@ -163,17 +163,49 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]
     return module.to(place).eval(), checkpoint.about
 
 
+def process_device(device: str) -> torch.device:
+    """The device of this process: under torchrun, `cuda` is the GPU of the local rank.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: no such device on this machine.
+    """
+    named = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not named:
+        raise UsageError(f"device must be cpu, cuda or cuda:N, not {device!r}")
+    if device == "cpu":
+        return torch.device(device)
+    if not torch.cuda.is_available():
+        raise UsageError(f"device {device!r}: no GPU that PyTorch can use")
+    index = int(named[1] or os.environ.get("LOCAL_RANK", "0"))
+    if index >= torch.cuda.device_count():
+        raise UsageError(f"device {device!r}: there are {torch.cuda.device_count()} GPUs")
+    chosen = torch.device("cuda", index)
+    torch.cuda.set_device(chosen)
+    return chosen
+
+
 def build_model(checkpoint: Checkpoint, path: str | Path) -> nn.Module:
     """A freshly initialised module of a checkpoint's family and settings.
 
     Raises:
-        DataError: an unknown family, or settings that the family refuses.
+        DataError: an unknown family, settings that the family refuses, or weights that do not
+            fit them.
     """
     try:
         family = load_family(checkpoint.about.family)
     except UsageError as error:
         raise DataError(f"{path}: {error}") from None
     config = family.settings(checkpoint.model, what=f"{path}: model settings")
+    # Without memory at first: what the file says of sizes may be more than any machine has.
+    try:
+        with torch.device("meta"):
+            skeleton = family.build(config, checkpoint.about.seed)
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError):
+        raise DataError(f"{path}: no model can be made of its model settings") from None
+    _check_fit(skeleton, checkpoint.best_weights, path)
     return family.build(config, checkpoint.about.seed)
 
 
@@ -183,6 +215,14 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: str | P
     Raises:
         DataError: a name or shape that does not fit, or a weight that is not finite.
     """
+    _check_fit(module, weights, path)
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise DataError(f"{path}: weight {name!r} is not finite")
+    module.load_state_dict(dict(weights))
+
+
+def _check_fit(module: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> None:
     own = module.state_dict()
     for name in [*own, *weights]:
         if name not in weights or name not in own:
@@ -191,9 +231,6 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: str | P
         if own[name].shape != weights[name].shape:
             expected, found = list(own[name].shape), list(weights[name].shape)
             raise DataError(f"{path}: weight {name!r} must be {expected}, not {found}")
-        if not torch.isfinite(weights[name]).all():
-            raise DataError(f"{path}: weight {name!r} is not finite")
-    module.load_state_dict(dict(weights))
 
 
 def export_weights(source: str | Path, path: str | Path, *, half: bool = True) -> About:
@@ -208,7 +245,7 @@ def export_weights(source: str | Path, path: str | Path, *, half: bool = True) -
         The description that the file carries.
 
     Raises:
-        DataError: see ``load_checkpoint``; a weight too large for float16.
+        DataError: see `load_checkpoint`; a weight too large for float16.
     """
     checkpoint = load_checkpoint(source)
     weights = checkpoint.best_weights
@@ -234,10 +271,16 @@ def _read(path: Path) -> Any:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: truncated, or not a checkpoint")
     try:
+        with zipfile.ZipFile(path) as archive:
+            # torch stores as is; what is compressed may unfold to more than any memory.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise DataError(f"{path}: has compressed parts, not those of a checkpoint")
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(f"{path}: holds more than tensors and plain values; not loaded") from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # reading damaged content can fail in any way
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: cannot be read as a checkpoint ({reason})") from None
 
@@ -246,6 +289,30 @@ def _check_tensors(path: Path, part: Any) -> None:
     for name, value in part.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise DataError(f"{path}: damaged checkpoint, weight {name!r} is not a tensor")
+        if not _is_plain(value):
+            raise DataError(
+                f"{path}: weight {name!r} must be a dense tensor of real numbers in memory, "
+                f"not {_kind(value)}"
+            )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is of the kind that is saved, with memory for each of its numbers."""
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
+    if tensor.dtype not in _DTYPES:
+        return False
+    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+
+
+def _kind(tensor: Tensor) -> str:
+    """A tensor's kind in words."""
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return str(tensor.layout if tensor.device.type == "cpu" else tensor.device).split(".")[-1]
+    repeated = tensor.dtype in _DTYPES
+    return "one number repeated" if repeated else str(tensor.dtype).removeprefix("torch.")
 
 
 def _plain(value: Any) -> Any:
@@ -261,15 +328,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets folders be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,13 +1,14 @@
 import errno
-import io
 import os
 import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from smot.errors import DataError, UsageError
 from smot.files import to_plain
@@ -18,9 +19,11 @@ from smot.models.checkpoints import (
     export_weights,
     load_checkpoint,
     load_model,
+    process_device,
     save_checkpoint,
 )
 from smot.models.family import FAMILIES
+from smot.models.silot import SilotConfig, build
 from smot.tracks import DataDescription
 from tests.training.toy import FAMILY, Toy, ToyConfig
 
@@ -219,6 +222,121 @@ def test_settings_under_older_names_keep_loading(
     assert model.config == ToyConfig(side=5)
 
 
+def hostile_weights() -> dict[str, Tensor]:
+    """Tensors that a file can hold and no model has, by what the message calls them."""
+    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    return {
+        "sparse_coo": torch.eye(3).to_sparse(),
+        "sparse_csr": torch.eye(3).to_sparse_csr(),
+        "meta": torch.zeros(5, device="meta"),
+        "nested": nested,
+        "quint8": torch.quantize_per_tensor(torch.zeros(5), 0.1, 0, torch.quint8),
+        "complex64": torch.zeros(5, dtype=torch.complex64),
+        "float8_e5m2": torch.zeros(5).to(torch.float8_e5m2),
+        "one number repeated": torch.zeros(1).expand(10**9),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "sparse_coo",
+        "sparse_csr",
+        "meta",
+        "nested",
+        "quint8",
+        "complex64",
+        "float8_e5m2",
+        "one number repeated",
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # of torch, when such tensors are made and read
+def test_weights_of_another_kind_are_refused(
+    tmp_path: Path, checkpoint: Checkpoint, kind: str
+) -> None:
+    weights = {**checkpoint.weights, "late.bias": hostile_weights()[kind]}
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, averages={}))
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save({**content, "weights": weights}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=r"a\.pt: ") as caught:
+        load_model(tmp_path / "a.pt")
+    message = str(caught.value)
+    assert "\n" not in message
+    # Some kinds are refused by torch itself.
+    assert (
+        f"'late.bias' must be a dense tensor of real numbers in memory, not {kind}" in message
+        or ("not loaded" in message or "cannot be read" in message)
+    )
+
+
+@pytest.mark.parametrize("key", [3, None, ("late", "bias"), 2.5, b"late.bias"])
+def test_weights_under_no_name_are_refused(
+    tmp_path: Path, checkpoint: Checkpoint, key: object
+) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save(
+        {**content, "weights": {**checkpoint.weights, key: torch.zeros(1)}}, tmp_path / "a.pt"
+    )
+    with pytest.raises(DataError, match=r"a\.pt: "):
+        load_model(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("part", ["about", "model"])
+@pytest.mark.parametrize("key", [3, None, ("a", "b"), "nonsense"])
+def test_settings_under_no_name_are_refused(
+    tmp_path: Path, checkpoint: Checkpoint, part: str, key: object
+) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save({**content, part: {**content[part], key: 1}}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=r"a\.pt: "):
+        load_model(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("hidden_size", "must be"),
+        ("n_features", "no model can be made of its model settings"),
+        ("n_slots", "n_slots is 1000000000, must be at most 10,000"),
+    ],
+)
+def test_sizes_that_no_memory_holds_are_refused_before_they_are_allocated(
+    tmp_path: Path, setting: str, message: str
+) -> None:
+    about = About(family="silot")
+    small = to_plain(SilotConfig())
+    weights = build(SilotConfig(), 0).state_dict()
+    stored = Checkpoint(about=about, model={**small, setting: 10**9}, weights=weights)
+    save_checkpoint(tmp_path / "a.pt", stored)
+    with pytest.raises(DataError, match=message):
+        load_model(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**70, -1])
+def test_a_seed_that_torch_cannot_take_is_refused(
+    tmp_path: Path, checkpoint: Checkpoint, seed: int
+) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    torch.save({**content, "about": {**content["about"], "seed": seed}}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=r"a\.pt: description: .*seed"):
+        load_model(tmp_path / "a.pt")
+
+
+def test_compressed_parts_are_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    with (
+        zipfile.ZipFile(tmp_path / "a.pt") as plain,
+        zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    with pytest.raises(DataError, match=r"b\.pt: has compressed parts"):
+        load_checkpoint(tmp_path / "b.pt")
+
+
 def test_an_unknown_family_or_setting_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
     stranger = replace(checkpoint, about=replace(checkpoint.about, family="stranger"))
     save_checkpoint(tmp_path / "a.pt", stranger)
@@ -235,13 +353,50 @@ def test_a_full_disk_leaves_the_old_checkpoint(
     path = tmp_path / "a.pt"
     save_checkpoint(path, checkpoint)
 
-    class Full(io.BytesIO):
-        def fileno(self) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(bytes(content)[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", lambda self, mode: Full())
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(path, replace(checkpoint, about=About(family="toy", step=8)))
     monkeypatch.undo()
     assert load_checkpoint(path).about.step == 7
     assert [each.name for each in tmp_path.iterdir()] == ["a.pt"]
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+    """A machine with two GPUs; the devices that were chosen there."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+@pytest.mark.parametrize("name", ["", "gpu9", "cuda:", "cuda:x", "cuda:-1", "cpu:1", "meta", "0"])
+def test_what_names_no_device_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"device must be cpu, cuda or cuda:N, not '{name}'"):
+        process_device(name)
+
+
+def test_without_a_gpu_there_is_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert process_device("cpu") == torch.device("cpu")
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises(UsageError, match=f"device '{name}': no GPU that PyTorch can use"):
+            process_device(name)
+
+
+def test_each_process_of_a_run_has_its_gpu(
+    two_gpus: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert process_device("cuda") == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert process_device("cuda") == torch.device("cuda:1")
+    assert process_device("cuda:0") == torch.device("cuda:0")
+    assert [device.index for device in two_gpus] == [0, 1, 0]
+    with pytest.raises(UsageError, match="device 'cuda:2': there are 2 GPUs"):
+        process_device("cuda:2")

@@ -35,11 +35,13 @@ class Toy(nn.Module):
         self.config = config
         generator = torch.Generator().manual_seed(seed)
         shape = (3, config.side, config.side)
-        self.picture = nn.Parameter(torch.rand(shape, generator=generator))
+        self.picture = nn.Parameter(torch.rand(shape, generator=generator, device="cpu"))
         self.late = nn.Linear(config.side, config.side)
         with torch.no_grad():
             for parameter in self.late.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+                parameter.copy_(
+                    torch.randn(parameter.shape, generator=generator, device="cpu") * 0.1
+                )
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         videos = self._seen(frames)

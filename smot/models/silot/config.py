@@ -129,6 +129,7 @@ class SilotConfig:
                 self._check(field.name, getattr(self, field.name) >= 0, "at least 0")
         for name in ("discovery_dropout", "track_dropout", "end_below", "end_below_training"):
             self._check(name, getattr(self, name) <= 1, "between 0 and 1")
+        self._check("n_slots", self.n_slots <= 10_000, "at most 10,000")
         self._check("initial_what_std", self.initial_what_std < 2, "below 2")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
         self._check("background", colours, "three numbers between 0 and 1")
