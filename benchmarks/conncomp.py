@@ -23,7 +23,9 @@ def track_by_loop(videos: np.ndarray, threshold: float, max_distance: float) -> 
     all_boxes: list[list[list[tuple[int, ...]]]] = []
     all_ids: list[list[list[int]]] = []
     for video in videos:
-        boxes_of_video, ids_of_video, before, old, fresh = [], [], np.zeros((0, 2)), [], 0
+        boxes_of_video: list[list[tuple[int, ...]]] = []
+        ids_of_video: list[list[int]] = []
+        before, old, fresh = np.zeros((0, 2)), list[int](), 0
         for frame in video:
             labels, n = ndimage.label((frame / 255.0).sum(-1) >= threshold)
             boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
@@ -77,7 +79,7 @@ def main() -> None:
     source = load_digits("mnist-5k", None)
     split = f"test/{arguments.count:02d}"
     videos = render(
-        settings, source, seed=0, split=split, indices=range(arguments.n_videos)
+        settings, source, seed=0, split=split, indices=np.arange(arguments.n_videos)
     ).frames
     data = DataDescription(
         dataset="mnist", frame_size=(48, 48), n_frames=8, max_objects=12, palette=WHITE

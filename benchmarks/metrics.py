@@ -8,16 +8,15 @@ compared per video; kernels are compiled before the clock starts.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+from by_trackeval import trackeval_summary
 
 from smot.evaluation.library import summarise_by_motmetrics
 from smot.evaluation.metrics.bootstrap import intervals
-from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
@@ -57,10 +56,6 @@ def seconds(work: Callable[[], object]) -> float:
 
 def score_by_trackeval(truth: Tracks, predicted: Tracks) -> None:
     """CLEAR, Identity and HOTA of every video."""
-    # TrackEval's metrics are called as the tests call them.
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.evaluation.oracles import trackeval_summary
-
     for video in range(truth.shape[0]):
         one = truth[video : video + 1], predicted[video : video + 1]
         for metric in ("clear", "identity", "hota"):
@@ -79,7 +74,7 @@ def main() -> None:
     intervals(warm, n_resamples=2, generator=generator)
     score_by_trackeval(few[0][0][:1], few[0][1][:1])
 
-    counts = []
+    counts: list[VideoCounts] = []
     ours = seconds(lambda: counts.extend(count_errors(*each, SETTINGS) for each in sweep))
     ours += seconds(lambda: [summarise(each) for each in counts])
     spread = seconds(lambda: [intervals(each, generator=generator) for each in counts])

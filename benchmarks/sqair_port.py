@@ -15,6 +15,7 @@ from torch.distributions import Bernoulli, Normal
 from smot.models.sqair import Sqair
 from smot.models.sqair.encoders import Gru, Mlp, Product
 from smot.models.sqair.objects import Noise
+from smot.models.sqair.priors import PropagationPrior
 
 
 @dataclass
@@ -80,7 +81,14 @@ class Port:
         outcome.log_weight = outcome.log_weight + self._likelihood(frames, state)
         return state
 
-    def _propagate(self, frames, t, state, noise, outcome):
+    def _propagate(
+        self,
+        frames: Tensor,
+        t: int,
+        state: list[dict[str, Tensor]],
+        noise: Noise,
+        outcome: Weights,
+    ) -> tuple[list[dict[str, Tensor]], Tensor]:
         net, prior = self.inference.propagation, self.generative.propagation_prior
         S, A, G = len(frames), self.config.n_what, self.config.glimpse_size
         r = net.relation_start.expand(S, -1)
@@ -141,7 +149,9 @@ class Port:
             )
         return kept, staying
 
-    def _expected(self, prior, old):
+    def _expected(
+        self, prior: PropagationPrior, old: dict[str, Tensor]
+    ) -> tuple[Tensor, tuple[Normal, Normal], Tensor]:
         A, was = self.config.n_what, old["present"]
         state = gru(prior.gru, torch.cat([old["what"], old["where"]], dim=1), old["prior"])
         out = linear(prior.output, state)
@@ -150,7 +160,15 @@ class Port:
         what = Normal(out[:, 9 : 9 + A], F.softplus(out[:, 9 + A :]) + 0.01)
         return logit, (where, what), state
 
-    def _discover(self, frames, t, condition, staying, noise, outcome):
+    def _discover(
+        self,
+        frames: Tensor,
+        t: int,
+        condition: Tensor,
+        staying: Tensor,
+        noise: Noise,
+        outcome: Weights,
+    ) -> list[dict[str, Tensor]]:
         net, prior = self.inference.discovery, self.generative.where_prior
         S, A, N = len(frames), self.config.n_what, noise.n_slots
         d, present = net.start.expand(S, -1), torch.ones(S)
@@ -213,7 +231,8 @@ class Port:
             canvas = canvas + shown * place_patch(patch, slot["where"], H, W)
             cover = cover + shown * place_patch(torch.ones_like(patch[:, :1]), slot["where"], H, W)
         canvas = canvas + decoder.mean_image * torch.sigmoid(20 * cover - 10)
-        return Normal(canvas, self.config.output_std).log_prob(frames).sum((1, 2, 3))
+        density: Tensor = Normal(canvas, self.config.output_std).log_prob(frames)
+        return density.sum((1, 2, 3))
 
 
 def linear(layer: Product, inputs: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from sqair_port import Port
 from torch import Tensor
@@ -105,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     settings = MnistSettings(max_objects=6, n_frames=max(arguments.frames))
     videos = render(
-        settings, load_digits("mnist-5k", None), seed=0, split="train", indices=range(BATCH)
+        settings, load_digits("mnist-5k", None), seed=0, split="train", indices=np.arange(BATCH)
     )
     frames = torch.from_numpy(videos.frames)
     watch = Watch(arguments.n_runs, cpu_time=arguments.cpu_time)

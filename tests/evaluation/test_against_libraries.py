@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.by_trackeval import trackeval_metric, trackeval_summary
 from smot.errors import UsageError
 from smot.evaluation.library import summarise_by_motmetrics
 from smot.evaluation.metrics.clear import events
@@ -10,7 +11,7 @@ from smot.evaluation.metrics.counts import UNIT, VideoCounts, count_errors
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
-from tests.evaluation.oracles import motmetrics_errors, trackeval_metric, trackeval_summary
+from tests.evaluation.oracles import motmetrics_errors
 from tests.evaluation.sequences import crowded_sequence, untidy_sequences
 
 MOTMETRICS, TRACKEVAL = MatchSettings(), MatchSettings(convention="trackeval")

@@ -10,6 +10,7 @@ from smot.errors import DataError, UsageError
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.table import summarise
 from smot.evaluation.records import EvaluationSettings
+from smot.evaluation.results import Results
 from smot.evaluation.run import Job, evaluate, make_plan, run
 from smot.evaluation.scoring import SPAN, Recipe
 from smot.generators.synthesis import generate
@@ -18,7 +19,7 @@ from tests.evaluation.made import SETTINGS, made_outcome, made_videos
 from tests.evaluation.made_trackers import Failing, Spy, Still, Told, brightness_of
 
 
-def without_timing(results):
+def without_timing(results: Results) -> dict[str, object]:
     return {key: value for key, value in results.to_json().items() if key != "timing"}
 
 
@@ -136,7 +137,9 @@ def test_an_empty_group_has_metrics_without_value_and_says_why() -> None:
         (None, 0, "n_videos=0"),
     ],
 )
-def test_what_the_data_does_not_have_is_refused(counts, n_videos: int, said: str) -> None:
+def test_what_the_data_does_not_have_is_refused(
+    counts: list[int] | None, n_videos: int, said: str
+) -> None:
     with pytest.raises(UsageError, match="^" + re.escape(said)):
         make_plan(made_videos(), counts, n_videos)
 

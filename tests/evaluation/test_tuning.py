@@ -6,6 +6,7 @@ from smot.evaluation.run import Job, evaluate, make_plan, run
 from smot.evaluation.scoring import Recipe
 from smot.evaluation.testsets import RenderedVideos
 from smot.evaluation.tuning import candidate_names, tuning_scope
+from smot.videos import Videos
 from tests.evaluation.made import SETTINGS, made_videos
 from tests.evaluation.made_trackers import Bright, Still
 
@@ -13,7 +14,7 @@ from tests.evaluation.made_trackers import Bright, Still
 class Watched(RenderedVideos):
     """Notes the groups that are read."""
 
-    def read(self, group, start, stop):
+    def read(self, group: str, start: int, stop: int) -> Videos:
         self.settings.__dict__.setdefault("read", []).append(group)
         return super().read(group, start, stop)
 
@@ -68,7 +69,7 @@ def test_the_chosen_tracker_is_the_one_that_is_evaluated() -> None:
     ],
 )
 def test_tuning_that_cannot_be_is_refused_if_asked_for_and_else_left_out(
-    tracker, options: dict[str, object], n_val, said: str
+    tracker: Bright, options: dict[str, str], n_val: int, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
         tuning_scope(tracker, options, "global", n_val)

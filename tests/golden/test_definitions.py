@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.by_trackeval import trackeval_summary
 from smot.evaluation.library import summarise_by_motmetrics
 from smot.evaluation.metrics.counts import count_errors
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
-from tests.evaluation.oracles import trackeval_summary
 from tests.golden.lanes import Frames, PredictedFrames, predicted_of, truth_of
 
 MOTMETRICS, TRACKEVAL = MatchSettings(), MatchSettings(convention="trackeval")

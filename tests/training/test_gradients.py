@@ -13,6 +13,8 @@ from smot.training.gradients import GradientBuffer, Signals, autocast, has_bf16
 class Pair(Group):
     """Two processes of which the other one's buffer is known in advance."""
 
+    other: torch.Tensor
+
     def average_(self, flat: torch.Tensor) -> None:
         flat.copy_((flat + self.other) / 2)
 

@@ -1,32 +1,35 @@
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.report.compare import line_up, render_comparison
 from smot.evaluation.report.figures import Curve, curve_figure
-from smot.evaluation.report.gallery import gallery, shown_counts, worst_and_typical
+from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
+from smot.evaluation.run import Outcome
 from smot.evaluation.summaries import mean_over_counts
 from tests.evaluation.made import made_outcome, made_results, made_videos
-from tests.evaluation.report.chromium import open_page
+from tests.evaluation.report.chromium import Opened, open_page
 
 
 @pytest.fixture(scope="module")
-def outcome():
+def outcome() -> Outcome:
     return made_outcome(made_videos(counts=(1, 2, 4)), "conncomp")
 
 
 @pytest.fixture(scope="module")
-def pictures(outcome):
+def pictures(outcome: Outcome) -> list[Picture]:
     return gallery(outcome, made_videos(counts=(1, 2, 4)))
 
 
 @pytest.fixture(scope="module")
-def page(outcome, pictures):
+def page(outcome: Outcome, pictures: list[Picture]) -> str:
     return render_report(outcome.results, pictures)
 
 
@@ -36,14 +39,14 @@ class Numbers(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.protocol = ""
-        self.place = None
-        self.cells = {}
-        self.headline = {}
+        self.place: tuple[dict[Any, str], Any] | None = None
+        self.cells: dict[tuple[str | None, ...], str] = {}
+        self.headline: dict[str | None, str] = {}
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "table":
-            self.protocol = given.get("data-protocol", "")
+            self.protocol = given.get("data-protocol") or ""
         if "data-count" in given:
             self.place = (self.cells, (self.protocol, given["data-count"], given["data-metric"]))
         elif "data-headline" in given:
@@ -51,29 +54,29 @@ class Numbers(HTMLParser):
         elif tag == "small":
             self.place = None
 
-    def handle_data(self, data) -> None:
+    def handle_data(self, data: str) -> None:
         if self.place is not None:
             found, key = self.place
             found[key] = found.get(key, "") + data.strip()
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         if tag in ("td", "div"):
             self.place = None
 
 
 @pytest.fixture(scope="module")
-def on_a_desk(page: str, tmp_path_factory: pytest.TempPathFactory):
+def on_a_desk(page: str, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     return open_page(page, tmp_path_factory.mktemp("desk"), width=1280)
 
 
 @pytest.fixture(scope="module")
-def on_a_telephone(page: str, tmp_path_factory: pytest.TempPathFactory):
+def on_a_telephone(page: str, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     return open_page(page, tmp_path_factory.mktemp("telephone"), width=400, dark=True)
 
 
 @pytest.mark.parametrize(("device", "width"), [("on_a_desk", 1280), ("on_a_telephone", 400)])
 def test_the_report_opens_whole_in_a_browser(
-    pictures, device, width, request: pytest.FixtureRequest
+    pictures: list[Picture], device: str, width: int, request: pytest.FixtureRequest
 ) -> None:
     measured = request.getfixturevalue(device).measured
     assert measured["window"] == width
@@ -84,7 +87,7 @@ def test_the_report_opens_whole_in_a_browser(
     assert min(measured["drawings"]) > 50
 
 
-def test_the_report_has_a_dark_scheme(on_a_desk, on_a_telephone) -> None:
+def test_the_report_has_a_dark_scheme(on_a_desk: Opened, on_a_telephone: Opened) -> None:
     light, dark = (
         sum(map(int, re.findall(r"\d+", each.measured["background"])[:3]))
         for each in (on_a_desk, on_a_telephone)
@@ -92,7 +95,9 @@ def test_the_report_has_a_dark_scheme(on_a_desk, on_a_telephone) -> None:
     assert light > 700 > 150 > dark
 
 
-def test_the_numbers_in_the_browser_are_those_of_the_results(outcome, on_a_desk) -> None:
+def test_the_numbers_in_the_browser_are_those_of_the_results(
+    outcome: Outcome, on_a_desk: Opened
+) -> None:
     numbers = Numbers()
     numbers.feed(on_a_desk.dom)
     results, n_shown = outcome.results, 0
@@ -120,7 +125,7 @@ def test_the_comparison_opens_whole_in_a_browser(tmp_path: Path) -> None:
     assert measured["scroll"] <= measured["client"] == 400
 
 
-def test_text_from_outside_is_escaped(outcome) -> None:
+def test_text_from_outside_is_escaped(outcome: Outcome) -> None:
     results = outcome.results
     evil = "<script>alert(1)</script>"
     tracker = replace(results.tracker, name=evil, options={"a<b": evil})
@@ -129,12 +134,12 @@ def test_text_from_outside_is_escaped(outcome) -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_a_report_without_prediction_says_why(outcome) -> None:
+def test_a_report_without_prediction_says_why(outcome: Outcome) -> None:
     page = render_report(replace(outcome.results, prediction=None, prediction_reason="it can't"))
     assert "No prediction: it can&#39;t." in page
 
 
-def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome) -> None:
+def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome: Outcome) -> None:
     counts = outcome.counts[4]
     worst, typical = worst_and_typical(counts)
     errors = counts.misses + counts.false_positives + counts.switches
@@ -143,7 +148,9 @@ def test_the_worst_video_is_the_one_with_most_errors_per_box(outcome) -> None:
     assert sorted(mota)[(len(mota) - 1) // 2] == mota[typical]
 
 
-def test_pictures_tell_the_errors_that_were_counted(outcome, pictures) -> None:
+def test_pictures_tell_the_errors_that_were_counted(
+    outcome: Outcome, pictures: list[Picture]
+) -> None:
     counts = outcome.counts[4]
     worst, _ = worst_and_typical(counts)
     (picture,) = [each for each in pictures if each.title.startswith("4 objects, worst")]
@@ -159,7 +166,9 @@ def test_pictures_tell_the_errors_that_were_counted(outcome, pictures) -> None:
         (range(1, 36), [12, 24, 35]),
     ],
 )  # fmt: skip
-def test_pictures_are_of_counts_evenly_apart_with_the_largest(counts, shown) -> None:
+def test_pictures_are_of_counts_evenly_apart_with_the_largest(
+    counts: Sequence[int], shown: list[int]
+) -> None:
     assert shown_counts(list(counts)) == shown
 
 
@@ -177,5 +186,7 @@ def test_a_drawing_takes_its_colours_from_the_page_and_shares_no_name() -> None:
         assert set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", drawing)) == names
 
 
-def test_the_same_results_give_the_same_page(outcome, pictures, page: str) -> None:
+def test_the_same_results_give_the_same_page(
+    outcome: Outcome, pictures: list[Picture], page: str
+) -> None:
     assert render_report(outcome.results, pictures) == page
