@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smot.errors import DataError, SmotError, UsageError
     from smot.evaluation.metrics.matching import MatchSettings
     from smot.evaluation.metrics.table import score
-    from smot.evaluation.records import EvaluationSettings
+    from smot.evaluation.protocols import EvaluationSettings
     from smot.evaluation.results import Results, read_results, write_results
     from smot.evaluation.run import evaluate
     from smot.generators import MnistSettings, ShapesSettings, generate, load_digits, render
@@ -62,7 +62,7 @@ _HOMES = {
     "smot.evaluation.metrics.table": ("score",),
     "smot.evaluation.run": ("evaluate",),
     "smot.evaluation.metrics.matching": ("MatchSettings",),
-    "smot.evaluation.records": ("EvaluationSettings",),
+    "smot.evaluation.protocols": ("EvaluationSettings",),
     "smot.evaluation.results": ("Results", "read_results", "write_results"),
     "smot.generators": ("MnistSettings", "ShapesSettings", "generate", "load_digits", "render"),
     "smot.trackers": ("build_tracker", "list_trackers"),

@@ -20,8 +20,8 @@ from smot.cli.sources import (
 
 if TYPE_CHECKING:
     from smot.evaluation.results import Results
-    from smot.evaluation.run import Job, Outcome, Plan
-    from smot.evaluation.testsets import VideoSource
+    from smot.evaluation.run import Job, Outcome
+    from smot.evaluation.testsets import Plan, VideoSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -148,7 +148,8 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
     smot compare results/conncomp results/silot --report comparison.html
     """  # noqa: D301
     from smot.evaluation.report.compare import comparison_table, line_up, render_comparison
-    from smot.evaluation.results import read_results, write_whole
+    from smot.evaluation.results import read_results
+    from smot.files import write_text
 
     paths = [path / "results.json" if path.is_dir() else path for path in results]
     found = {path: read_results(path) for path in paths}
@@ -160,14 +161,15 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
             click.echo(f"smot: {each.label}: {each.difference}", err=True)
     click.echo(comparison_table(entries))
     if report is not None:
-        write_whole(render_comparison(entries), report)
+        write_text(report, render_comparison(entries))
         click.echo(f"smot: {report} written", err=True)
 
 
 def _evaluate(request: Request) -> None:
-    from smot.evaluation.records import EvaluationSettings
-    from smot.evaluation.run import Job, make_plan, run
-    from smot.evaluation.scoring import Recipe
+    from smot.evaluation.protocols import EvaluationSettings
+    from smot.evaluation.run import Job, run
+    from smot.evaluation.testsets import make_plan
+    from smot.evaluation.workers import Recipe
 
     settings = EvaluationSettings(
         convention=request.convention,  # type: ignore[arg-type]
@@ -251,20 +253,21 @@ class _Stages:
 
 def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> None:
     from smot.evaluation.report.tables import events_csv, to_csv
-    from smot.evaluation.results import write_results, write_whole
+    from smot.evaluation.results import write_results
+    from smot.files import write_text
 
     write_results(outcome.results, folder / "results.json")
-    write_whole(to_csv(outcome.results), folder / "results.csv")
+    write_text(folder / "results.csv", to_csv(outcome.results))
     names = ["results.json", "results.csv"]
     if request.with_events:
-        write_whole(events_csv(outcome.errors), folder / "events.csv")
+        write_text(folder / "events.csv", events_csv(outcome.errors))
         names.append("events.csv")
     if not request.no_report:
         from smot.evaluation.report.gallery import gallery
         from smot.evaluation.report.page import render_report
 
         page = render_report(outcome.results, gallery(outcome, job.data))
-        write_whole(page, folder / "report.html")
+        write_text(folder / "report.html", page)
         names.append("report.html")
     if not request.quiet:
         click.echo(f"smot: {folder}: {', '.join(names)} written", err=True)

@@ -1,4 +1,11 @@
-"""Hand videos to a tracker, and check what it gives back."""
+"""Hand videos to a tracker, and check what it gives back: tracking, and the prediction test.
+
+In the prediction test the tracker gets a copy of the first frames and a number of frames to
+predict; it never holds the rest, so that it cannot look. Scoring starts anew at the first
+predicted frame: identities that changed before it cost nothing.
+
+Source: supplement G.1 (frames 1-3 seen, frames 4-8 predicted).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +14,84 @@ from typing import Any
 import numpy as np
 
 from smot.arrays import IntArray
-from smot.errors import DataError, was_interrupted
-from smot.tracks import Contestant, Oracle, Tracker, Tracks
+from smot.errors import DataError, UsageError, was_interrupted
+from smot.evaluation.metrics.matching import Convention, MatchSettings
+from smot.trackers import can_predict
+from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracker, Tracks
 from smot.videos import Videos
+
+BACKENDS = ("smot", "motmetrics")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """What an evaluation needs to know beside the tracker and the data.
+
+    Attributes:
+        iou_threshold: least IoU of a match.
+        confidence: a prediction counts if its confidence exceeds this; AP uses all.
+        convention: whose CLEAR-MOT it is where libraries disagree.
+        backend: "smot" or "motmetrics" (the library itself; slow, and no HOTA or AP).
+        observe: frames handed over in the prediction test.
+        horizon: frames predicted after them.
+        n_resamples: bootstrap resamples behind each confidence interval.
+        seed: of the bootstrap.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+
+    iou_threshold: float = 0.5
+    confidence: float = 0.5
+    convention: Convention = "py-motmetrics"
+    backend: str = "smot"
+    observe: int = 3
+    horizon: int = 5
+    n_resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _ = self.match
+        if self.backend not in BACKENDS:
+            raise UsageError(f"backend={self.backend!r} must be {' or '.join(BACKENDS)}")
+        if self.backend == "motmetrics" and self.convention != "py-motmetrics":
+            raise UsageError(
+                f"backend='motmetrics' has no convention={self.convention!r}, only py-motmetrics"
+            )
+        for name in ("observe", "horizon"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.n_resamples < 2 or self.seed < 0:
+            raise UsageError(
+                f"n_resamples={self.n_resamples} must be at least 2, seed={self.seed} at least 0"
+            )
+
+    @property
+    def match(self) -> MatchSettings:
+        """What counts as a prediction and as a match."""
+        return MatchSettings(
+            iou_threshold=self.iou_threshold,
+            confidence=self.confidence,
+            convention=self.convention,
+        )
+
+
+def why_not(tracker: Contestant, n_frames: int, observe: int, horizon: int) -> str:
+    """Why there can be no prediction test; "" if there can."""
+    if not can_predict(tracker):
+        return f"{tracker.name} has no predict(videos, horizon)"
+    if n_frames < observe + horizon:
+        return (
+            f"the videos have {n_frames} frames, and {observe} seen and {horizon} predicted "
+            f"need {observe + horizon}"
+        )
+    return ""
 
 
 def track_videos(tracker: Contestant, videos: Videos, group: str, start: int) -> Tracks:
-    """Let a tracker track videos; an oracle is shown their truth, a tracker their frames alone.
+    """Let a tracker track videos; an oracle gets their truth, a tracker their frames alone.
 
-    One that is to be told how many objects a video has gets the frames and that number.
+    A tracker with `track_counted` gets the frames and the number of objects of each video.
 
     Args:
         tracker: whose turn it is.
@@ -41,6 +117,47 @@ def track_videos(tracker: Contestant, videos: Videos, group: str, start: int) ->
 
     batch = Batch(group=group, start=start, n_videos=len(videos))
     return checked(tracker.name, attempt, batch, videos.frames.shape[1])
+
+
+def predict_videos(
+    tracker: Contestant,
+    videos: Videos,
+    observe: int,
+    horizon: int,
+    group: str,
+    start: int,
+) -> Tracks:
+    """Let a tracker predict; an oracle gets the truth of the frames seen, or their count.
+
+    Args:
+        tracker: one for which `why_not` has no objection.
+        videos: N videos.
+        observe: frames handed over.
+        horizon: frames to predict.
+        group: where these videos are, "test/03", for the message.
+        start: number of the first of them there.
+
+    Returns:
+        Tracks of frames `observe` to `observe + horizon`, [N, horizon, K].
+
+    Raises:
+        DataError: the tracker failed, or gave something else; names tracker and video.
+    """
+
+    def attempt(some: slice) -> Any:
+        part = videos[some]
+        if isinstance(tracker, Oracle):
+            H, W = part.frames.shape[2:4]
+            return tracker.predict_truth(part.truth[:, :observe], (H, W), horizon)
+        # A view would hold on to the frames that are to be predicted.
+        seen = np.array(part.frames[:, :observe])
+        if isinstance(tracker, Predictor):
+            return tracker.predict(seen, horizon)
+        assert isinstance(tracker, CountInformed)
+        return tracker.predict_counted(seen, n_objects(part.truth[:, :observe]), horizon)
+
+    batch = Batch(group=group, start=start, n_videos=len(videos))
+    return checked(tracker.name, attempt, batch, horizon)
 
 
 def n_objects(truth: Tracks) -> IntArray:

@@ -1,30 +1,163 @@
 """results.json: what an evaluation found, written whole, and checked when it is read back."""
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.records import (
-    DatasetRecord,
-    EvaluationSettings,
-    Record,
-    TrackerRecord,
-    by_count,
-    check_keys,
-)
-from smot.evaluation.summaries import CountScores, Occlusion
+from smot.evaluation.metrics.counts import VideoCounts
+from smot.evaluation.metrics.table import METRICS, summarise
+from smot.evaluation.protocols import EvaluationSettings
+from smot.files import from_plain, to_plain, write_text
 
 FORMAT = "smot-results"
 FORMAT_VERSION = 1
+
+# Levels of results.json that are indented; the lists below them stay on a line.
 _INDENTED = 3
+# Metrics and the counts beside them were rounded to doubles in different orders.
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing(Record):
+class TuningRecord:
+    """How a tracker's setting was chosen.
+
+    Attributes:
+        scope: "global" (one choice) or "per-count" (one for each number of objects).
+        split: the group whose videos decided; never a test group.
+        n_videos: how many there were.
+        chosen: the choice for each test count, as text.
+        scores: MOTA on the split that each choice reached.
+    """
+
+    scope: str
+    split: str
+    n_videos: int
+    chosen: Mapping[int, str]
+    scores: Mapping[int, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerRecord:
+    """Which tracker it was.
+
+    Attributes:
+        name: what it calls itself.
+        target: the name under which it was built; "" if it was handed over as an object.
+        options: its options as typed.
+        is_oracle: whether it was given the ground truth, or the number of objects.
+        tuning: how its setting was chosen; None if it was not.
+    """
+
+    name: str
+    target: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    is_oracle: bool = False
+    tuning: TuningRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideosRecord:
+    """The videos that were evaluated for one number of objects.
+
+    Attributes:
+        group: where they are in the data set, "test/03".
+        n_videos: the first so many of the group.
+        fingerprint: hash over their frames and ground truth, whatever file they came from.
+    """
+
+    group: str
+    n_videos: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord:
+    """Which data set it was.
+
+    Attributes:
+        name: what it calls itself.
+        kind: "mnist" or "shapes".
+        origin: the file's path, or "made on the spot".
+        digit_source: where digits came from; "" for shapes.
+        seed: of the data set.
+        frame_size: H, W, pixels.
+        n_frames: T.
+        max_objects: most objects in a training video.
+        settings: all settings of its generator.
+        settings_fingerprint: hash over them, the digit source and the format version.
+        content_fingerprint: hash over the whole file; "" if the videos were made on the spot.
+        videos: what was evaluated for each number of objects.
+    """
+
+    name: str
+    kind: str
+    origin: str
+    digit_source: str
+    seed: int
+    frame_size: tuple[int, int]
+    n_frames: int
+    max_objects: int
+    settings: Mapping[str, Any]
+    settings_fingerprint: str
+    content_fingerprint: str
+    videos: Mapping[int, VideosRecord]
+
+    @property
+    def things(self) -> str:
+        """What its objects are called."""
+        return "digits" if self.kind == "mnist" else "objects"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountScores:
+    """The metrics of one protocol at one number of objects.
+
+    In results.json the metrics stand beside `intervals`, `reasons` and `counts`.
+
+    Attributes:
+        metrics: by the names of `smot.evaluation.metrics.table`; None where there is no value.
+        intervals: 95% bootstrap interval over videos of those that have one.
+        reasons: why a metric is None, for each that is.
+        counts: what was summed, so that anything can be pooled again
+            (`VideoCounts.from_json`); empty where the backend does not say.
+    """
+
+    metrics: Mapping[str, float | int | None]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, metric: str) -> float | None:
+        return self.metrics[metric]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occlusion:
+    """What happened to true boxes in one range of visibility.
+
+    Attributes:
+        visibility: from and to, in [0, 1]; the share of the object that nothing covers.
+        n_truth: true boxes in that range.
+        matches: those that were matched.
+        switches: those matched to another identity than the last.
+        recall: matches / n_truth; None without true boxes.
+        switch_rate: switches / matches; None without matches.
+    """
+
+    visibility: tuple[float, float]
+    n_truth: int
+    matches: int
+    switches: int
+    recall: float | None
+    switch_rate: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
     """How long it took; the one part of a result that another run does not repeat.
 
     Attributes:
@@ -77,24 +210,12 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """The content of results.json."""
-        prediction = None if self.prediction is None else _scores_to_json(self.prediction)
-        return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "tracker": self.tracker.to_json(),
-            "dataset": self.dataset.to_json(),
-            "settings": self.settings.to_json(),
-            "convention": self.settings.convention,
-            "versions": dict(self.versions),
-            "tracking": _scores_to_json(self.tracking),
-            "prediction": prediction,
-            "prediction_reason": self.prediction_reason,
-            "occlusion": {
-                str(count): [each.to_json() for each in ranges]
-                for count, ranges in self.occlusion.items()
-            },
-            "timing": self.timing.to_json(),
-        }
+        content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        for key, value in to_plain(self).items():
+            content[key] = _metrics_outside(value) if key in _PROTOCOLS else value
+            if key == "settings":
+                content["convention"] = self.settings.convention
+        return content
 
     @classmethod
     def from_json(cls, values: object, where: str = "results") -> Self:
@@ -103,63 +224,49 @@ class Results:
         Raises:
             DataError: another format or version, or anything missing, unknown or impossible.
         """
-        given = _check_format(values, where)
-        tracking = _scores(given["tracking"], f"{where}: tracking")
-        prediction, reason = given["prediction"], given["prediction_reason"]
-        if (prediction is None) != bool(reason):
-            raise DataError(f"{where}: prediction_reason must say why there is no prediction")
-        try:
-            settings = EvaluationSettings.from_json(given["settings"], f"{where}: settings")
-        except UsageError as error:
-            raise DataError(f"{where}: settings: {error}") from error
-        results = cls(
-            tracker=TrackerRecord.from_json(given["tracker"], f"{where}: tracker"),
-            dataset=DatasetRecord.from_json(given["dataset"], f"{where}: dataset"),
-            settings=settings,
-            versions=dict(given["versions"]),
-            tracking=tracking,
-            prediction=prediction and _scores(prediction, f"{where}: prediction"),
-            prediction_reason=reason,
-            occlusion=_occlusion(given["occlusion"], f"{where}: occlusion"),
-            timing=Timing.from_json(given["timing"], f"{where}: timing"),
-        )
-        _check_agreement(results, given["convention"], where)
+        if not isinstance(values, Mapping) or values.get("format") != FORMAT:
+            raise DataError(f"{where}: not a results file (its format is not {FORMAT!r})")
+        version = values.get("format_version")
+        if type(version) is not int or version != FORMAT_VERSION:
+            found = str(version)[:20]
+            raise DataError(
+                f"{where}: format version {found}, and this smot reads {FORMAT_VERSION}"
+            )
+        given = {
+            key: _metrics_inside(value) if key in _PROTOCOLS else value
+            for key, value in values.items()
+            if key not in ("format", "format_version", "convention")
+        }
+        results = from_plain(cls, given, what=where, complete=True)
+        if values.get("convention") != results.settings.convention:
+            raise DataError(f"{where}: convention is not that of its settings")
+        _check_agreement(results, where)
+        for protocol in _PROTOCOLS:
+            for count, scores in (getattr(results, protocol) or {}).items():
+                _check_scores(scores, f"{where}: {protocol}.{count}")
         return results
+
+
+def mean_over_counts(scores: Mapping[int, CountScores], metric: str) -> float | None:
+    """The plain mean of a metric's values at the counts; None if a count has no value.
+
+    This is a mean of ratios, each pooled over its own videos, and is to be labelled as such.
+
+    Source: the papers quote "mean MOTA over counts"; everything else here is pooled.
+    """
+    values = [each.metrics.get(metric) for each in scores.values()]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def write_results(results: Results, path: str | Path) -> None:
     """Write results.json whole or not at all; the folder is made if it is missing."""
-    write_whole(dumped(results), path)
+    write_text(path, dumped(results))
 
 
 def dumped(results: Results) -> str:
     """The text of results.json: indented down to the metrics, the lists below them on a line."""
     return _dumped(results.to_json(), 0) + "\n"
-
-
-def _dumped(value: object, depth: int) -> str:
-    if not isinstance(value, dict) or depth == _INDENTED or not value:
-        return json.dumps(value, allow_nan=False)
-    margin = " " * (depth + 1)
-    lines = [
-        f"{margin}{json.dumps(key)}: {_dumped(each, depth + 1)}" for key, each in value.items()
-    ]
-    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}"
-
-
-def write_whole(text: str, path: str | Path) -> None:
-    """Write a text file under a temporary name and rename it when it is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_results(path: str | Path) -> Results:
@@ -177,30 +284,54 @@ def read_results(path: str | Path) -> Results:
     return Results.from_json(values, str(path))
 
 
+_PROTOCOLS = ("tracking", "prediction")
+_BESIDE_METRICS = ("intervals", "reasons", "counts")
+
+
+def _metrics_outside(scores: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The plain scores of a protocol as results.json has them: metrics beside the rest."""
+    if scores is None:
+        return None
+    return {
+        count: {**each["metrics"], **{key: each[key] for key in _BESIDE_METRICS}}
+        for count, each in scores.items()
+    }
+
+
+def _metrics_inside(scores: Any) -> Any:
+    """The opposite of `_metrics_outside`; what cannot be scores is left for `from_plain`."""
+    if not isinstance(scores, Mapping):
+        return scores
+    found = {}
+    for count, each in scores.items():
+        found[count] = each
+        if isinstance(each, Mapping):
+            found[count] = {key: each[key] for key in _BESIDE_METRICS if key in each}
+            metrics = {key: value for key, value in each.items() if key not in _BESIDE_METRICS}
+            found[count]["metrics"] = metrics
+    return found
+
+
+def _dumped(value: object, depth: int) -> str:
+    if not isinstance(value, dict) or depth == _INDENTED or not value:
+        return json.dumps(value, allow_nan=False)
+    margin = " " * (depth + 1)
+    lines = [
+        f"{margin}{json.dumps(key)}: {_dumped(each, depth + 1)}" for key, each in value.items()
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}"
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
-def _check_format(values: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping) or values.get("format") != FORMAT:
-        raise DataError(f"{where}: not a results file (its format is not {FORMAT!r})")
-    if values.get("format_version") != FORMAT_VERSION:
-        found = values.get("format_version")
-        raise DataError(f"{where}: format version {found!r}, and this smot reads {FORMAT_VERSION}")
-    names = ["format", "format_version", "convention"]
-    given = check_keys(values, [*names, *Results.__dataclass_fields__], where)
-    for key, kind in {"versions": Mapping, "prediction_reason": str}.items():
-        if not isinstance(given[key], kind):
-            raise DataError(f"{where}: {key} has the wrong type")
-    return given
-
-
-def _check_agreement(results: Results, convention: object, where: str) -> None:
-    if convention != results.settings.convention:
-        raise DataError(f"{where}: convention {convention!r} is not that of its settings")
+def _check_agreement(results: Results, where: str) -> None:
     counts = set(results.tracking)
     if not counts:
         raise DataError(f"{where}: tracking is empty")
+    if (results.prediction is None) != bool(results.prediction_reason):
+        raise DataError(f"{where}: prediction_reason must say why there is no prediction")
     for name, found in {
         "prediction": results.prediction,
         "occlusion": results.occlusion or None,
@@ -210,22 +341,30 @@ def _check_agreement(results: Results, convention: object, where: str) -> None:
             raise DataError(f"{where}: {name} and tracking have different numbers of objects")
 
 
-def _scores_to_json(scores: Mapping[int, CountScores]) -> dict[str, Any]:
-    return {str(count): each.to_json() for count, each in scores.items()}
+def _check_scores(scores: CountScores, where: str) -> None:
+    """Refuse metrics that cannot be, or that the counts beside them do not give."""
+    for key, value in scores.metrics.items():
+        if key not in METRICS:
+            raise DataError(f"{where} has unknown {key!r}")
+        low, high = METRICS[key].low, METRICS[key].high
+        if value is None:
+            if not scores.reasons.get(key):
+                raise DataError(f"{where}.{key} is null, and reasons does not say why")
+        elif (low is not None and value < low) or (high is not None and value > high + _TOLERANCE):
+            raise DataError(f"{where}.{key}={value} is outside {low}..{high}")
+    for key, (low, high) in scores.intervals.items():
+        if low > high:
+            raise DataError(f"{where}.intervals.{key}: {low} is above {high}")
+    if scores.counts:
+        _check_against_counts(scores, where)
 
 
-def _scores(values: object, where: str) -> dict[int, CountScores]:
-    return {
-        count: CountScores.from_json(each, f"{where}.{count}")
-        for count, each in by_count(values, where).items()
-    }
-
-
-def _occlusion(values: object, where: str) -> dict[int, tuple[Occlusion, ...]]:
-    return {
-        count: tuple(
-            Occlusion.from_json(each, f"{where}.{count}[{place}]")
-            for place, each in enumerate(ranges)
-        )
-        for count, ranges in by_count(values, where).items()
-    }
+def _check_against_counts(scores: CountScores, where: str) -> None:
+    try:
+        found = summarise(VideoCounts.from_json(scores.counts))
+    except (DataError, UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
+        raise DataError(f"{where}.counts cannot be read: {error}") from error
+    for key, value in scores.metrics.items():
+        given = found.get(key)
+        if (value is None) != (given is None) or abs((value or 0) - (given or 0)) > _TOLERANCE:
+            raise DataError(f"{where}.{key}={value} does not follow from its counts ({given})")

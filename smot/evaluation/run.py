@@ -4,46 +4,41 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Self
 
 import numpy as np
 
+from smot.arrays import UInt8Array
 from smot.errors import UsageError
-from smot.evaluation.metrics.clear import Events
-from smot.evaluation.metrics.counts import VideoCounts
-from smot.evaluation.prediction import why_not
-from smot.evaluation.records import EvaluationSettings, TrackerRecord, VideosRecord
-from smot.evaluation.results import Results, Timing
-from smot.evaluation.scoring import BuildScorer, Recipe, Scorer, ScoreSpan, SpanScores, spans
-from smot.evaluation.summaries import CountScores, count_scores, library_scores, occlusion_ranges
-from smot.evaluation.testsets import VideoSource, dataset_record, test_groups
-from smot.evaluation.tuning import SPLIT, Choice, choose, tuning_scope
-from smot.evaluation.workers import Workers
-from smot.tracks import Contestant, CountInformed, Oracle, Tracker, Tunable
+from smot.evaluation.metrics.bootstrap import intervals
+from smot.evaluation.metrics.clear import Events, events
+from smot.evaluation.metrics.counts import VideoCounts, count_errors, occlusion
+from smot.evaluation.metrics.table import METRICS, summarise
+from smot.evaluation.protocols import EvaluationSettings, predict_videos, track_videos, why_not
+from smot.evaluation.results import (
+    CountScores,
+    DatasetRecord,
+    Occlusion,
+    Results,
+    Timing,
+    TrackerRecord,
+    VideosRecord,
+)
+from smot.evaluation.testsets import Plan, VideoSource, make_plan, spans
+from smot.evaluation.tuning import Choice, tune_tracker
+from smot.evaluation.workers import Recipe, Scorer, Workers
+from smot.tracks import Contestant, CountInformed, Oracle, Tracker, Tracks
+from smot.videos.content import digests
 
 VERSIONS = ("smot", "numpy", "scipy", "numba", "torch")
 Progress = Callable[[str, int, int], None]
-"""Told what is done ("videos tracked"), how much of it, and of how much."""
+"""Called with what is done ("videos tracked"), how much of it, and of how much."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be evaluated, checked against the data.
-
-    Attributes:
-        groups: the test group of each number of objects.
-        n_videos: the first so many of each group are used.
-    """
-
-    groups: Mapping[int, str]
-    n_videos: Mapping[int, int]
-
-    @property
-    def n_total(self) -> int:
-        """Test videos in all."""
-        return sum(self.n_videos.values())
+# The ranges behind `smot.evaluation.metrics.counts.BINS`.
+_VISIBILITY = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +70,6 @@ class Job:
         if self.workers < 1:
             raise UsageError(f"workers={self.workers} must be at least 1")
 
-    @property
-    def options(self) -> Mapping[str, str]:
-        """The tracker's options, as far as they are known."""
-        return self.tracker.options if isinstance(self.tracker, Recipe) else {}
-
-    @property
-    def build(self) -> BuildScorer:
-        """What makes each process's share."""
-        return BuildScorer(tracker=self.tracker, source=self.data, settings=self.settings)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
@@ -101,6 +86,97 @@ class Outcome:
     tracker: Mapping[int, Contestant]
     counts: Mapping[int, VideoCounts]
     errors: Mapping[int, Events] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanScores:
+    """What was found on a span of n videos.
+
+    Attributes:
+        tracking: counts over all frames, n rows.
+        prediction: counts over the predicted frames, n rows; None without prediction.
+        errors: each single one, videos numbered within the group; None if not asked for.
+        digests: hash of each video, [n, 32].
+        tracker_seconds: spent in the tracker.
+        tracks: truth and tracks by protocol, for a backend that wants them; else empty.
+    """
+
+    tracking: VideoCounts
+    prediction: VideoCounts | None
+    errors: Events | None
+    digests: UInt8Array
+    tracker_seconds: float
+    tracks: Mapping[str, tuple[Tracks, Tracks]] = field(default_factory=dict)
+
+    @classmethod
+    def stack(cls, parts: Sequence["SpanScores"]) -> Self:
+        """Join what was found on successive spans of one group, at least one."""
+        predicted = [part.prediction for part in parts if part.prediction is not None]
+        errors = [part.errors for part in parts if part.errors is not None]
+        return cls(
+            tracking=VideoCounts.stack([part.tracking for part in parts]),
+            prediction=VideoCounts.stack(predicted) if predicted else None,
+            errors=_joined(errors) if errors else None,
+            digests=np.concatenate([part.digests for part in parts]),
+            tracker_seconds=sum(part.tracker_seconds for part in parts),
+            tracks={
+                protocol: (
+                    Tracks.stack([part.tracks[protocol][0] for part in parts]),
+                    Tracks.stack([part.tracks[protocol][1] for part in parts]),
+                )
+                for protocol in parts[0].tracks
+            },
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSpan:
+    """The task of scoring videos [start, stop) of a group.
+
+    Attributes:
+        group: "test/03".
+        start: first video.
+        stop: one past the last.
+        candidate: which of a tunable tracker's candidates to use; None for itself.
+        with_prediction: whether to hold the prediction test too.
+        with_events: whether to list each single error.
+    """
+
+    group: str
+    start: int
+    stop: int
+    candidate: int | None = None
+    with_prediction: bool = False
+    with_events: bool = False
+
+    def __call__(self, scorer: Scorer) -> SpanScores:
+        """Track and count."""
+        videos = scorer.source.read(self.group, self.start, self.stop)
+        # The fingerprint is taken before a tracker touches the frames.
+        hashes = digests(videos)
+        settings, match = scorer.settings, scorer.settings.match
+        tracker, place = scorer.chosen(self.candidate), (self.group, self.start)
+        pairs = {}
+        began = time.perf_counter()
+        pairs["tracking"] = (videos.truth, track_videos(tracker, videos, *place))
+        if self.with_prediction:
+            observe, horizon = settings.observe, settings.horizon
+            future = videos.truth[:, observe : observe + horizon]
+            predicted = predict_videos(tracker, videos, observe, horizon, *place)
+            pairs["prediction"] = (future, predicted)
+        seconds = time.perf_counter() - began
+        return SpanScores(
+            tracking=count_errors(*pairs["tracking"], match, visibility=videos.visibility),
+            prediction=count_errors(*pairs["prediction"], match) if self.with_prediction else None,
+            errors=self._errors(*pairs["tracking"], settings) if self.with_events else None,
+            digests=hashes,
+            tracker_seconds=seconds,
+            tracks=pairs if settings.backend == "motmetrics" else {},
+        )
+
+    def _errors(self, truth: Tracks, predicted: Tracks, settings: EvaluationSettings) -> Events:
+        found = events(truth, predicted, settings.match)
+        return replace(found, video=found.video + self.start)
 
 
 def evaluate(
@@ -131,34 +207,9 @@ def evaluate(
         UsageError: counts or videos that the data does not have, or an impossible setting.
         DataError: the tracker failed, or the data is damaged.
     """
-    job = Job(
-        tracker=tracker, data=data, plan=make_plan(data, counts, n_videos), settings=settings,
-        tune=tune, workers=workers,
-    )  # fmt: skip
+    plan = make_plan(data, counts, n_videos)
+    job = Job(tracker=tracker, data=data, plan=plan, settings=settings, tune=tune, workers=workers)
     return run(job).results
-
-
-def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | None) -> Plan:
-    """Choose test groups.
-
-    Raises:
-        UsageError: the data has no such groups, or fewer videos.
-    """
-    groups = test_groups(data)
-    if not groups:
-        raise UsageError(f"the data has no test groups; it has: {', '.join(data.groups)}")
-    wanted = sorted(groups) if counts is None else sorted(set(counts))
-    missing = [count for count in wanted if count not in groups]
-    if missing or not wanted:
-        there = ", ".join(map(str, groups))
-        raise UsageError(f"counts={missing}: the data has test videos for {there}")
-    sizes = {count: data.groups[groups[count]] for count in wanted}
-    if n_videos is not None:
-        for count, size in sizes.items():
-            if not 1 <= n_videos <= size:
-                raise UsageError(f"n_videos={n_videos}: {groups[count]} has 1 to {size}")
-        sizes = dict.fromkeys(sizes, n_videos)
-    return Plan(groups={count: groups[count] for count in wanted}, n_videos=sizes)
 
 
 def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcome:  # noqa: ARG005
@@ -166,31 +217,35 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
 
     Args:
         job: what to do.
-        progress: told how far it has got.
+        progress: called with how far it has got.
 
     Raises:
         UsageError: an impossible setting.
         DataError: the tracker failed, or the data is damaged.
     """
     began = time.perf_counter()
-    local = job.build()
-    settings, n_frames = job.settings, job.data.description.n_frames
-    no_prediction = why_not(local.tracker, n_frames, settings.observe, settings.horizon)
-    with Workers(job.build if job.workers > 1 else lambda: local, job.workers) as team:
-        choice = _tuned(job, local, team, progress)
+    settings, own = job.settings, Scorer(job.tracker, job.data, job.settings)
+    n_frames = job.data.description.n_frames
+    no_prediction = why_not(own.tracker, n_frames, settings.observe, settings.horizon)
+    with Workers(own, job.tracker, job.workers) as team:
+        options = job.tracker.options if isinstance(job.tracker, Recipe) else {}
+        choice = tune_tracker(team, job.plan.groups, options, job.tune, progress)
         tuned = time.perf_counter()
         found = _found(job, team, choice, not no_prediction, progress)
     tracked = time.perf_counter()
     tracking, prediction = _scores(found, settings, progress)
     results = Results(
-        tracker=_tracker_record(job, local, choice),
-        dataset=dataset_record(job.data, _videos_records(job.plan, found)),
+        tracker=_tracker_record(job.tracker, own.tracker, choice),
+        dataset=_dataset_record(job.data, job.plan, found),
         settings=settings,
-        versions=_versions(),
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in VERSIONS},
+        },
         tracking=tracking,
         prediction=None if no_prediction else prediction,
         prediction_reason=no_prediction,
-        occlusion={count: occlusion_ranges(each.tracking) for count, each in found.items()},
+        occlusion={count: _occlusion_ranges(each.tracking) for count, each in found.items()},
         timing=Timing(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=time.perf_counter() - began,
@@ -202,53 +257,45 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
     )
     return Outcome(
         results=results,
-        tracker={n: local.chosen(choice.candidates[n] if choice else None) for n in found},
+        tracker={n: own.chosen(choice.candidates[n] if choice else None) for n in found},
         counts={n: each.tracking for n, each in found.items()},
         errors={n: each.errors for n, each in found.items() if each.errors is not None},
     )
 
 
-def _tuned(job: Job, local: Scorer, team: Workers[Scorer], progress: Progress) -> Choice | None:
-    n_val = job.data.groups.get(SPLIT, 0)
-    scope = tuning_scope(local.tracker, job.options, job.tune, n_val)
-    if scope is None:
-        return None
-    assert isinstance(local.tracker, Tunable)
-    counts = list(job.plan.groups)
-    return choose(
-        local.tracker,
-        team,
-        scope,
-        n_val,
-        counts,
-        lambda done: progress("videos tuned on", done, n_val),
-    )
-
-
 def _found(
-    job: Job, team: Workers[Scorer], choice: Choice | None, predict: bool, progress: Progress
+    job: Job, team: Workers, choice: Choice | None, predict: bool, progress: Progress
 ) -> dict[int, SpanScores]:
     """Score every span; the parts of a count are joined in their order."""
     plan = job.plan
-    tasks = [
-        (
-            count,
-            ScoreSpan(
-                group=group, start=start, stop=stop,
-                candidate=choice.candidates[count] if choice else None,
-                with_prediction=predict, with_events=job.with_events,
-            ),
-        )
+    tasks = {
+        ScoreSpan(
+            group=group,
+            start=start,
+            stop=stop,
+            candidate=choice.candidates[count] if choice else None,
+            with_prediction=predict,
+            with_events=job.with_events,
+        ): count
         for count, group in plan.groups.items()
         for start, stop in spans(group, plan.n_videos[count])
-    ]  # fmt: skip
+    }
     parts: dict[int, list[SpanScores]] = {count: [] for count in plan.groups}
     done = 0
-    for (count, task), scores in zip(tasks, team.map([task for _, task in tasks]), strict=True):
+    for (task, count), scores in zip(tasks.items(), team.map(list(tasks)), strict=True):
         parts[count].append(scores)
         done += task.stop - task.start
         progress("videos tracked", done, plan.n_total)
     return {count: SpanScores.stack(some) for count, some in parts.items()}
+
+
+def _joined(parts: Sequence[Events]) -> Events:
+    return Events(
+        **{
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(Events)
+        }
+    )
 
 
 def _scores(
@@ -258,47 +305,98 @@ def _scores(
     scores: dict[str, dict[int, CountScores]] = {"tracking": {}, "prediction": {}}
     for done, (count, each) in enumerate(found.items()):
         progress("counts summed up", done, len(found))
-        for which, counts in enumerate((each.tracking, each.prediction)):
-            protocol = list(scores)[which]
+        for which, protocol in enumerate(scores):
+            counts = getattr(each, protocol)
             if counts is None:
                 continue
-            if settings.backend == "motmetrics":
-                scores[protocol][count] = library_scores(*each.tracks[protocol], settings)
-            else:
-                draws = np.random.default_rng([settings.seed, count, which])
-                scores[protocol][count] = count_scores(counts, settings, draws)
+            # Each count and protocol has a stream of its own: intervals do not depend on the rest.
+            draws = np.random.default_rng([settings.seed, count, which])
+            tracks = each.tracks.get(protocol)
+            scores[protocol][count] = _count_scores(counts, tracks, settings, draws)
     progress("counts summed up", len(found), len(found))
     return scores["tracking"], scores["prediction"]
 
 
-def _tracker_record(job: Job, local: Scorer, choice: Choice | None) -> TrackerRecord:
+def _count_scores(
+    counts: VideoCounts,
+    tracks: tuple[Tracks, Tracks] | None,
+    settings: EvaluationSettings,
+    generator: np.random.Generator,
+) -> CountScores:
+    """The metrics of some videos pooled; with intervals, or from the library's own counts."""
+    if settings.backend == "motmetrics":
+        from smot.evaluation.library import summarise_by_motmetrics
+
+        assert tracks is not None
+        metrics = summarise_by_motmetrics(*tracks, settings.match)
+        return CountScores(metrics=metrics, reasons=_reasons(metrics))
+    metrics = summarise(counts)
+    ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
+    return CountScores(
+        metrics=metrics,
+        intervals={key: pair for key, pair in ends.items() if pair is not None},
+        reasons=_reasons(metrics),
+        counts=counts.to_json(),
+    )
+
+
+def _reasons(metrics: Mapping[str, float | None]) -> dict[str, str]:
+    """Why each metric that has no value has none."""
+    return {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
+
+
+def _occlusion_ranges(counts: VideoCounts) -> tuple[Occlusion, ...]:
+    """Recall and switches by visibility, of counts made with visibility."""
+    rows = occlusion(counts).values()
+    return tuple(
+        Occlusion(
+            visibility=ends,
+            n_truth=int(row["n_truth"] or 0),
+            matches=int(row["matches"] or 0),
+            switches=int(row["switches"] or 0),
+            recall=row["recall"],
+            switch_rate=row["switch_rate"],
+        )
+        for ends, row in zip(_VISIBILITY, rows, strict=True)
+    )
+
+
+def _tracker_record(
+    given: Contestant | Recipe, tracker: Contestant, choice: Choice | None
+) -> TrackerRecord:
+    informed = isinstance(tracker, CountInformed) and not isinstance(tracker, Tracker)
     return TrackerRecord(
-        name=local.tracker.name,
-        target=job.tracker.target if isinstance(job.tracker, Recipe) else "",
-        options=dict(job.options),
-        is_oracle=_is_oracle(local.tracker),
+        name=tracker.name,
+        target=given.target if isinstance(given, Recipe) else "",
+        options=dict(given.options) if isinstance(given, Recipe) else {},
+        is_oracle=informed or isinstance(tracker, Oracle),
         tuning=choice.record if choice else None,
     )
 
 
-def _is_oracle(tracker: Contestant) -> bool:
-    """Whether it was shown the ground truth, or told its count."""
-    informed = isinstance(tracker, CountInformed) and not isinstance(tracker, Tracker)
-    return informed or isinstance(tracker, Oracle)
-
-
-def _videos_records(plan: Plan, found: Mapping[int, SpanScores]) -> dict[int, VideosRecord]:
-    return {
-        count: VideosRecord(
-            group=group,
-            n_videos=plan.n_videos[count],
-            fingerprint=hashlib.sha256(
-                np.ascontiguousarray(found[count].digests).data
-            ).hexdigest(),
-        )
-        for count, group in plan.groups.items()
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
+def _dataset_record(
+    source: VideoSource, plan: Plan, found: Mapping[int, SpanScores]
+) -> DatasetRecord:
+    metadata, description = source.metadata, source.description
+    path = getattr(source, "path", None)
+    return DatasetRecord(
+        name=metadata.name,
+        kind=description.dataset,
+        origin=str(path) if path else "made on the spot",
+        digit_source=metadata.digit_source,
+        seed=metadata.seed,
+        frame_size=description.frame_size,
+        n_frames=description.n_frames,
+        max_objects=description.max_objects,
+        settings=dict(metadata.settings),
+        settings_fingerprint=metadata.settings_fingerprint,
+        content_fingerprint=metadata.content_fingerprint,
+        videos={
+            count: VideosRecord(
+                group=group,
+                n_videos=plan.n_videos[count],
+                fingerprint=hashlib.sha256(found[count].digests.tobytes()).hexdigest(),
+            )
+            for count, group in plan.groups.items()
+        },
+    )

@@ -1,28 +1,27 @@
-"""Where test videos come from: a file, or the generator on the spot."""
+"""Which test videos, and where they come from: a file, or the generator on the spot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from smot.errors import UsageError
-from smot.evaluation.records import DatasetRecord, VideosRecord
-from smot.generators import CANONICAL, DigitSource, Settings, load_digits, render
-from smot.generators.synthesis import group_sizes, origin
 from smot.tracks import DataDescription
-from smot.videos import Metadata, Shard, Videos, open_videos
-from smot.videos.content import settings_fingerprint
-from smot.videos.schema import FORMAT_VERSION
+from smot.videos import Metadata, Videos, open_videos
+
+if TYPE_CHECKING:
+    from smot.generators import DigitSource, Settings
 
 PREFIX = "scattered-"
-DATASETS = tuple(name.removeprefix(PREFIX) for name in CANONICAL)
-"""What ``--dataset`` knows, "mnist-12" and so on."""
 
 SEED = 0
 """Of every canonical data set."""
+
+SPAN = 64
+"""Videos that a tracker gets at once: always so many, so that nothing depends on the workers."""
 
 
 class VideoSource(Protocol):
@@ -59,8 +58,8 @@ class RenderedVideos:
         seed: the data set's seed.
     """
 
-    settings: Settings
-    digits: DigitSource | None
+    settings: "Settings"
+    digits: "DigitSource | None"
     groups: Mapping[str, int]
     seed: int = SEED
 
@@ -72,6 +71,10 @@ class RenderedVideos:
     @property
     def metadata(self) -> Metadata:
         """What a file would say of itself; there is no content fingerprint."""
+        from smot.generators.synthesis import origin
+        from smot.videos.content import settings_fingerprint
+        from smot.videos.schema import FORMAT_VERSION, Shard
+
         made = origin(self.settings, self.digits, self.seed)
         return Metadata(
             format_version=FORMAT_VERSION,
@@ -93,6 +96,8 @@ class RenderedVideos:
         Raises:
             UsageError: no such group, or a range outside of it.
         """
+        from smot.generators import render
+
         if not 0 <= start <= stop <= self.groups.get(group, -1):
             raise UsageError(f"there are no videos {start} to {stop - 1} of {group!r}")
         indices = np.arange(start, stop)
@@ -111,7 +116,7 @@ def canonical_videos(
     """Find a canonical test set in a folder, or make it on the spot.
 
     Args:
-        dataset: one of `DATASETS`.
+        dataset: a name of `smot.generators.CANONICAL` without `PREFIX`, "mnist-12".
         folder: where files are looked for.
         digits: "mnist", "mnist-5k", or "auto" for whatever is there.
         mnist_root: folder of the MNIST files.
@@ -125,8 +130,12 @@ def canonical_videos(
         UsageError: no such data set.
         DataError: the file is damaged, or the digits are not to be had.
     """
-    if dataset not in DATASETS:
-        raise UsageError(f"dataset must be one of {', '.join(DATASETS)}, not {dataset!r}")
+    from smot.generators import CANONICAL, load_digits
+    from smot.generators.synthesis import group_sizes
+
+    if PREFIX + dataset not in CANONICAL:
+        known = ", ".join(name.removeprefix(PREFIX) for name in CANONICAL)
+        raise UsageError(f"dataset must be one of {known}, not {dataset!r}")
     settings = CANONICAL[PREFIX + dataset]
     path = folder / f"{PREFIX}{dataset}.h5"
     unfit = f"there is no {path}"
@@ -154,41 +163,68 @@ def check_digits(source: VideoSource, digits: str) -> None:
         raise UsageError(f"digits={digits!r} were asked for, and the videos show {found!r}")
 
 
-def test_groups(source: VideoSource) -> dict[int, str]:
-    """The test group of each number of objects, ascending."""
-    names = [name for name in source.groups if name.startswith("test/")]
-    return {int(name.removeprefix("test/")): name for name in sorted(names)}
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be evaluated, checked against the data.
+
+    Attributes:
+        groups: the test group of each number of objects, ascending.
+        n_videos: the first so many of each group are used.
+    """
+
+    groups: Mapping[int, str]
+    n_videos: Mapping[int, int]
+
+    @property
+    def n_total(self) -> int:
+        """Test videos in all."""
+        return sum(self.n_videos.values())
 
 
-def dataset_record(source: VideoSource, videos: Mapping[int, VideosRecord]) -> DatasetRecord:
-    """What a result says of its data set.
+def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | None) -> Plan:
+    """Choose test groups.
 
     Args:
-        source: where the videos came from.
-        videos: which were evaluated, for each number of objects.
+        data: where the videos are.
+        counts: numbers of objects; all that the data has if None.
+        n_videos: the first so many of each count; all if None.
+
+    Raises:
+        UsageError: the data has no such groups, or fewer videos.
     """
-    said, description = source.metadata, source.description
-    path = getattr(source, "path", None)
-    return DatasetRecord(
-        name=said.name,
-        kind=description.dataset,
-        origin=str(path) if path else "made on the spot",
-        digit_source=said.digit_source,
-        seed=said.seed,
-        frame_size=description.frame_size,
-        n_frames=description.n_frames,
-        max_objects=description.max_objects,
-        settings=dict(said.settings),
-        settings_fingerprint=said.settings_fingerprint,
-        content_fingerprint=said.content_fingerprint,
-        videos=dict(videos),
-    )
+    names = sorted(name for name in data.groups if name.startswith("test/"))
+    groups = {int(name.removeprefix("test/")): name for name in names}
+    if not groups:
+        raise UsageError(f"the data has no test groups; it has: {', '.join(data.groups)}")
+    wanted = sorted(groups) if counts is None else sorted(set(counts))
+    missing = [count for count in wanted if count not in groups]
+    if missing or not wanted:
+        there = ", ".join(map(str, groups))
+        raise UsageError(f"counts={missing}: the data has test videos for {there}")
+    sizes = {count: data.groups[groups[count]] for count in wanted}
+    if n_videos is not None:
+        for count, size in sizes.items():
+            if not 1 <= n_videos <= size:
+                raise UsageError(f"n_videos={n_videos}: {groups[count]} has 1 to {size}")
+        sizes = dict.fromkeys(sizes, n_videos)
+    return Plan(groups={count: groups[count] for count in wanted}, n_videos=sizes)
+
+
+def spans(group: str, n_videos: int) -> list[tuple[int, int]]:
+    """Start and stop of the spans that the first `n_videos` of a group are divided into.
+
+    Raises:
+        UsageError: no videos.
+    """
+    if n_videos < 1:
+        raise UsageError(f"{group}: the number of videos must be at least 1, not {n_videos}")
+    return [(start, min(start + SPAN, n_videos)) for start in range(0, n_videos, SPAN)]
 
 
 def _unfit(
     groups: Mapping[str, int],
     metadata: Metadata,
-    settings: Settings,
+    settings: "Settings",
     digits: str,
     counts: Sequence[int] | None,
     n_videos: int | None,

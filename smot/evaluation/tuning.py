@@ -7,7 +7,7 @@ paper tuned ConnComp), judged on the validation videos with that many.
 Source: supplement C; that the score is MOTA for every metric's table is our choice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ from smot.errors import UsageError
 from smot.evaluation.metrics.clear import NOBODY, correspond
 from smot.evaluation.metrics.matching import MatchSettings, pair_up
 from smot.evaluation.protocols import track_videos
-from smot.evaluation.records import TUNING, TuningRecord
-from smot.evaluation.scoring import Scorer, spans
-from smot.evaluation.workers import Workers
+from smot.evaluation.results import TuningRecord
+from smot.evaluation.testsets import spans
+from smot.evaluation.workers import Scorer, Workers
 from smot.tracks import Contestant, Tracks, Tunable
 
+SCOPES = ("global", "per-count")
 SPLIT = "val"
 
 
@@ -93,8 +94,8 @@ def tuning_scope(
     Raises:
         UsageError: tuning was asked for and cannot be.
     """
-    if asked not in (*TUNING, "off", None):
-        raise UsageError(f"tune must be {', '.join(TUNING)} or off, not {asked!r}")
+    if asked not in (*SCOPES, "off", None):
+        raise UsageError(f"tune must be {', '.join(SCOPES)} or off, not {asked!r}")
     if asked == "off":
         return None
     if not isinstance(tracker, Tunable):
@@ -109,29 +110,37 @@ def tuning_scope(
     return None if problem else asked or "per-count"
 
 
-def choose(
-    tracker: Tunable,
-    workers: Workers[Scorer],
-    scope: str,
-    n_videos: int,
-    counts: Sequence[int],
-    progress: Callable[[int], None],
-) -> Choice:
+def tune_tracker(
+    team: Workers,
+    counts: Iterable[int],
+    options: Mapping[str, str],
+    asked: str | None,
+    progress: Callable[[str, int, int], None],
+) -> Choice | None:
     """Run all candidates on the validation split and take the best.
 
     Args:
-        tracker: whose candidates they are.
-        workers: processes, each with the same tracker.
-        scope: "global" or "per-count".
-        n_videos: validation videos.
+        team: processes, each with the same tracker.
         counts: test counts; one that no validation video has gets the global choice.
-        progress: told how many videos are done.
+        options: what the user set; see `tuning_scope`.
+        asked: "global", "per-count", "off", or None for the usual.
+        progress: called with what is done, how much of it, and of how much.
+
+    Returns:
+        The choice; None if nothing was tuned.
+
+    Raises:
+        UsageError: see `tuning_scope`.
     """
+    tracker, n_videos = team.own.tracker, team.own.source.groups.get(SPLIT, 0)
+    scope = tuning_scope(tracker, options, asked, n_videos)
+    if scope is None:
+        return None
     tasks = [TryCandidates(start=start, stop=stop) for start, stop in spans(SPLIT, n_videos)]
     parts = []
-    for task, part in zip(tasks, workers.map(tasks), strict=True):
+    for task, part in zip(tasks, team.map(tasks), strict=True):
         parts.append(part)
-        progress(task.stop)
+        progress("videos tuned on", task.stop, n_videos)
     errors = np.concatenate([part.errors for part in parts])
     n_truth = np.concatenate([part.n_truth for part in parts])
     n_objects = np.concatenate([part.n_objects for part in parts])
@@ -144,7 +153,7 @@ def choose(
         mota = _mota(errors[alike], n_truth[alike])
         best[count] = int(mota.argmax())
         scores[count] = float(mota.max())
-    names = candidate_names(list(tracker.candidates()))
+    names = candidate_names(team.own.candidates)
     record = TuningRecord(
         scope=scope,
         split=SPLIT,

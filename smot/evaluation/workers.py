@@ -1,62 +1,108 @@
 """Do tasks in several processes, and give the results in the order of the tasks.
 
-Every process builds its own worker (a tracker, say) once and lets each task use it. With one
-process everything happens in the caller's, in the same order, with the same result.
+Every process makes its own `Scorer`, a tracker and a source of videos, once and lets each task use
+it. With one process everything happens in the caller's, in the same order, with the same result.
 """
 
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeVar
 
 from smot.errors import DataError
+from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.testsets import VideoSource
 from smot.interruption import die_with_parent, terminal_signals_blocked
+from smot.trackers import build_tracker
+from smot.tracks import Contestant, DataDescription, Tunable
 
-Worker_contra = TypeVar("Worker_contra", contravariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
-Worker = TypeVar("Worker")
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
-_AHEAD = 3  # tasks handed out per process; results that wait for an earlier one stay few
+# Tasks handed out per process. Results that wait for an earlier one stay few.
+_AHEAD = 3
 
 
-class Task(Protocol[Worker_contra, Result_co]):
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to make a tracker, in any process.
+
+    Attributes:
+        target: a name that `smot.trackers` knows, or `module:attribute`.
+        options: settings as typed.
+        data: what the tracker may know of the data.
+    """
+
+    target: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    data: DataDescription
+
+
+class Scorer:
+    """What a process holds: its own tracker, and where the videos are.
+
+    Args:
+        tracker: what is evaluated, or how to make it.
+        source: where its videos come from.
+        settings: how it is scored.
+
+    Raises:
+        UsageError: see `smot.trackers.build_tracker`.
+    """
+
+    def __init__(
+        self, tracker: Contestant | Recipe, source: VideoSource, settings: EvaluationSettings
+    ) -> None:
+        if isinstance(tracker, Recipe):
+            tracker = build_tracker(tracker.target, tracker.options, tracker.data)
+        self.tracker = tracker
+        self.source = source
+        self.settings = settings
+        self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
+
+    def chosen(self, candidate: int | None) -> Contestant:
+        """The tracker as it is, or one of its candidates."""
+        return self.tracker if candidate is None else self.candidates[candidate]
+
+
+class Task(Protocol[Result_co]):
     """A piece of work; it travels to another process by pickle, and so does its result."""
 
-    def __call__(self, worker: Worker_contra, /) -> Result_co:
+    def __call__(self, scorer: Scorer, /) -> Result_co:
         """Do it."""
         ...
 
 
-class Workers(Generic[Worker]):
-    """Processes that stay for as long as the ``with`` block.
+class Workers:
+    """Processes that stay for as long as the `with` block.
 
     Args:
-        build: makes the worker of a process; travels by pickle if there are several processes.
+        own: the scorer of this process, which does the tasks if there is no other.
+        tracker: of which other processes make their scorer; travels by pickle.
         n_processes: 1 for no other process than this one.
     """
 
-    def __init__(self, build: Callable[[], Worker], n_processes: int) -> None:
-        self._build = build
+    def __init__(self, own: Scorer, tracker: Contestant | Recipe, n_processes: int) -> None:
+        self.own = own
+        self._tracker = tracker
         self._n_processes = n_processes
-        self._own: Worker | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._others: set[multiprocessing.process.BaseProcess] = set()
 
     def __enter__(self) -> Self:
         if self._n_processes == 1:
-            self._own = self._build()
             return self
         self._others = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(
             self._n_processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=(self._build,),
+            initargs=(self._tracker, self.own.source, self.own.settings),
         )
         with _inherited():
             for _ in range(self._n_processes):  # a process is started where none is idle
@@ -72,16 +118,15 @@ class Workers(Generic[Worker]):
                 process.terminate()
         self._pool.shutdown(wait=True)
 
-    def map(self, tasks: Sequence[Task[Worker, Result]]) -> Iterator[Result]:
+    def map(self, tasks: Sequence[Task[Result]]) -> Iterator[Result]:
         """Do the tasks; results come in their order.
 
         Raises:
             DataError: a process died.
         """
         if self._pool is None:
-            assert self._own is not None
             for task in tasks:
-                yield task(self._own)
+                yield task(self.own)
             return
         waiting: deque[Future[Result]] = deque()
         try:
@@ -97,12 +142,13 @@ class Workers(Generic[Worker]):
             ) from error
 
 
-_worker: Any = None  # of this process, once `_start` has run in it
+# Of this process, once `_start` has run in it.
+_scorer: Scorer | Exception | None = None
 
 
 @contextmanager
 def _inherited() -> Iterator[None]:
-    """What new processes take over: no Ctrl-C, as the parent stops them, and one thread each."""
+    """Block Ctrl-C in new processes (the parent stops them) and give them one thread each."""
     threads = os.environ.get("OMP_NUM_THREADS")
     # Threads that wait for each other are slow on a machine that does other work too.
     os.environ["OMP_NUM_THREADS"] = threads or "1"
@@ -114,17 +160,20 @@ def _inherited() -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def _start(build: Callable[[], Any]) -> None:
-    """Make the worker of a new process, which dies with its parent."""
+def _start(
+    tracker: Contestant | Recipe, source: VideoSource, settings: EvaluationSettings
+) -> None:
+    """Make the scorer of a new process, which dies with its parent."""
     die_with_parent()
-    global _worker
+    global _scorer
     try:
-        _worker = build()
-    except Exception as error:  # told by every task; a pool would only say that it is broken
-        _worker = error
+        _scorer = Scorer(tracker, source, settings)
+    except Exception as error:  # raised by every task; the pool would only say that it is broken
+        _scorer = error
 
 
-def _run(task: Task[Any, Result]) -> Result:
-    if isinstance(_worker, Exception):
-        raise _worker
-    return task(_worker)
+def _run(task: Task[Result]) -> Result:
+    if isinstance(_scorer, Exception):
+        raise _scorer
+    assert _scorer is not None
+    return task(_scorer)

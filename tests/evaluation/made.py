@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from smot.evaluation.records import EvaluationSettings, TrackerRecord
-from smot.evaluation.results import Results
-from smot.evaluation.run import Job, Outcome, make_plan, run
-from smot.evaluation.scoring import Recipe
-from smot.evaluation.testsets import RenderedVideos
+from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.results import Results, TrackerRecord
+from smot.evaluation.run import Job, Outcome, run
+from smot.evaluation.testsets import RenderedVideos, make_plan
+from smot.evaluation.workers import Recipe
 from smot.generators import ShapesSettings
 from smot.tracks import Tracks
 

@@ -2,15 +2,15 @@ from dataclasses import fields
 from pathlib import Path
 
 from smot.evaluation.metrics.table import METRICS
-from smot.evaluation.records import (
+from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.results import (
     DatasetRecord,
-    EvaluationSettings,
+    Occlusion,
+    Timing,
     TrackerRecord,
     TuningRecord,
     VideosRecord,
 )
-from smot.evaluation.results import Timing
-from smot.evaluation.summaries import Occlusion
 from tests.evaluation.made import made_results
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -9,10 +9,11 @@ import pytest
 from smot.errors import DataError, UsageError
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.table import summarise
-from smot.evaluation.records import EvaluationSettings
+from smot.evaluation.protocols import EvaluationSettings
 from smot.evaluation.results import Results
-from smot.evaluation.run import Job, evaluate, make_plan, run
-from smot.evaluation.scoring import SPAN, Recipe
+from smot.evaluation.run import Job, evaluate, run
+from smot.evaluation.testsets import SPAN, make_plan
+from smot.evaluation.workers import Recipe
 from smot.generators.synthesis import generate
 from smot.videos import open_videos
 from tests.evaluation.made import SETTINGS, made_outcome, made_videos

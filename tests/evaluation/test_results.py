@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from smot.errors import DataError, UsageError
-from smot.evaluation.records import EvaluationSettings
-from smot.evaluation.results import FORMAT_VERSION, Results, read_results, write_results
-from smot.evaluation.summaries import CountScores, mean_over_counts
+from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.results import (
+    FORMAT_VERSION,
+    CountScores,
+    Results,
+    mean_over_counts,
+    read_results,
+    write_results,
+)
 from tests.evaluation.made import made_results
 
 Plain = dict[str, Any]
@@ -92,10 +98,10 @@ def changed(plain: Plain, path: tuple[str, ...], value: object) -> Plain:
         (["tracking"], KeyError, "lacks 'tracking'"),
         (["extra"], 1, "has unknown 'extra'"),
         (["tracking"], {}, "tracking is empty"),
-        (["tracking"], [], "tracking must be an object"),
-        (["tracking", "x"], {}, "key 'x', which is no number of objects"),
-        (["tracking", "2", "mota"], "1", "mota must be a finite number"),
-        (["tracking", "2", "mota"], True, "mota must be a finite number"),
+        (["tracking"], [], "tracking must be a table, not []"),
+        (["tracking", "x"], {}, "key 'x', which is not a number"),
+        (["tracking", "2", "mota"], "1", "mota must be float or int"),
+        (["tracking", "2", "mota"], True, "mota must be float or int"),
         (["tracking", "2", "mota"], 1.5, "mota=1.5 is outside None..1.0"),
         (["tracking", "2", "mota"], 0.123, "does not follow from its counts"),
         (["tracking", "2", "mota"], None, "mota is null, and reasons does not say why"),
@@ -105,21 +111,21 @@ def changed(plain: Plain, path: tuple[str, ...], value: object) -> Plain:
         (["tracking", "2", "counts", "misses"], "many", "counts cannot be read"),
         (["tracking", "2", "counts", "settings"], {"iou": 1}, "counts cannot be read"),
         (["tracking", "2", "intervals", "mota"], [0.9, 0.1], "0.9 is above 0.1"),
-        (["tracking", "2", "intervals", "mota"], [0.9], "must be two numbers"),
-        (["tracking", "2", "intervals"], [], "intervals must be an object"),
+        (["tracking", "2", "intervals", "mota"], [0.9], "intervals.mota must be 2 values"),
+        (["tracking", "2", "intervals"], [], "intervals must be a table"),
         (["prediction"], None, "must say why there is no prediction"),
-        (["prediction_reason"], 3, "prediction_reason has the wrong type"),
+        (["prediction_reason"], 3, "prediction_reason must be str"),
         (["prediction", "1"], KeyError, "prediction and tracking have different numbers"),
         (["dataset", "videos", "1"], KeyError, "dataset.videos and tracking have different"),
-        (["dataset", "frame_size"], [48], "frame_size must have 2 entries"),
-        (["dataset", "seed"], "0", "dataset.seed must be of type int"),
-        (["dataset", "videos"], 3, "videos must be an object"),
+        (["dataset", "frame_size"], [48], "frame_size must be 2 values"),
+        (["dataset", "seed"], "0", "dataset.seed must be int"),
+        (["dataset", "videos"], 3, "videos must be a table"),
         (["tracker", "tuning"], {"scope": "global"}, "tuning lacks 'split'"),
         (["settings", "iou_threshold"], 0, "iou_threshold"),
         (["settings", "convention"], "mine", "convention"),
-        (["convention"], "trackeval", "convention 'trackeval' is not that of its settings"),
+        (["convention"], "trackeval", "convention is not that of its settings"),
         (["occlusion", "1"], [{}], r"occlusion.1[0] lacks 'visibility'"),
-        (["timing", "seconds"], "fast", "timing.seconds must be a finite number"),
+        (["timing", "seconds"], "fast", "timing.seconds must be float"),
     ],
 )
 def test_nonsense_is_refused_with_its_place(

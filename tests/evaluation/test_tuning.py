@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from smot.errors import UsageError
-from smot.evaluation.run import Job, evaluate, make_plan, run
-from smot.evaluation.scoring import Recipe
-from smot.evaluation.testsets import RenderedVideos
+from smot.evaluation.run import Job, evaluate, run
+from smot.evaluation.testsets import RenderedVideos, make_plan
 from smot.evaluation.tuning import candidate_names, tuning_scope
+from smot.evaluation.workers import Recipe
 from smot.videos import Videos
 from tests.evaluation.made import SETTINGS, made_videos
 from tests.evaluation.made_trackers import Bright, Still

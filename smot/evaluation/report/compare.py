@@ -9,8 +9,7 @@ from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares
 from smot.evaluation.report.figures import N_STYLES, LegendEntry, Panel, curve_figure, curve_of
 from smot.evaluation.report.page import DRAWN_LARGE, Fact, FactGroup, fill
 from smot.evaluation.report.tables import MEAN, Cell, Row, aligned, scores_table
-from smot.evaluation.results import Results
-from smot.evaluation.summaries import CountScores
+from smot.evaluation.results import CountScores, Results
 
 _SCORING = ("convention", "iou_threshold", "confidence")
 

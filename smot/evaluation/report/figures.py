@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smot.evaluation.metrics.table import Metric
-from smot.evaluation.summaries import CountScores
+from smot.evaluation.results import CountScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

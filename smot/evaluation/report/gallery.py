@@ -13,12 +13,10 @@ from smot.evaluation.metrics.clear import KINDS, Events, events
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import METRICS
-from smot.evaluation.prediction import future_truth, predict_videos, why_not
-from smot.evaluation.protocols import Batch, checked, track_videos
+from smot.evaluation.protocols import Batch, checked, predict_videos, track_videos, why_not
 from smot.evaluation.results import Results
 from smot.evaluation.run import Outcome
-from smot.evaluation.scoring import SPAN
-from smot.evaluation.testsets import VideoSource
+from smot.evaluation.testsets import SPAN, VideoSource
 from smot.filmstrips import Mark, Span, strip, track_rows
 from smot.tracks import ABSENT, Contestant, Explainer, Trace, Tracks
 from smot.videos import Videos
@@ -105,7 +103,9 @@ def _prediction(outcome: Outcome, source: VideoSource, count: int, video: int) -
     batch, group, start = _batch(results, source, count, video)
     one = slice(video - start, video - start + 1)
     tracks = predict_videos(tracker, batch, observe, horizon, group, start)[one]
-    found = events(future_truth(batch[one], observe, horizon), tracks, results.settings.match)
+    found = events(
+        batch[one].truth[:, observe : observe + horizon], tracks, results.settings.match
+    )
     shown = tracks.above(results.settings.confidence)
     title = (
         f"{count} {results.dataset.things}, frames {observe + 1} to {observe + horizon} "

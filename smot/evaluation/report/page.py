@@ -11,8 +11,7 @@ from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tal
 from smot.evaluation.report.figures import LegendEntry, Panel, bar_figure, curve_figure, curve_of
 from smot.evaluation.report.gallery import Picture
 from smot.evaluation.report.tables import scores_table
-from smot.evaluation.results import Results
-from smot.evaluation.summaries import CountScores, Occlusion, mean_over_counts
+from smot.evaluation.results import CountScores, Occlusion, Results, mean_over_counts
 
 DRAWN_LARGE = HEADLINE[:3]
 """The metrics of a page's large curves."""

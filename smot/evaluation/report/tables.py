@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from smot.evaluation.metrics.clear import Events
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
-from smot.evaluation.results import Results
-from smot.evaluation.summaries import CountScores, mean_over_counts
+from smot.evaluation.results import CountScores, Results, mean_over_counts
 
 MEAN = "mean of counts"
 """What the row of `mean_over_counts` is called wherever it is shown."""

@@ -137,8 +137,9 @@ def test_the_table_shows_rounded_values_and_says_what_the_mean_is(ours: Results)
 def test_every_error_is_one_line_of_the_events(ours: Results) -> None:
     outcome = made_outcome(made_videos(), "oracle-motion")
     assert events_csv(outcome.errors).count("\n") == 1
-    from smot.evaluation.run import Job, make_plan, run
-    from smot.evaluation.scoring import Recipe
+    from smot.evaluation.run import Job, run
+    from smot.evaluation.testsets import make_plan
+    from smot.evaluation.workers import Recipe
 
     data = made_videos()
     job = Job(

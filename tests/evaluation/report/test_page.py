@@ -12,8 +12,8 @@ from smot.evaluation.report.compare import line_up, render_comparison
 from smot.evaluation.report.figures import Curve, curve_figure
 from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
+from smot.evaluation.results import mean_over_counts
 from smot.evaluation.run import Outcome
-from smot.evaluation.summaries import mean_over_counts
 from tests.evaluation.made import made_outcome, made_results, made_videos
 from tests.evaluation.report.chromium import Opened, open_page
 

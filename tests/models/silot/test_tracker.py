@@ -4,7 +4,7 @@ import torch
 
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
-from smot.evaluation.prediction import predict_videos
+from smot.evaluation.protocols import predict_videos
 from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
 from smot.models.silot.objects import Objects
 from smot.models.silot.tracker import THRESHOLD, corner_boxes
