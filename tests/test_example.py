@@ -31,6 +31,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     sys.modules.pop("centroid_tracker", None)
 
 
+@pytest.mark.posix("makes a link")
 def test_the_example_is_found_by_name_and_tracks(installed: None) -> None:
     videos = np.zeros((2, 3, 24, 24, 3), np.uint8)
     for t in range(3):

@@ -247,6 +247,7 @@ def test_a_folder_is_written_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "folder"]
 
 
+@pytest.mark.posix("needs /dev/null or links")
 def test_what_is_no_regular_file_stays(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a regular file"):
         write_text(tmp_path, "text")
@@ -255,6 +256,7 @@ def test_what_is_no_regular_file_stays(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@pytest.mark.posix("needs /dev/null or links")
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     write_text(tmp_path / "link", "text")

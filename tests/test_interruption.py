@@ -29,6 +29,7 @@ with catch_signals(deferred=sys.argv[1] == "deferred") as interruption:
 """
 
 
+@pytest.mark.posix("sends signals to itself")
 @pytest.mark.parametrize("way", ["deferred", "at once"])
 def test_an_interrupt_inside_a_callback_is_not_lost(way: str) -> None:
     done = subprocess.run(
@@ -55,6 +56,7 @@ with catch_signals(deferred=False):
 """
 
 
+@pytest.mark.posix("sends signals to itself")
 def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORTING, str(tmp_path)],
@@ -65,6 +67,7 @@ def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("1\nnoticed\n", "")
 
 
+@pytest.mark.posix("sends signals to itself")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_first_signal_waits_and_the_second_does_not(name: str) -> None:
     signum = getattr(signal, name, None)
@@ -83,6 +86,7 @@ def test_the_first_signal_waits_and_the_second_does_not(name: str) -> None:
     assert signal.getsignal(signum) is before
 
 
+@pytest.mark.posix("sends signals to itself")
 def test_a_signal_counts_in_the_blocks_inside_and_outside() -> None:
     with catch_signals(deferred=True) as outer:
         signal.raise_signal(signal.SIGTERM)
@@ -95,6 +99,7 @@ def test_a_signal_counts_in_the_blocks_inside_and_outside() -> None:
             outer.check()
 
 
+@pytest.mark.posix("sends signals to itself")
 def test_a_signal_that_waits_for_an_import_counts_once(tmp_path: Path) -> None:
     (tmp_path / "loaded_once.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
     deadline = time.monotonic() + 60
@@ -109,6 +114,7 @@ def test_a_signal_that_waits_for_an_import_counts_once(tmp_path: Path) -> None:
         assert outer.n_signals == 1
 
 
+@pytest.mark.posix("sends signals to itself")
 def test_hangups_stay_ignored_under_nohup() -> None:
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is None:
@@ -122,6 +128,7 @@ def test_hangups_stay_ignored_under_nohup() -> None:
         signal.signal(hangup, before)
 
 
+@pytest.mark.posix("sends signals to itself")
 def test_other_threads_run_without_signals() -> None:
     seen: list[Interruption] = []
 

@@ -81,6 +81,7 @@ def test_json_is_results_json_and_quiet_is_silent(invoke: Invoke, tmp_path: Path
     assert not (folder / "report.html").exists()
 
 
+@pytest.mark.posix("makes a link")
 def test_the_canonical_file_is_taken_if_it_is_there(
     invoke: Invoke, tmp_path: Path, small_file: Path
 ) -> None:
@@ -215,6 +216,7 @@ def nobody_left(group: int) -> bool:
     return False
 
 
+@pytest.mark.posix("Ctrl-C reaches a group of processes as a signal")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(
     tmp_path: Path, workers: int
@@ -230,7 +232,11 @@ def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(
         start_new_session=True, env=environment,
     )  # fmt: skip
     assert process.stderr.readline().startswith("smot: test videos made on the spot")
-    time.sleep(3)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "began").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130

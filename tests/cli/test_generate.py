@@ -1,4 +1,3 @@
-import resource
 import signal
 import subprocess
 import sys
@@ -169,6 +168,7 @@ def test_notice_of_other_digits_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     assert outcome.stderr == "smot: using the 5,000 embedded digits: MNIST is not there\n"
 
 
+@pytest.mark.posix("Ctrl-C and kill reach a process as signals")
 def test_killed_process_leaves_no_file_under_the_final_name() -> None:
     process = _process(*ENDLESS, "--out", "a.h5")
     _wait_for_temporary_file(process)
@@ -178,6 +178,7 @@ def test_killed_process_leaves_no_file_under_the_final_name() -> None:
     _run("generate", "shapes", *SMALL, "--out", "a.h5")  # what is left is not in the way
 
 
+@pytest.mark.posix("Ctrl-C and kill reach a process as signals")
 def test_interrupted_process_cleans_up() -> None:
     process = _process(*ENDLESS, "--out", "a.h5")
     _wait_for_temporary_file(process)
@@ -188,8 +189,10 @@ def test_interrupted_process_cleans_up() -> None:
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.posix("a limit on file sizes stands for a full disk")
 @pytest.mark.parametrize("limit", [2_000, 200_000])
 def test_full_disk_is_one_clear_line(limit: int) -> None:
+    resource = pytest.importorskip("resource")
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
     try:

@@ -89,6 +89,7 @@ def test_a_reader_that_leaves_early_is_no_error(videos: Path) -> None:
     assert (process.returncode, errors) in ((0, ""), (141, ""))
 
 
+@pytest.mark.posix("signals stop a process")
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to another process")
 def test_an_interrupt_at_any_moment_is_one_line(videos: Path) -> None:

@@ -152,6 +152,7 @@ def test_a_run_is_not_overwritten_unasked(tmp_path: Path) -> None:
     assert "6 steps" in invoke(*arguments, "--resume").stdout
 
 
+@pytest.mark.posix("signals stop a process")
 def test_kill_9_costs_nothing_that_was_saved_and_resuming_repeats_the_rest(
     tmp_path: Path,
 ) -> None:
@@ -169,6 +170,7 @@ def test_kill_9_costs_nothing_that_was_saved_and_resuming_repeats_the_rest(
     assert list(folder.path.glob(".*")) == []
 
 
+@pytest.mark.posix("signals stop a process")
 def test_two_processes_learn_what_one_learns_and_leave_together_when_asked(
     tmp_path: Path,
 ) -> None:
@@ -188,6 +190,7 @@ def test_two_processes_learn_what_one_learns_and_leave_together_when_asked(
     assert_equal_weights(pair.last, tmp_path / "one" / "last.pt", tolerance=1e-4)
 
 
+@pytest.mark.posix("signals stop a process")
 @pytest.mark.slow
 @pytest.mark.parametrize("n_processes", ["1", "2"])
 def test_a_closed_terminal_saves_the_run(tmp_path: Path, n_processes: str) -> None:

@@ -84,6 +84,7 @@ def test_a_process_that_dies_without_a_word_is_named_by_its_exit_code() -> None:
         run_in_processes(partial(fails, None), 2)
 
 
+@pytest.mark.posix("signals stop processes")
 def test_the_first_signal_lets_all_processes_finish(tmp_path: Path) -> None:
     sender = threading.Thread(target=signal_when, args=(tmp_path, 1))
     sender.start()
@@ -94,6 +95,7 @@ def test_the_first_signal_lets_all_processes_finish(tmp_path: Path) -> None:
     assert (tmp_path / "saved-1").exists()
 
 
+@pytest.mark.posix("signals stop processes")
 def test_the_second_signal_kills_processes_that_go_on(tmp_path: Path) -> None:
     sender = threading.Thread(target=signal_when, args=(tmp_path, 2))
     sender.start()
@@ -103,6 +105,7 @@ def test_the_second_signal_kills_processes_that_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "saved-0").exists()
 
 
+@pytest.mark.posix("signals stop processes")
 @pytest.mark.parametrize("delay", [0.0, 0.3, 1.0, 2.0])
 def test_a_signal_while_processes_start_ends_them(tmp_path: Path, delay: float) -> None:
     began = time.monotonic()

@@ -159,6 +159,7 @@ def _read_in_child(file: VideoFile, start: int) -> None:
     os._exit(0 if same else 1)
 
 
+@pytest.mark.posix("forks")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_open_file_can_be_used_after_a_fork(squares: Path) -> None:
     with open_videos(squares) as file:
