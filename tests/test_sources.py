@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from smot.models.family import load_family
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path
@@ -44,3 +46,31 @@ def test_sections_of_a_page_are_numbered_in_order(page: str) -> None:
     assert numbers == sorted(set(numbers))
     referred = re.findall(r"[a-z] \((\d(?:\.\d)?)\)", text)
     assert {tuple(map(int, each.split("."))) for each in referred} <= set(numbers)
+
+
+def test_settings_of_presets_on_silots_page_are_those_of_the_presets() -> None:
+    text = (ROOT / "docs/models/silot.md").read_text()
+    section = text[text.index("\n## 9 ") : text.index("\n## 10 ")]
+    presets = load_family("silot").presets
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?)(?: \(shapes (.*?)\))? \|", section, re.M)
+    assert len(rows) > 10
+    for name, paper, fast, shapes in rows:
+        for preset, dataset, shown in (
+            ("paper", "mnist-6", paper),
+            ("fast", "mnist-6", fast),
+            ("fast", "shapes-48", shapes or fast),
+        ):
+            value = getattr(presets[preset][dataset].model, name)
+            place = f"{name} of {preset} on {dataset}"
+            assert (float(shown) if isinstance(value, float) else shown) == (
+                value if isinstance(value, float) else str(value)
+            ), place
+
+
+def test_no_source_is_a_file_that_the_repository_does_not_have() -> None:
+    loose = re.compile(r"(?<![\w/.-])(?:silot|sqair|benchmark|anchors)\.md|Source:.*original code")
+    for path in FILES:
+        if path.is_relative_to(ROOT / "smot"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found = [line for line in lines if loose.search(line)]
+            assert not found, f"{path.relative_to(ROOT)}: {found}"

@@ -34,7 +34,7 @@ class MatchSettings:
     Raises:
         UsageError: a value outside its range.
 
-    Source: benchmark.md section 4; docs/definitions.md shows where the conventions differ.
+    Source: docs/benchmark.md 4; docs/definitions.md shows where the conventions differ.
     """
 
     iou_threshold: float = 0.5

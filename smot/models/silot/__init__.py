@@ -97,7 +97,7 @@ PAPER = {
     "patience_steps": 30_000,
     "n_stages": 3,
 }
-"""Source: SILOT supplement, section E; evaluation every 5,000 updates as in the original code."""
+"""Source: SILOT supplement, section E; evaluation every 5,000 updates: docs/models/silot.md 6."""
 
 FAST = {
     "batch_size": 32,

@@ -29,8 +29,8 @@ def glimpse(
     Returns:
         [N, K, C, G, G], float32.
 
-    Source: supplement of the paper (glimpse); half-pixel sampling in place of the original
-    code's align-corners, so that a glimpse has exactly the geometry of a painted sprite.
+    Source: docs/models/silot.md 1.1. Half-pixel sampling, so that a glimpse has exactly the
+    geometry of a painted sprite; corners are aligned in the authors' code.
     """
     if images.device.type != "cpu":
         return glimpse_reference(images, boxes, unit=unit, size=size, mask_logits=mask_logits)

@@ -23,7 +23,7 @@ class Paint:
         temperature: importance is presence times transparency times depth over this.
         floor: smallest importance under a sprite.
 
-    Source: supplement (rendering); values and the floor are those of the original code.
+    Source: supplement A.2; values and floor as docs/models/silot.md 4.5 says.
     """
 
     colour_scale: float = 2.0
@@ -64,8 +64,7 @@ def paint(
     Returns:
         [N, C, H, W], float32.
 
-    Source: supplement (rendering) and the original code, which drops the supplement's
-    exponential.
+    Source: docs/models/silot.md 4.5: the authors' code, without the supplement's exponential.
     """
     if sprites.device.type != "cpu":
         return paint_reference(

@@ -195,8 +195,8 @@ class Sqair(nn.Module):
         config: all settings.
         generator: source of the initial weights.
 
-    Source: Kosiorek, Kim, Posner and Teh 2018, arXiv 1806.01794; details from the original code
-    as docs/models/sqair.md records them.
+    Source: Kosiorek, Kim, Posner and Teh 2018, arXiv 1806.01794; details as
+    docs/models/sqair.md records them.
     """
 
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:

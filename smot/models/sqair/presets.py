@@ -15,7 +15,7 @@ ORIGINAL = SqairConfig(
     discovery_bias=1.0,
     mean_image=0.04,
 )
-"""Source: flags of the original code; 0-2 digits of 28 pixels."""
+"""Source: docs/models/sqair.md 2, the original; 0-2 digits of 28 pixels."""
 
 ORIGINAL_TRAINING = {
     "batch_size": 32,
@@ -28,7 +28,7 @@ ORIGINAL_TRAINING = {
     "max_steps": 1_000_000,
     "eval_steps": 10_000,
 }
-"""Source: the original's training script and README (1M updates)."""
+"""Source: docs/models/sqair.md 2, the original (1M updates)."""
 
 COMPARISON = SqairConfig(mean_image=0.04)
 """Three channels of white digits, as in the comparison: see `SqairConfig.channels`."""
@@ -47,7 +47,7 @@ COMPARISON_TRAINING = {
     "patience_steps": 30_000,
     "n_stages": 3,
 }
-"""Source: SQAIR runs of the SILOT paper's code."""
+"""Source: docs/models/sqair.md 2, the comparison."""
 
 COMPARISON_VALIDATION = {"score": "mota+prior", "n_videos": 128}
 
