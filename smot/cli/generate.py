@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from smot.cli.options import progress_bar, read_colour, read_counts, read_shard, read_size
+from smot.interruption import Interruption, catch_signals
 
 if TYPE_CHECKING:
     from smot.generators import DigitSource, Settings
@@ -163,6 +164,17 @@ def _digits(name: str, root: Path | None) -> "DigitSource":
 def _run(
     settings: "Settings", load: Callable[[], "DigitSource | None"], options: Mapping[str, Any]
 ) -> None:
+    """Make the data set; a signal is looked at between units of work, where nothing drops it."""
+    with catch_signals(deferred=True) as interruption:
+        _make(settings, load, options, interruption)
+
+
+def _make(
+    settings: "Settings",
+    load: Callable[[], "DigitSource | None"],
+    options: Mapping[str, Any],
+    interruption: Interruption,
+) -> None:
     from smot.files import available_cores
     from smot.generators.synthesis import check_space, expect, generate, group_sizes
     from smot.videos import Shard
@@ -176,7 +188,9 @@ def _run(
     say = _reporter(options)
     say(f"{path}: {_listed(groups)}{_part(shard)}")
     source = load()
+    interruption.check()
     expected = expect(settings, source, groups, seed=options["seed"], shard=shard)
+    interruption.check()
     seconds = expected.seconds / max(workers, 1)
     say(f"about {expected.n_bytes / 1e6:.0f} MB, {seconds:.0f} s with {workers} workers")
     if options["dry_run"]:
@@ -184,6 +198,11 @@ def _run(
     check_space(path, expected.n_bytes)
     started = time.perf_counter()
     with progress_bar(expected.n_videos, "video", options["quiet"]) as bar:
+
+        def report(n_videos: int) -> None:
+            bar.update(n_videos)
+            interruption.check()
+
         fingerprint = generate(
             settings,
             source,
@@ -193,7 +212,7 @@ def _run(
             workers=workers,
             shard=shard,
             force=options["force"],
-            report=bar.update,
+            report=report,
         )
     took = time.perf_counter() - started
     click.echo(

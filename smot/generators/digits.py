@@ -3,12 +3,15 @@
 import gzip
 import hashlib
 import io
+import math
 import os
 import socket
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +25,8 @@ SOURCES = ("auto", "mnist", "mnist-5k")
 ROOT_VARIABLE = "SMOT_MNIST_ROOT"
 SHARES = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
 
+MNIST_FINGERPRINT = "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b"
+"""Of the 60,000 training digits of MNIST; other digits under their name are "custom"."""
 EMBEDDED_FINGERPRINT = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
 """Of the 5,000 digits in the package; mnist-5k.md says where they come from."""
 
@@ -36,7 +41,7 @@ class DigitSource:
     """Handwritten digits to make videos from.
 
     Attributes:
-        name: "mnist" or "mnist-5k".
+        name: "mnist", "mnist-5k", or "custom" for any others.
         images: opacity, [n, 28, 28], uint8.
         labels: which digit, [n], uint8.
 
@@ -55,7 +60,7 @@ class DigitSource:
             found = f"{self.images.dtype} {list(self.images.shape)}"
             raise DataError(f"digits {self.name!r} must be uint8 [n, 28, 28], not {found}")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the digits and their labels, SHA-256."""
         content = hashlib.sha256(np.ascontiguousarray(self.images).data)
@@ -84,7 +89,8 @@ def load_digits(source: str = "auto", root: Path | str | None = None) -> DigitSo
     """Load the digits of a source.
 
     Args:
-        source: "mnist" (60,000 training digits; downloaded if they are missing), "mnist-5k"
+        source: "mnist" (60,000 training digits; downloaded if they are missing; a warning if the
+            files hold others, whose name is then "custom"), "mnist-5k"
             (5,000 of them that come with this package), or "auto" (the first if it is to be had,
             else the second, with a warning).
         root: folder as torchvision.datasets.MNIST has it; without it the environment variable
@@ -92,7 +98,7 @@ def load_digits(source: str = "auto", root: Path | str | None = None) -> DigitSo
 
     Raises:
         UsageError: no such source.
-        DataError: MNIST is wanted and is neither on disk nor to be downloaded.
+        DataError: MNIST is wanted and is damaged, or neither on disk nor to be downloaded.
     """
     if source not in SOURCES:
         raise UsageError(f"digits must be one of {', '.join(SOURCES)}, not {source!r}")
@@ -130,7 +136,15 @@ def _from_disk(root: Path) -> DigitSource | None:
     images, labels = _idx(root / _FOLDER / _IMAGES), _idx(root / _FOLDER / _LABELS)
     if images is None or labels is None:
         return None
-    return DigitSource(name="mnist", images=images, labels=labels)
+    try:
+        source = DigitSource(name="custom", images=images, labels=labels)
+    except DataError as error:
+        raise DataError(f"{root / _FOLDER}: {error}") from None
+    if source.fingerprint == MNIST_FINGERPRINT:
+        return replace(source, name="mnist")
+    notice = f"the {len(labels):,} digits in {root / _FOLDER} are not MNIST's: they are 'custom'"
+    warnings.warn(notice, stacklevel=4)
+    return source
 
 
 def _idx(path: Path) -> UInt8Array | None:
@@ -139,13 +153,18 @@ def _idx(path: Path) -> UInt8Array | None:
     if path.is_file():
         content = path.read_bytes()
     elif packed.is_file():
-        content = gzip.decompress(packed.read_bytes())
+        path = packed
+        try:
+            content = gzip.decompress(packed.read_bytes())
+        except (OSError, EOFError, zlib.error):
+            raise DataError(f"{path} is damaged: delete it to load it again") from None
     else:
         return None
-    kind, n_axes = content[2:4] if len(content) >= 4 else (0, 0)
+    # Two zeros, the code for bytes, the number of axes; then their lengths.
+    n_axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     start = 4 + 4 * n_axes
-    shape = np.frombuffer(content[4:start], ">u4")
-    if content[:2] != b"\0\0" or kind != 8 or len(content) - start != np.prod(shape):
+    shape = [int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4)]
+    if not n_axes or len(content) != start + math.prod(shape):
         raise DataError(f"{path} is damaged: not an IDX file of bytes; delete it to load it again")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -157,8 +176,8 @@ def _downloaded(root: Path) -> DigitSource:
     try:
         with _impatient():
             MNIST(root, train=True, download=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[-1].removeprefix("Got: ")
+    except (OSError, EOFError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].removeprefix("Got: ")
         _remove_empty(made)
         raise DataError(
             f"MNIST is not in {root} and cannot be downloaded ({reason}); "

@@ -75,16 +75,31 @@ def test_split_of_digits_is_fixed_for_ever(digits: DigitSource) -> None:
     assert digits.members("test")[:8].tolist() == [1, 5, 19, 23, 30, 41, 60, 61]
 
 
+def test_only_the_digits_of_mnist_are_called_so(
+    mnist_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.warns(UserWarning, match="the 20 digits in .* are not MNIST's"):
+        custom = load_digits("mnist", mnist_root)
+    assert custom.name == "custom"
+    monkeypatch.setattr("smot.generators.digits.MNIST_FINGERPRINT", custom.fingerprint)
+    assert load_digits("mnist", mnist_root).name == "mnist"
+
+
+CUSTOM = pytest.mark.filterwarnings("ignore:.*are not MNIST's")
+
+
+@CUSTOM
 def test_digits_on_disk_are_read_packed_or_not(mnist_root: Path, tmp_path: Path) -> None:
     plain = load_digits("mnist", mnist_root)
     packed_root = tmp_path / "packed"
     _write_idx(packed_root / RAW / "train-images-idx3-ubyte", plain.images, packed=True)
     _write_idx(packed_root / RAW / "train-labels-idx1-ubyte", plain.labels, packed=True)
     packed = load_digits("mnist", packed_root)
-    assert plain.name == packed.name == "mnist"
+    assert plain.name == packed.name == "custom"
     assert plain.fingerprint == packed.fingerprint
 
 
+@CUSTOM
 def test_folder_comes_from_the_environment(
     mnist_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +107,7 @@ def test_folder_comes_from_the_environment(
     assert len(load_digits("auto").labels) == 20
 
 
+@CUSTOM
 def test_folder_of_the_user_comes_last(mnist_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMOT_MNIST_ROOT", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(mnist_root / "cache"))
@@ -101,10 +117,43 @@ def test_folder_of_the_user_comes_last(mnist_root: Path, monkeypatch: pytest.Mon
     assert len(load_digits("mnist").labels) == 20
 
 
-def test_damaged_digits_are_refused(mnist_root: Path) -> None:
-    path = mnist_root / RAW / "train-images-idx3-ubyte"
-    path.write_bytes(path.read_bytes()[:-1])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0\x08",
+        b"\0\0\x08\x03\0\0",
+        b"<!DOCTYPE html><html></html>",
+        b"\0\0\x0d\x01\0\0\0\0",
+    ],
+)
+def test_files_that_are_no_digits_are_refused(mnist_root: Path, content: bytes) -> None:
+    (mnist_root / RAW / "train-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged"):
+        load_digits("mnist", mnist_root)
+
+
+@pytest.mark.parametrize("place", [0, 1, 30, -20, -5])
+def test_damaged_packed_digits_are_refused(mnist_root: Path, place: int) -> None:
+    path = mnist_root / RAW / "train-images-idx3-ubyte"
+    content = bytearray(gzip.compress(path.read_bytes()))
+    path.unlink()
+    packed = path.with_name(f"{path.name}.gz")
+    for damaged in (content[:place], content[:place] + b"?" + content[place:][1:]):
+        packed.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz is damaged"):
+            load_digits("mnist", mnist_root)
+
+
+def test_digits_cut_short_or_without_labels_are_refused(mnist_root: Path) -> None:
+    path = mnist_root / RAW / "train-images-idx3-ubyte"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DataError, match="train-images-idx3-ubyte is damaged"):
+        load_digits("mnist", mnist_root)
+    path.write_bytes(whole)
+    _write_idx(mnist_root / RAW / "train-labels-idx1-ubyte", np.zeros(19, np.uint8))
+    with pytest.raises(DataError, match=r"raw: digits 'custom' must be uint8 \[n, 28, 28\]"):
         load_digits("mnist", mnist_root)
 
 
@@ -136,6 +185,7 @@ def test_digits_of_a_wrong_shape_are_refused() -> None:
         )
 
 
+@CUSTOM
 def test_missing_digits_are_downloaded_once(
     mnist_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
