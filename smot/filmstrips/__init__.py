@@ -14,9 +14,11 @@ from smot.filmstrips.rows import (
     track_rows,
 )
 from smot.filmstrips.strips import Span, animation, save_gif, strip
+from smot.filmstrips.tiles import MOST_DRAWN
 
 __all__ = [
     "IDENTITY_COLOURS",
+    "MOST_DRAWN",
     "AnyRow",
     "Colour",
     "Mark",

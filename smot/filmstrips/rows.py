@@ -204,10 +204,12 @@ def matched_colours(truth: Tracks, predicted: Tracks) -> dict[int, Colour]:
         pair = int(predicted.ids[0, t, p]), int(truth.ids[0, t, g])
         shared[pair] = shared.get(pair, 0.0) + float(overlap[t, p, g])
     matched: dict[int, int] = {}
+    given: set[int] = set()
     # The largest overlap over all frames first; each true identity gives its colour once.
     for ours, theirs in sorted(shared, key=lambda pair: -shared[pair]):
-        if ours not in matched and theirs not in matched.values():
+        if ours not in matched and theirs not in given:
             matched[ours] = theirs
+            given.add(theirs)
     return _with_spares(matched, _identities(truth), _identities(predicted))
 
 

@@ -16,6 +16,8 @@ PAPER: Colour = (255, 255, 255)
 INK: Colour = (60, 60, 67)
 MOUNT: Colour = (36, 36, 40)
 SYMBOLS = {"miss": "?", "false positive": "+", "switch": "S"}
+MOST_DRAWN = 64
+"""Boxes, and marks, that are drawn in one frame: more would hide it, and take minutes to draw."""
 _FEWEST_COLUMNS = 3  # of sprites: a few objects are not drawn larger than in the frame
 Corners = tuple[int, int, int, int]
 
@@ -167,14 +169,15 @@ def _draw_frame(picture: Image.Image, row: Row, t: int, style: Style) -> None:
     picture.paste(_enlarged(row.frames[t], style.scale), (style.margin, style.margin))
     pen = ImageDraw.Draw(picture)
     if row.tracks is not None:
-        for k in np.flatnonzero(row.tracks.present[0, t]):
+        for k in np.flatnonzero(row.tracks.present[0, t])[:MOST_DRAWN]:
             identity = int(row.tracks.ids[0, t, k])
             colour = row.colours.get(identity, identity_colour(identity))
             dashed = row.dashed is not None and bool(row.dashed[t, k])
-            outline(pen, _inside(row.tracks.boxes[0, t, k], style), colour, style, dashed=dashed)
-    for mark in row.marks:
-        if mark.frame == t:
-            _draw_mark(pen, _inside(mark.box, style), mark.kind, style)
+            inside = _inside(row.tracks.boxes[0, t, k], row.frames.shape[1:3], style)
+            outline(pen, inside, colour, style, dashed=dashed)
+    marks = [mark for mark in row.marks if mark.frame == t]
+    for mark in marks[:MOST_DRAWN]:
+        _draw_mark(pen, _inside(mark.box, row.frames.shape[1:3], style), mark.kind, style)
 
 
 def _draw_sprites(picture: Image.Image, row: SpriteRow, t: int, style: Style) -> None:
@@ -210,9 +213,18 @@ def _fitted(sprite: UInt8Array, room: int) -> Image.Image:
     return Image.fromarray(sprite).resize((side, side), Image.Resampling.BOX)
 
 
-def _inside(box: Sequence[float] | FloatArray, style: Style) -> Corners:
-    """A box's first and last column and row of pixels of the tile."""
-    x0, y0, x1, y1 = (round(float(side) * style.scale) + style.margin for side in box)
+def _inside(
+    box: Sequence[float] | FloatArray, frame_size: tuple[int, ...], style: Style
+) -> Corners:
+    """A box's first and last column and row of pixels of the tile.
+
+    What lies far outside the frame is drawn at half a frame's distance, where it is not seen
+    either: the drawing library takes 32-bit coordinates only.
+    """
+    H, W = frame_size
+    far = np.array([W, H, W, H]) / 2
+    near = np.clip(np.asarray(box, np.float64), -far, 3 * far)
+    x0, y0, x1, y1 = (round(float(side) * style.scale) + style.margin for side in near)
     return x0, y0, x1 - 1, y1 - 1
 
 

@@ -101,3 +101,20 @@ class Told:
     def predict_counted(self, videos: np.ndarray, counts: np.ndarray, horizon: int) -> Tracks:
         self.heard.append((videos.shape, counts.tolist()))
         return one_box(len(videos), horizon)
+
+
+@dataclass
+class Crowd:
+    """Gives hundreds of boxes a frame, some of them as large as a float can hold."""
+
+    n_boxes: int = 400
+    name: str = "crowd"
+
+    def track(self, videos: np.ndarray) -> Tracks:
+        B, T = videos.shape[:2]
+        corner = np.random.default_rng(0).uniform(0, 40, (B, T, self.n_boxes, 2))
+        boxes = np.concatenate([corner, corner + 5], -1)
+        boxes[..., 0, :] = -3e38, -3e38, 3e38, 3e38
+        boxes[..., 1, :] = 1e38, 1e38, 3e38, 3e38
+        ids = np.broadcast_to(np.arange(self.n_boxes), (B, T, self.n_boxes))
+        return Tracks(boxes=boxes, ids=ids.copy(), confidence=np.ones(ids.shape))

@@ -17,7 +17,7 @@ from smot.evaluation.protocols import Batch, checked, predict_videos, track_vide
 from smot.evaluation.results import Results
 from smot.evaluation.run import Outcome
 from smot.evaluation.testsets import SPAN, VideoSource
-from smot.filmstrips import Mark, Span, strip, track_rows
+from smot.filmstrips import MOST_DRAWN, Mark, Span, strip, track_rows
 from smot.tracks import ABSENT, Contestant, Explainer, Trace, Tracks
 from smot.videos import Videos
 
@@ -141,11 +141,13 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
         Span(label="seen", start=0, stop=first),
         Span(label="predicted", start=first, stop=stop),
     )
+    crowded = tracks.present.sum(-1).max(initial=0) > MOST_DRAWN
+    crowd = f"; only the first {MOST_DRAWN} boxes of a frame are drawn" if crowded else ""
     scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
     picture = strip(rows, scale=scale, for_print=True, spans=spans if first else ())
     return Picture(
         title=title,
-        caption=_caption(found, int(video.present[0, first:stop].sum())),
+        caption=_caption(found, int(video.present[0, first:stop].sum())) + crowd,
         data=_png(picture),
         width=picture.width // 2,
         height=picture.height // 2,

@@ -13,8 +13,9 @@ from smot.evaluation.report.figures import Curve, curve_figure
 from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
 from smot.evaluation.results import mean_over_counts
-from smot.evaluation.run import Outcome
+from smot.evaluation.run import Job, Outcome, make_plan, run
 from tests.evaluation.made import made_outcome, made_results, made_videos
+from tests.evaluation.made_trackers import Crowd
 from tests.evaluation.report.chromium import Opened, open_page
 
 
@@ -190,3 +191,12 @@ def test_the_same_results_give_the_same_page(
     outcome: Outcome, pictures: list[Picture], page: str
 ) -> None:
     assert render_report(outcome.results, pictures) == page
+
+
+def test_hundreds_of_boxes_and_the_largest_floats_are_drawn_and_counted() -> None:
+    videos = made_videos(counts=(2,))
+    job = Job(tracker=Crowd(), data=videos, plan=make_plan(videos, None, None))
+    outcome = run(job)
+    assert outcome.results.tracking[2]["false_positives"] > 300
+    pictures = gallery(outcome, videos)
+    assert all("only the first 64 boxes" in each.caption for each in pictures)
