@@ -4,9 +4,9 @@ python benchmarks/silot_step.py [--against DIR] [--device cuda] [--frames 1 2 4 
 
 Without --against, the same model runs with the plain form of its glimpses and sprites (that of
 GPUs). With it, the second model is that of the checkout in DIR, of another release for example.
-Both live in processes of their own with one thread each, which take turns at single runs, so that
-what else the machine does falls on both alike; the ratio is that of the medians. With --device
-cuda there is one model, on the GPU.
+Both live in processes of their own with one thread each, which take turns at single runs; what
+counts is CPU time, so that other work on the machine matters little, and the ratio is that of the
+medians. With --device cuda there is one model, on the GPU, and time is that of the clock.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 class Side:
-    """A process that runs what it is asked to, once, and says how many seconds it took."""
+    """A process that runs what it is asked to, once, and says how many seconds of CPU it took."""
 
     def __init__(self, arguments: argparse.Namespace, kind: str, checkout: Path | None) -> None:
         root = checkout or Path(__file__).resolve().parents[1]
@@ -103,17 +103,18 @@ def serve(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     if arguments.worker == "plain":
         use_plain_sprites()
+    clock = time.process_time if arguments.device == "cpu" else time.perf_counter
     works: dict[str, Callable[[], object]] = {}
     for line in sys.stdin:
         case = line.strip()
         if case not in works:
             works.clear()  # one case's memory at a time
             works[case] = work_of(case, arguments)
-        start = time.perf_counter()
+        start = clock()
         works[case]()
         if arguments.device != "cpu":
             torch.cuda.synchronize()
-        print(time.perf_counter() - start, flush=True)
+        print(clock() - start, flush=True)
 
 
 def keep_freed_memory() -> None:

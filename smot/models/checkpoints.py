@@ -70,7 +70,7 @@ class Checkpoint:
         model: the model's settings as plain values.
         weights: state of the module by name.
         averages: running averages of the weights; empty if there are none.
-        training: whatever else training needs to go on (settings, optimiser, early stopping),
+        training: whatever else training needs to continue (settings, optimiser, early stopping),
             tensors and plain values; empty in a file of weights only.
     """
 

@@ -18,7 +18,7 @@ def load_fitting(
     """A trained model: that of a checkpoint, or the packaged one that fits the data.
 
     Args:
-        family: key of ``smot.models.family.FAMILIES``.
+        family: key of `smot.models.family.FAMILIES`.
         checkpoint: a checkpoint file, or a run's folder; None for packaged weights.
         device: where to put the model.
         data: what the videos are like; needed where there is no checkpoint.

@@ -35,7 +35,7 @@ def load_tracker(
 
     Raises:
         DataError: a checkpoint that cannot be loaded.
-        UsageError: one of another family, no packaged weights that fit, ``n_slots`` below 1, no
+        UsageError: one of another family, no packaged weights that fit, `n_slots` below 1, no
             such device.
     """
     from smot.models.packaged import load_fitting
@@ -175,8 +175,8 @@ BEGUN = {
 """Schedules that weights have behind them."""
 
 REFINED = {**BEGUN, "interacting": True, "zero_init_interaction": True, "end_below_training": 0.1}
-"""Objects have been found and are followed: now they hear each other, and those that are lost end
-in training too, so that discovery learns to find them again. On shapes, with all of it from the
+"""Objects are found and followed: now they see each other, and those that are lost end in training
+too, so that discovery learns to find them again. On shapes, with all of it from the
 start, propagation left its work to discovery (5 objects too many after 4,000 updates). Two slots
 more than there are objects are enough."""
 

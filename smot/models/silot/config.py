@@ -44,7 +44,7 @@ class SilotConfig:
         discovery_dropout: chance that a frame after the first discovers nothing (training).
         track_dropout: chance that an object is lost before a frame that may discover (training).
         end_below: presence below which an object ends before the next frame, so that discovery
-            may find anew what is there; 0 lets faint objects go on as in the paper.
+            may find anew what is there; 0 lets faint objects stay as in the paper.
         end_below_training: the same while training, where presences are samples: as high a bound
             would end objects by chance, and they learn not to stay.
         freeze_attributes: updates during which box, depth and presence networks get no gradient.

@@ -11,11 +11,12 @@ from smot.models.silot.discovery import n_cells
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Clip, Objects
 from smot.models.sprites import ink_boxes
-from smot.tracks import ABSENT, Trace, Tracks
+from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
 THRESHOLD = 0.5
 """Presence above which an object counts; what is below matters for average precision alone."""
 VIDEOS_AT_ONCE = 50
+"""Videos in one batch, so that memory does not grow with their number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,24 +36,25 @@ class SilotTracker:
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        parts = [self._track(part) for part in _batches(videos)]
+        parts = [self._track(part) for part in _batches(self._frames(videos))]
         return Tracks.stack(parts)
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
-        """Follow objects through ``videos``, then let the learned prior carry them on.
+        """Follow objects through `videos`, then let the learned prior carry them on.
 
         Args:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             horizon: number of frames to predict, at least 1.
 
         Returns:
-            Tracks of the frames after those seen, with the identities that ``track`` gives.
+            Tracks of the frames after those seen, with the identities that `track` gives.
         """
-        parts = [self._predict(part, horizon) for part in _batches(videos)]
+        parts = [self._predict(part, horizon) for part in _batches(self._frames(videos))]
         return Tracks.stack(parts)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
-        """Track a few videos, carry on for ``horizon`` frames, and keep what explains both."""
+        """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
+        videos = self._frames(videos)
         with torch.inference_mode():
             clip = self._sweep(videos)
             objects = self.model.unpacked(clip.states)
@@ -71,9 +73,14 @@ class SilotTracker:
             reconstruction=_rgb(_numpy(painted).transpose(1, 0, 3, 4, 2), axis=-1),
         )
 
+    def _frames(self, videos: UInt8Array) -> UInt8Array:
+        background = [round(255 * level) for level in self.model.config.background]
+        return as_frames(videos, background)
+
     def _sweep(self, videos: UInt8Array) -> Clip:
         device = next(self.model.parameters()).device
-        frames = torch.from_numpy(np.ascontiguousarray(videos)).to(device)
+        # A copy: torch takes no arrays that are read-only.
+        frames = torch.from_numpy(np.array(videos)).to(device)
         K = self.n_slots or max(self.model.config.n_slots, n_cells(*videos.shape[2:4]))
         return self.model.sweep(self.model.images(frames), n_slots=K)
 

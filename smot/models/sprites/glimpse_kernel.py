@@ -18,26 +18,21 @@ def _taps(
         first = np.int64(below)
         part = np.float32(place - below)
         for tap in range(2):
+            # Pixels outside the image count as 0: any pixel, with no share.
             pixel = first + tap
             inside = 0 <= pixel < n_pixels
             taps[tap, sample] = pixel if inside else 0
             share = part if tap == 1 else np.float32(1) - part
             shares[tap, sample] = share if inside else np.float32(0)
-            slope = np.float32(1) if tap == 1 else np.float32(-1)
-            shares[2 + tap, sample] = slope if inside else np.float32(0)
+            gradient = np.float32(1) if tap == 1 else np.float32(-1)
+            shares[2 + tap, sample] = gradient if inside else np.float32(0)
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 def read(
-    images: FloatArray,
-    boxes: FloatArray,
-    weights: FloatArray,
-    unit: float,
-    glimpses: FloatArray,
-    start: int,
-    stop: int,
+    images: FloatArray, boxes: FloatArray, weights: FloatArray, unit: float, glimpses: FloatArray
 ) -> None:
-    """Fill ``glimpses`` [N, K, C, G, G] for images start..stop - 1; see ``glimpse``.
+    """Fill `glimpses` [N, K, C, G, G]; see `smot.models.sprites.glimpse`.
 
     Args:
         images: [N, C, H, W].
@@ -45,15 +40,13 @@ def read(
         weights: [N, K, G, G], or with N = 0 for none.
         unit: pixels per unit of the boxes.
         glimpses: written.
-        start: first image.
-        stop: one past the last image.
     """
     _, C, H, W = images.shape
-    _, K, _, G, _ = glimpses.shape
+    N, K, _, G, _ = glimpses.shape
     weighted = weights.shape[0] > 0
     rows, columns = np.empty((2, G), np.int64), np.empty((2, G), np.int64)
     row_shares, column_shares = np.empty((4, G), np.float32), np.empty((4, G), np.float32)
-    for n in range(start, stop):
+    for n in range(N):
         for k in range(K):
             y, x, h, w = boxes[n, k, 0], boxes[n, k, 1], boxes[n, k, 2], boxes[n, k, 3]
             _taps(y, h, unit, H, rows, row_shares)
@@ -82,33 +75,30 @@ def read_backward(
     gradient: FloatArray,
     box_gradient: FloatArray,
     weight_gradient: FloatArray,
-    start: int,
-    stop: int,
 ) -> None:
-    """Gradients of ``read`` for boxes and weights of images start..stop - 1.
+    """Gradients of `read` for boxes and weights.
 
     Args:
-        images: [N, C, H, W].
-        boxes: y, x, h, w, [N, K, 4].
-        weights: [N, K, G, G], or with N = 0 for none.
-        unit: pixels per unit of the boxes.
+        images: as in `read`.
+        boxes: as in `read`.
+        weights: as in `read`.
+        unit: as in `read`.
         gradient: of the loss for the glimpses, [N, K, C, G, G].
         box_gradient: written, [N, K, 4].
-        weight_gradient: added to where there are weights, like ``weights``.
-        start: first image.
-        stop: one past the last image.
+        weight_gradient: added to where there are weights, like `weights`.
     """
     _, C, H, W = images.shape
-    _, K, _, G, _ = gradient.shape
+    N, K, _, G, _ = gradient.shape
     weighted = weights.shape[0] > 0
     rows, columns = np.empty((2, G), np.int64), np.empty((2, G), np.int64)
     row_shares, column_shares = np.empty((4, G), np.float32), np.empty((4, G), np.float32)
     down, across = np.empty(G, np.float32), np.empty(G, np.float32)
-    for n in range(start, stop):
+    for n in range(N):
         for k in range(K):
             y, x, h, w = boxes[n, k, 0], boxes[n, k, 1], boxes[n, k, 2], boxes[n, k, 3]
             _taps(y, h, unit, H, rows, row_shares)
             _taps(x, w, unit, W, columns, column_shares)
+            # Gradients for the positions of whole rows and columns of samples.
             down[:] = 0
             across[:] = 0
             for c in range(C):
@@ -122,20 +112,21 @@ def read_backward(
                         low = (
                             column_shares[0, v] * lower[left] + column_shares[1, v] * lower[right]
                         )
-                        slope = row_shares[0, u] * (
+                        sideways = row_shares[0, u] * (
                             column_shares[2, v] * upper[left] + column_shares[3, v] * upper[right]
                         ) + row_shares[1, u] * (
                             column_shares[2, v] * lower[left] + column_shares[3, v] * lower[right]
                         )
-                        pull = gradient[n, k, c, u, v]
+                        grad = gradient[n, k, c, u, v]
                         if weighted:
                             value = row_shares[0, u] * top + row_shares[1, u] * low
-                            weight_gradient[n, k, u, v] += pull * value
-                            pull *= weights[n, k, u, v]
-                        down[u] += pull * (row_shares[2, u] * top + row_shares[3, u] * low)
-                        across[v] += pull * slope
+                            weight_gradient[n, k, u, v] += grad * value
+                            grad *= weights[n, k, u, v]
+                        down[u] += grad * (row_shares[2, u] * top + row_shares[3, u] * low)
+                        across[v] += grad * sideways
             sums = np.zeros(4, np.float32)
             for u in range(G):
+                # A side moves each sample by its distance from the centre.
                 reach = np.float32((u + 0.5) / G - 0.5)
                 sums[0] += down[u]
                 sums[1] += across[u]

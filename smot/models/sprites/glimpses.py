@@ -7,17 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smot.models.sprites import glimpse_kernel
-from smot.models.sprites.threads import over_images
 
 
 def glimpse(
     images: Tensor, boxes: Tensor, *, unit: float, size: int, mask_logits: Tensor | None = None
 ) -> Tensor:
-    """Resample boxes of images to ``size`` x ``size``; pixels outside the image count as 0.
+    """Resample boxes of images to `size` x `size`; pixels outside the image count as 0.
 
-    Sample (u, v) is read at row ``unit * (y + h * ((u + 0.5) / size - 0.5)) - 0.5`` in pixel
+    Sample (u, v) is read at row `unit * (y + h * ((u + 0.5) / size - 0.5)) - 0.5` in pixel
     indices, likewise for columns, bilinearly. On a CPU a compiled kernel does the work, elsewhere
-    ``glimpse_reference``; values and gradients are the same.
+    `glimpse_reference`; values and gradients are the same.
 
     Args:
         images: float32, [N, C, H, W]; gets no gradient.
@@ -43,7 +42,7 @@ def glimpse(
 def glimpse_reference(
     images: Tensor, boxes: Tensor, *, unit: float, size: int, mask_logits: Tensor | None = None
 ) -> Tensor:
-    """What ``glimpse`` computes, in plain PyTorch for any device; same arguments."""
+    """What `glimpse` computes, in plain PyTorch for any device; same arguments."""
     N, C, H, W = images.shape
     K = boxes.shape[1]
     y, x, h, w = boxes.float().unbind(-1)
@@ -74,10 +73,7 @@ class _Glimpse(torch.autograd.Function):
         n_weighted = N if mask_logits.numel() else 0
         weights = torch.sigmoid(mask_logits.float()).view(n_weighted, K, size, size)
         values = boxes.new_empty(N, K, C, size, size)
-        over_images(
-            glimpse_kernel.read, N, images.numpy(), boxes.numpy(), weights.numpy(), unit,
-            values.numpy(),
-        )  # fmt: skip
+        glimpse_kernel.read(images.numpy(), boxes.numpy(), weights.numpy(), unit, values.numpy())
         ctx.save_for_backward(images, boxes, weights)
         ctx.unit, ctx.mask_shape = unit, mask_logits.shape
         return values
@@ -88,11 +84,15 @@ class _Glimpse(torch.autograd.Function):
         gradient = gradients[0].float().contiguous()
         box_gradient = torch.empty_like(boxes)
         weight_gradient = torch.zeros_like(weights)
-        over_images(
-            glimpse_kernel.read_backward, len(images), images.numpy(), boxes.numpy(),
-            weights.numpy(), ctx.unit, gradient.numpy(), box_gradient.numpy(),
+        glimpse_kernel.read_backward(
+            images.numpy(),
+            boxes.numpy(),
+            weights.numpy(),
+            ctx.unit,
+            gradient.numpy(),
+            box_gradient.numpy(),
             weight_gradient.numpy(),
-        )  # fmt: skip
+        )
         mask_gradient = None
         if weights.numel():
             mask_gradient = weight_gradient.mul_(weights * (1 - weights)).view(ctx.mask_shape)

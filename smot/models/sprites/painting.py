@@ -1,5 +1,6 @@
 """Painting sprites into images: nearer and more present ones cover the others, softly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smot.models.distributions import LOGIT_LIMIT
-from smot.models.sprites import paint_backward_kernel, paint_geometry, paint_kernel
-from smot.models.sprites.threads import over_images
+from smot.models.sprites.paint_backward_kernel import paint_backward
+from smot.models.sprites.paint_kernel import SMALLEST_SIDE, WEIGHT_EPSILON
+from smot.models.sprites.paint_kernel import paint as paint_forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ def paint(
     With colours c, alpha a (times presence) and importance m = max(a * depth / temperature,
     floor), each placed bilinearly with zeros (for colours: the background b) outside the sprite,
     a pixel is b + sum_k m_k a_k (c_k - b) / (sum_k m_k + 1e-8). On a CPU a compiled kernel does
-    the work, elsewhere ``paint_reference``; values and gradients are the same.
+    the work, elsewhere `paint_reference`; values and gradients are the same.
 
     Args:
         sprites: logits of C colours and of the transparency, [N, K, C + 1, G, G].
@@ -67,10 +69,8 @@ def paint(
     Source: docs/models/silot.md 4.5: the authors' code, without the supplement's exponential.
     """
     if sprites.device.type != "cpu":
-        return paint_reference(
-            sprites, boxes, presence, depth, background,
-            unit=unit, frame_size=frame_size, style=style,
-        )  # fmt: skip
+        scene = (sprites, boxes, presence, depth, background)
+        return paint_reference(*scene, unit=unit, frame_size=frame_size, style=style)
     images: Tensor = _Painted.apply(
         sprites, boxes, presence, depth, background, unit, frame_size, style
     )
@@ -88,7 +88,7 @@ def paint_reference(
     frame_size: tuple[int, int],
     style: Paint,
 ) -> Tensor:
-    """What ``paint`` computes, in plain PyTorch for any device; same arguments."""
+    """What `paint` computes, in plain PyTorch for any device; same arguments."""
     N, K = sprites.shape[:2]
     H, W = frame_size
     maps = activated(sprites.float(), style)
@@ -97,19 +97,19 @@ def paint_reference(
     colour = maps[:, :, :-1] - background[:, None, None]
     y, x, h, w = (boxes.float() * unit).unbind(-1)
     rows, columns = (
-        (torch.arange(n, device=boxes.device) + 0.5 - centre[..., None])
-        * 2 / side.clamp(min=unit * paint_geometry.SMALLEST_SIDE)[..., None]
-        for n, centre, side in ((H, y, h), (W, x, w))
-    )  # fmt: skip
+        2 * (torch.arange(n, device=boxes.device) + 0.5 - centre[..., None]) / side[..., None]
+        for n, centre, side in (
+            (H, y, h.clamp(min=unit * SMALLEST_SIDE)),
+            (W, x, w.clamp(min=unit * SMALLEST_SIDE)),
+        )
+    )
     grid = torch.stack(
         torch.broadcast_tensors(columns[:, :, None, :], rows[:, :, :, None]), dim=-1
     )
-    placed = F.grid_sample(
-        torch.cat([colour, alpha, importance], 2).flatten(0, 1), grid.flatten(0, 1),
-        align_corners=False,
-    ).view(N, K, -1, H, W)  # fmt: skip
+    stacked = torch.cat([colour, alpha, importance], 2).flatten(0, 1)
+    placed = F.grid_sample(stacked, grid.flatten(0, 1), align_corners=False).view(N, K, -1, H, W)
     colour, alpha, importance = placed[:, :, :-2], placed[:, :, -2:-1], placed[:, :, -1:]
-    weight = importance.sum(1) + float(paint_geometry.WEIGHT_EPSILON)
+    weight = importance.sum(1) + float(WEIGHT_EPSILON)
     return background[:, None, None] + (importance * alpha * colour).sum(1) / weight
 
 
@@ -190,24 +190,29 @@ class _Painted(torch.autograd.Function):
         images = colours.new_empty(N, n_planes - 1, *frame_size)
         weight = colours.new_empty(N, *frame_size)
         settings = (unit, style.temperature, style.floor)
-        over_images(
-            paint_kernel.paint, N, colours.numpy(), boxes.numpy(), presence.numpy(),
-            depth.numpy(), background.numpy(), settings, images.numpy(), weight.numpy(),
-        )  # fmt: skip
-        ctx.save_for_backward(colours, boxes, presence, depth, background, images, weight)
+        scene = (colours, boxes, presence, depth, background)
+        paint_forward(_arrays(scene), settings, images.numpy(), weight.numpy())
+        ctx.save_for_backward(*scene, images, weight)
         ctx.settings, ctx.scales = settings, (style.colour_scale, style.alpha_scale)
         return images
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        colours, boxes, presence, depth, background, images, weight = ctx.saved_tensors
+        *scene, images, weight = ctx.saved_tensors
         gradient = gradients[0].float().contiguous()
         scales = torch.tensor(ctx.scales)
-        results = [torch.empty_like(each) for each in (colours, boxes, presence, depth)]
-        over_images(
-            paint_backward_kernel.paint_backward, len(images), colours.numpy(), boxes.numpy(),
-            presence.numpy(), depth.numpy(), background.numpy(), ctx.settings, scales.numpy(),
-            images.numpy(), weight.numpy(), gradient.numpy(),
-            *(each.numpy() for each in results),
-        )  # fmt: skip
+        results = [torch.empty_like(each) for each in scene[:4]]
+        paint_backward(
+            _arrays(scene),
+            ctx.settings,
+            scales.numpy(),
+            images.numpy(),
+            weight.numpy(),
+            gradient.numpy(),
+            _arrays(results),
+        )
         return *results, None, None, None, None
+
+
+def _arrays(tensors: Sequence[Tensor]) -> Any:
+    return tuple(tensor.numpy() for tensor in tensors)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from smot.arrays import UInt8Array
-from smot.errors import UsageError
+from smot.errors import DataError, UsageError
 from smot.evaluation.protocols import predict_videos
 from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
 from smot.models.silot.objects import Objects
@@ -101,10 +101,16 @@ def test_identities_follow_slots_until_they_are_refilled(tracker: SilotTracker) 
     is_new = np.array([[1, 1, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]], bool)
     zeros = torch.zeros(4, 1, 3, 2)
     objects = Objects(
-        place=zeros, size=zeros + 0.1, what=zeros, depth=zeros[..., :1],
-        pres=pres[:, None, :, None], hidden=zeros, box=torch.full((4, 1, 3, 4), 0.5),
-        size_logit=zeros,        depth_logit=zeros[..., :1],
-    )  # fmt: skip
+        place=zeros,
+        size=zeros + 0.1,
+        what=zeros,
+        depth=zeros[..., :1],
+        pres=pres[:, None, :, None],
+        hidden=zeros,
+        box=torch.full((4, 1, 3, 4), 0.5),
+        size_logit=zeros,
+        depth_logit=zeros[..., :1],
+    )
     tracks, _ = tracker.tracks(objects, is_new[:, None], None)
     assert tracks.ids[0].tolist() == [[0, 1, 2], [0, 1, 2], [0, 3, 2], [0, 3, 4]]
     sure = tracks.above(THRESHOLD)
@@ -131,6 +137,21 @@ def test_a_trace_goes_on_as_prediction_does(tracker: SilotTracker, videos: UInt8
     assert close(trace.tracks[:, 3:], tracker.predict(videos[:, :3], 2).above(THRESHOLD))
     assert trace.reconstruction.shape == (4, 5, 24, 24, 3)
     assert not trace.is_new[:, 3:].any()
+
+
+def test_frames_are_taken_in_any_unambiguous_form(
+    tracker: SilotTracker, videos: UInt8Array
+) -> None:
+    expected = tracker.track(videos)
+    grey, read_only = videos[..., 0], videos.copy()
+    read_only.setflags(write=False)
+    for form in (videos / 255.0, grey, grey[..., None], videos.astype(np.int64), read_only):
+        assert same(tracker.track(form), expected)
+    assert close(tracker.track(videos[0]), expected[:1])
+    with pytest.raises(DataError, match="frames must be integers from 0 to 255"):
+        tracker.predict(videos.astype(np.float32), 2)
+    with pytest.raises(DataError, match="invert the frames"):
+        tracker.trace(255 - videos)
 
 
 def test_no_slots_are_refused() -> None:

@@ -47,15 +47,3 @@ def test_glimpse_outside_the_image_is_black() -> None:
     images = torch.ones(1, 1, 8, 8)
     boxes = torch.tensor([[[-3.0, 0.5, 0.5, 0.5]]])
     assert glimpse(images, boxes, unit=8.0, size=5).abs().max() == 0
-
-
-def test_threads_change_nothing() -> None:
-    images, boxes, mask = scene(1, masked=True)
-    alone = glimpse(images, boxes, unit=20.0, size=7, mask_logits=mask)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        together = glimpse(images, boxes, unit=20.0, size=7, mask_logits=mask)
-    finally:
-        torch.set_num_threads(n_threads)
-    assert torch.equal(alone, together)

@@ -87,15 +87,3 @@ def test_importance_of_one_pixel_by_hand() -> None:
     importance = alpha * depth[0] / 0.25
     expected = (importance * alpha * colour).sum() / importance.sum()
     torch.testing.assert_close(image[0, 0, 0, 0], expected)
-
-
-def test_threads_change_nothing() -> None:
-    parts, background = scene(1)
-    alone = paint(*parts, background, unit=20.0, frame_size=FRAME, style=STYLE)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        together = paint(*parts, background, unit=20.0, frame_size=FRAME, style=STYLE)
-    finally:
-        torch.set_num_threads(n_threads)
-    assert torch.equal(alone, together)
