@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Literal, overload
 
 from smot.errors import SmotError, UsageError, described
 from smot.files import from_text
-from smot.tracks import Contestant, CountInformed, DataDescription, Oracle, Predictor
+from smot.tracks import Contestant, CountInformed, DataDescription, Oracle, Predictor, Tracker
 
 GROUP = "smot.trackers"
 
@@ -50,6 +50,18 @@ def list_trackers() -> list[Listing]:
         origin = point.dist.name if point.dist else "unknown distribution"
         rows.append(_listing(point.name, point.value, origin))
     return rows
+
+
+@overload
+def build_tracker(
+    name: Literal["conncomp", "silot", "sqair"],
+    options: Mapping[str, str],
+    data: DataDescription,
+) -> Tracker: ...
+
+
+@overload
+def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) -> Contestant: ...
 
 
 def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) -> Contestant:

@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,21 @@ def test_python_lines_of_the_readme_run(
     mota, idf1 = map(float, capsys.readouterr().out.split())
     assert 0.2 < mota < 0.8
     assert 0.4 < idf1 < 0.9
+
+
+@pytest.mark.slow
+def test_python_lines_of_the_readme_pass_the_strict_type_checker(tmp_path: Path) -> None:
+    (lines,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = tmp_path / "example.py"
+    example.write_text(lines, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(example)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
