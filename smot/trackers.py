@@ -2,10 +2,13 @@
 
 import importlib
 import inspect
+import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from smot.errors import SmotError, UsageError, described
@@ -22,6 +25,21 @@ BUILT_IN = {
     "silot": "smot.models.silot:load_tracker",
     "sqair": "smot.models.sqair:load_tracker",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to make a tracker, in any process.
+
+    Attributes:
+        target: a name that `build_tracker` knows.
+        options: settings as typed.
+        data: what the tracker may know of the data.
+    """
+
+    target: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    data: DataDescription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +112,25 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
     if not fits:
         made = type(tracker).__name__
         raise UsageError(f"tracker {name!r} made a {made}, which has no track(videos) and name")
+    _remember(tracker, Recipe(target=name, options=dict(options), data=data))
     return tracker  # type: ignore[no-any-return]
+
+
+def recipe_of(tracker: Contestant) -> Recipe | None:
+    """What a tracker was made of, if `build_tracker` made it."""
+    return _RECIPES.get(id(tracker))
+
+
+# By identity: trackers need not be hashable, and equal ones may have been made differently.
+_RECIPES: dict[int, Recipe] = {}
+
+
+def _remember(tracker: Contestant, recipe: Recipe) -> None:
+    try:
+        weakref.finalize(tracker, _RECIPES.pop, id(tracker), None)
+    except TypeError:  # an object that cannot be watched: its identity may be used again
+        return
+    _RECIPES[id(tracker)] = recipe
 
 
 def can_predict(tracker: Contestant) -> bool:
@@ -123,6 +159,10 @@ def _factory(name: str) -> Callable[..., Any]:
         if point.name == name:
             return _imported(name, point.value)
     if ":" in name:
+        # A console script has its own folder in the path, not the one where the user stands.
+        here = str(Path.cwd())
+        if here not in sys.path and "" not in sys.path:
+            sys.path.append(here)
         return _imported(name, name)
     known = ", ".join([*BUILT_IN, *(point.name for point in _plugins())])
     raise UsageError(f"no tracker {name!r}: there are {known}, or give module:Class")

@@ -169,7 +169,7 @@ def _evaluate(request: Request) -> None:
     from smot.evaluation.protocols import EvaluationSettings
     from smot.evaluation.run import Job, run
     from smot.evaluation.testsets import make_plan
-    from smot.evaluation.workers import Recipe
+    from smot.trackers import Recipe
 
     settings = EvaluationSettings(
         convention=request.convention,  # type: ignore[arg-type]

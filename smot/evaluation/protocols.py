@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from smot.arrays import IntArray
-from smot.errors import DataError, UsageError, was_interrupted
+from smot.arrays import IntArray, UInt8Array
+from smot.errors import DataError, UsageError, described, was_interrupted
 from smot.evaluation.metrics.matching import Convention, MatchSettings
 from smot.trackers import can_predict
 from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracker, Tracks
@@ -111,9 +111,10 @@ def track_videos(tracker: Contestant, videos: Videos, group: str, start: int) ->
         if isinstance(tracker, Oracle):
             H, W = part.frames.shape[2:4]
             return tracker.track_truth(part.truth, (H, W))
+        frames = _handed_over(part.frames)
         if isinstance(tracker, Tracker):
-            return tracker.track(part.frames)
-        return tracker.track_counted(part.frames, n_objects(part.truth))
+            return tracker.track(frames)
+        return tracker.track_counted(frames, n_objects(part.truth))
 
     batch = Batch(group=group, start=start, n_videos=len(videos))
     return checked(tracker.name, attempt, batch, videos.frames.shape[1])
@@ -149,8 +150,7 @@ def predict_videos(
         if isinstance(tracker, Oracle):
             H, W = part.frames.shape[2:4]
             return tracker.predict_truth(part.truth[:, :observe], (H, W), horizon)
-        # A view would hold on to the frames that are to be predicted.
-        seen = np.array(part.frames[:, :observe])
+        seen = _handed_over(part.frames[:, :observe])
         if isinstance(tracker, Predictor):
             return tracker.predict(seen, horizon)
         assert isinstance(tracker, CountInformed)
@@ -158,6 +158,16 @@ def predict_videos(
 
     batch = Batch(group=group, start=start, n_videos=len(videos))
     return checked(tracker.name, attempt, batch, horizon)
+
+
+def _handed_over(frames: UInt8Array) -> UInt8Array:
+    """A copy that cannot be written to: what a tracker does to it reaches nothing else.
+
+    A view would also hold on to the frames that are to be predicted.
+    """
+    copy = np.array(frames)
+    copy.flags.writeable = False
+    return copy
 
 
 def n_objects(truth: Tracks) -> IntArray:
@@ -199,12 +209,11 @@ def checked(name: str, attempt: Callable[[slice], Any], batch: Batch, n_frames: 
     """
     try:
         given = attempt(slice(None))
-    except Exception as error:  # whatever a tracker raises becomes one line
+    except (Exception, SystemExit) as error:  # whatever a tracker raises becomes one line
         if was_interrupted(error):
             raise KeyboardInterrupt from error
         failing = _first_failing(attempt, batch)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"tracker {name!r} failed on {failing}: {reason}") from error
+        raise DataError(f"tracker {name!r} failed on {failing}: {described(error)}") from error
     if not isinstance(given, Tracks):
         raise DataError(f"tracker {name!r} gave {type(given).__name__} on {batch}, not Tracks")
     if given.shape[:2] != (batch.n_videos, n_frames):
@@ -221,6 +230,6 @@ def _first_failing(attempt: Callable[[slice], Any], batch: Batch) -> Batch:
     for place in range(batch.n_videos):
         try:
             attempt(slice(place, place + 1))
-        except Exception:  # the search is for this; the error itself is reported above
+        except (Exception, SystemExit):  # searched for here, reported above
             return Batch(group=batch.group, start=batch.start + place, n_videos=1)
     return batch

@@ -28,8 +28,9 @@ from smot.evaluation.results import (
     VideosRecord,
 )
 from smot.evaluation.testsets import Plan, VideoSource, make_plan, spans
-from smot.evaluation.tuning import Choice, tune_tracker
-from smot.evaluation.workers import Recipe, Scorer, Workers
+from smot.evaluation.tuning import Choice, set_by_hand, tune_tracker
+from smot.evaluation.workers import Scorer, Workers
+from smot.trackers import Recipe, recipe_of
 from smot.tracks import Contestant, CountInformed, Oracle, Tracker, Tracks
 from smot.videos.content import digests
 
@@ -158,12 +159,13 @@ class ScoreSpan:
         tracker, place = scorer.chosen(self.candidate), (self.group, self.start)
         pairs = {}
         began = time.perf_counter()
-        pairs["tracking"] = (videos.truth, track_videos(tracker, videos, *place))
+        # First the prediction: a tracker that remembers what it tracked could look it up.
         if self.with_prediction:
             observe, horizon = settings.observe, settings.horizon
             future = videos.truth[:, observe : observe + horizon]
             predicted = predict_videos(tracker, videos, observe, horizon, *place)
             pairs["prediction"] = (future, predicted)
+        pairs["tracking"] = (videos.truth, track_videos(tracker, videos, *place))
         seconds = time.perf_counter() - began
         return SpanScores(
             tracking=count_errors(*pairs["tracking"], match, visibility=videos.visibility),
@@ -226,16 +228,23 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
     began = time.perf_counter()
     settings, own = job.settings, Scorer(job.tracker, job.data, job.settings)
     n_frames = job.data.description.n_frames
+    recipe = job.tracker if isinstance(job.tracker, Recipe) else recipe_of(own.tracker)
+    options = set_by_hand(own.tracker, own.candidates) | dict(recipe.options if recipe else {})
     no_prediction = why_not(own.tracker, n_frames, settings.observe, settings.horizon)
     with Workers(own, job.tracker, job.workers) as team:
-        options = job.tracker.options if isinstance(job.tracker, Recipe) else {}
         choice = tune_tracker(team, job.plan.groups, options, job.tune, progress)
         tuned = time.perf_counter()
         found = _found(job, team, choice, not no_prediction, progress)
     tracked = time.perf_counter()
     tracking, prediction = _scores(found, settings, progress)
     results = Results(
-        tracker=_tracker_record(job.tracker, own.tracker, choice),
+        tracker=TrackerRecord(
+            name=own.tracker.name,
+            target=recipe.target if recipe else "",
+            options={key: str(value) for key, value in options.items()},
+            is_oracle=_is_oracle(own.tracker),
+            tuning=choice.record if choice else None,
+        ),
         dataset=_dataset_record(job.data, job.plan, found),
         settings=settings,
         versions={
@@ -361,17 +370,10 @@ def _occlusion_ranges(counts: VideoCounts) -> tuple[Occlusion, ...]:
     )
 
 
-def _tracker_record(
-    given: Contestant | Recipe, tracker: Contestant, choice: Choice | None
-) -> TrackerRecord:
+def _is_oracle(tracker: Contestant) -> bool:
+    """Whether it is given the ground truth, or the number of objects."""
     informed = isinstance(tracker, CountInformed) and not isinstance(tracker, Tracker)
-    return TrackerRecord(
-        name=tracker.name,
-        target=given.target if isinstance(given, Recipe) else "",
-        options=dict(given.options) if isinstance(given, Recipe) else {},
-        is_oracle=informed or isinstance(tracker, Oracle),
-        tuning=choice.record if choice else None,
-    )
+    return informed or isinstance(tracker, Oracle)
 
 
 def _dataset_record(

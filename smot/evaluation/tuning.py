@@ -8,7 +8,7 @@ Source: supplement C; that the score is MOTA for every metric's table is our cho
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,32 @@ def tuning_scope(
     if problem and asked is not None:
         raise UsageError(f"tune={asked!r}: {problem}")
     return None if problem else asked or "per-count"
+
+
+def set_by_hand(tracker: Any, candidates: Sequence[Contestant]) -> dict[str, str]:
+    """The settings that tuning would choose and that differ from what is usual.
+
+    Args:
+        tracker: a dataclass; of others nothing is known.
+        candidates: what there is to choose from.
+
+    Returns:
+        The settings by name, as text.
+    """
+    varied, make = _varied(candidates), type(tracker)
+    if not varied or not is_dataclass(tracker):
+        return {}
+    needed = {
+        each.name: getattr(tracker, each.name)
+        for each in fields(tracker)
+        if each.init and each.default is MISSING and each.default_factory is MISSING
+    }
+    usual: Any = make(**needed)
+    return {
+        name: str(getattr(tracker, name))
+        for name in varied
+        if name not in needed and repr(getattr(tracker, name)) != repr(getattr(usual, name))
+    }
 
 
 def tune_tracker(

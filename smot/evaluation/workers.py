@@ -7,40 +7,24 @@ it. With one process everything happens in the caller's, in the same order, with
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
 
-from smot.errors import DataError
+from smot.errors import DataError, described
 from smot.evaluation.protocols import EvaluationSettings
 from smot.evaluation.testsets import VideoSource
 from smot.interruption import die_with_parent, terminal_signals_blocked
-from smot.trackers import build_tracker
-from smot.tracks import Contestant, DataDescription, Tunable
+from smot.trackers import Recipe, build_tracker
+from smot.tracks import Contestant, Tunable
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 # Tasks handed out per process. Results that wait for an earlier one stay few.
 _AHEAD = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How to make a tracker, in any process.
-
-    Attributes:
-        target: a name that `smot.trackers` knows, or `module:attribute`.
-        options: settings as typed.
-        data: what the tracker may know of the data.
-    """
-
-    target: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    data: DataDescription
 
 
 class Scorer:
@@ -63,7 +47,12 @@ class Scorer:
         self.tracker = tracker
         self.source = source
         self.settings = settings
-        self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
+        try:
+            self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
+        except (Exception, SystemExit) as error:  # a tracker's own code
+            raise DataError(
+                f"tracker {tracker.name!r} failed in candidates(): {described(error)}"
+            ) from error
 
     def chosen(self, candidate: int | None) -> Contestant:
         """The tracker as it is, or one of its candidates."""
@@ -92,6 +81,7 @@ class Workers:
         self._tracker = tracker
         self._n_processes = n_processes
         self._pool: ProcessPoolExecutor | None = None
+        self._first: list[Future[int]] = []
         self._others: set[multiprocessing.process.BaseProcess] = set()
 
     def __enter__(self) -> Self:
@@ -105,8 +95,8 @@ class Workers:
             initargs=(self._tracker, self.own.source, self.own.settings),
         )
         with _inherited():
-            for _ in range(self._n_processes):  # a process is started where none is idle
-                self._pool.submit(int)
+            # A process is started where none is idle.
+            self._first = [self._pool.submit(int) for _ in range(self._n_processes)]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -137,9 +127,13 @@ class Workers:
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise DataError(
-                f"one of {self._n_processes} processes died (out of memory?); try fewer workers"
-            ) from error
+            began = any(each.done() and each.exception() is None for each in self._first)
+            hint = (
+                "(out of memory?); try fewer workers"
+                if began
+                else "while it started: in a script, call smot under `if __name__ == '__main__':`"
+            )
+            raise DataError(f"one of {self._n_processes} processes died {hint}") from error
 
 
 # Of this process, once `_start` has run in it.

@@ -9,8 +9,8 @@ from smot.evaluation.protocols import EvaluationSettings
 from smot.evaluation.results import Results, TrackerRecord
 from smot.evaluation.run import Job, Outcome, run
 from smot.evaluation.testsets import RenderedVideos, make_plan
-from smot.evaluation.workers import Recipe
 from smot.generators import ShapesSettings
+from smot.trackers import Recipe
 from smot.tracks import Tracks
 
 SETTINGS = EvaluationSettings(n_resamples=50)

@@ -1,6 +1,7 @@
 """Trackers that do something on purpose."""
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,12 +53,38 @@ class Failing:
             return one_box(B, T - 1)
         if self.how == "die":
             os._exit(7)
+        if self.how == "exit":
+            sys.exit(0)
         if self.how == "sleep":
             Path("began").touch()
             time.sleep(60)
         if self.how == "raise" and (brightness_of(videos) == self.brightness).any():
             raise ValueError("too bright\nand a second line")
         return one_box(B, T)
+
+
+class NoCandidates(Failing):
+    """Cannot say what there is to choose from."""
+
+    def candidates(self) -> Sequence["NoCandidates"]:
+        raise ValueError("none")
+
+
+@dataclass
+class Scribbler(Spy):
+    """Writes over the frames that it is given, if it can."""
+
+    order: list[str] = field(default_factory=list)
+
+    def track(self, videos: np.ndarray) -> Tracks:
+        self.order.append("track")
+        videos.flags.writeable = True
+        videos[:] = 7
+        return super().track(videos)
+
+    def predict(self, videos: np.ndarray, horizon: int) -> Tracks:
+        self.order.append("predict")
+        return super().predict(np.array(videos), horizon)
 
 
 def brightness_of(videos: np.ndarray) -> np.ndarray:

@@ -1,5 +1,8 @@
+import os
 import pickle
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +16,21 @@ from smot.evaluation.protocols import EvaluationSettings
 from smot.evaluation.results import Results
 from smot.evaluation.run import Job, evaluate, run
 from smot.evaluation.testsets import SPAN, make_plan
-from smot.evaluation.workers import Recipe
 from smot.generators.synthesis import generate
+from smot.trackers import Recipe
 from smot.videos import open_videos
 from tests.evaluation.made import SETTINGS, made_outcome, made_videos
-from tests.evaluation.made_trackers import Failing, Spy, Still, Told, brightness_of
+from tests.evaluation.made_trackers import (
+    Failing,
+    NoCandidates,
+    Scribbler,
+    Spy,
+    Still,
+    Told,
+    brightness_of,
+)
+
+ROOT = Path(__file__).parents[2]
 
 
 def without_timing(results: Results) -> dict[str, object]:
@@ -155,9 +168,9 @@ def test_a_failing_tracker_is_named_with_its_video() -> None:
     brightness = brightness_of(data.read("test/02", SPAN + 5, SPAN + 6).frames)[0]
     with pytest.raises(DataError) as caught:
         evaluate(Failing(brightness=brightness), data, settings=SETTINGS)
-    assert str(caught.value) == (
-        f"tracker 'failing' failed on video {SPAN + 5} of test/02: ValueError: too bright"
-    )
+    said = f"tracker 'failing' failed on video {SPAN + 5} of test/02: ValueError: too bright ("
+    assert str(caught.value).startswith(said)
+    assert re.search(r"made_trackers\.py, line \d+\)$", str(caught.value))
 
 
 @pytest.mark.parametrize(
@@ -170,6 +183,50 @@ def test_a_failing_tracker_is_named_with_its_video() -> None:
 def test_an_answer_of_the_wrong_kind_is_refused(how: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         evaluate(Failing(how=how), made_videos(), settings=SETTINGS)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_tracker_that_exits_or_breaks_in_candidates_is_one_line(workers: int) -> None:
+    with pytest.raises(DataError, match=r"failed on .*SystemExit: 0 \(.*made_trackers"):
+        evaluate(Failing(how="exit"), made_videos(), settings=SETTINGS, workers=workers)
+    with pytest.raises(DataError, match=r"'failing' failed in candidates\(\): ValueError: none"):
+        evaluate(NoCandidates(), made_videos(), settings=SETTINGS, workers=workers)
+
+
+def test_what_a_tracker_does_to_its_frames_reaches_nothing_else() -> None:
+    data = made_videos(counts=(2,))
+    scribbler = Scribbler()
+    results = evaluate(scribbler, data, settings=SETTINGS)
+    plain = evaluate(Spy(), data, settings=SETTINGS)
+    videos = data.read("test/02", 0, 6)
+    np.testing.assert_array_equal(scribbler.shown[0], videos.frames[:, :3])
+    assert results.dataset.videos == plain.dataset.videos
+    assert results.tracking == plain.tracking
+
+
+def test_a_tracker_predicts_before_it_has_seen_the_frames_to_come() -> None:
+    scribbler = Scribbler()
+    evaluate(scribbler, made_videos(counts=(1, 2)), settings=SETTINGS)
+    assert scribbler.order == ["predict", "track"] * 2
+
+
+def test_a_script_without_a_main_guard_gets_a_hint(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import smot\n"
+        "from tests.evaluation.made import made_videos\n"
+        "from tests.evaluation.made_trackers import Still\n"
+        "smot.evaluate(Still(), made_videos(), workers=2)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert ended.returncode == 1
+    assert "while it started: in a script, call smot under `if __name__" in ended.stderr
 
 
 def test_a_process_that_dies_is_one_line_and_no_hang() -> None:
@@ -204,7 +261,7 @@ def test_a_tracker_that_wants_the_count_is_told_it_and_is_an_oracle() -> None:
     results = evaluate(told, data, settings=SETTINGS)
     assert results.tracker.is_oracle
     assert results.prediction_reason == ""
-    n_frames = [(8, 1), (3, 1), (8, 3), (3, 3)]  # all frames, then those seen, for each count
+    n_frames = [(3, 1), (8, 1), (3, 3), (8, 3)]  # those seen, then all frames, for each count
     assert [(shape[1], set(counts)) for shape, counts in told.heard] == [
         (frames, {count}) for frames, count in n_frames
     ]

@@ -5,7 +5,7 @@ from smot.errors import UsageError
 from smot.evaluation.run import Job, evaluate, run
 from smot.evaluation.testsets import RenderedVideos, make_plan
 from smot.evaluation.tuning import candidate_names, tuning_scope
-from smot.evaluation.workers import Recipe
+from smot.trackers import Recipe, build_tracker
 from smot.videos import Videos
 from tests.evaluation.made import SETTINGS, made_videos
 from tests.evaluation.made_trackers import Bright, Still
@@ -21,7 +21,7 @@ class Watched(RenderedVideos):
 
 def test_the_best_setting_on_validation_videos_is_taken() -> None:
     data = made_videos(n_val=30, counts=(1,))
-    results = evaluate(Bright(threshold=300), data, settings=SETTINGS)
+    results = evaluate(Bright(), data, settings=SETTINGS)
     tuning = results.tracker.tuning
     assert (tuning.scope, tuning.split, tuning.n_videos) == ("per-count", "val", 30)
     assert tuning.chosen == {1: "threshold=1"}
@@ -88,3 +88,32 @@ def test_candidates_are_named_by_what_differs() -> None:
     ]  # fmt: skip
     assert candidate_names([object(), object()]) == ["candidate 0", "candidate 1"]
     assert np.unique(candidate_names(Bright().candidates())).size == 3
+
+
+@pytest.mark.parametrize("threshold", ["0.01", "0.9"])
+def test_options_of_a_built_tracker_are_used_and_recorded(threshold: str) -> None:
+    data = made_videos(n_val=10, counts=(2,))
+    tracker = build_tracker("conncomp", {"threshold": threshold}, data.description)
+    as_object = evaluate(tracker, data, settings=SETTINGS)
+    recipe = Recipe(target="conncomp", options={"threshold": threshold}, data=data.description)
+    as_recipe = evaluate(recipe, data, settings=SETTINGS)
+    assert as_object.tracker == as_recipe.tracker
+    assert as_object.tracker.options == {"threshold": threshold}
+    assert as_object.tracker.tuning is None
+    assert as_object.tracking == as_recipe.tracking
+
+
+def test_a_built_tracker_without_options_is_tuned() -> None:
+    data = made_videos(n_val=10, counts=(2,))
+    tracker = build_tracker("conncomp", {}, data.description)
+    record = evaluate(tracker, data, settings=SETTINGS).tracker
+    assert record.tuning is not None
+    assert (record.target, record.options) == ("conncomp", {})
+
+
+def test_a_field_that_differs_from_its_default_is_kept_and_recorded() -> None:
+    data = made_videos(n_val=10, counts=(1,))
+    record = evaluate(Bright(threshold=40), data, settings=SETTINGS).tracker
+    assert (record.tuning, record.options) == (None, {"threshold": "40"})
+    with pytest.raises(UsageError, match="threshold is set by hand"):
+        evaluate(Bright(threshold=40), data, settings=SETTINGS, tune="global")

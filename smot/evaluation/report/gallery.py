@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from smot.errors import DataError, UsageError, was_interrupted
+from smot.errors import DataError, UsageError, described, was_interrupted
 from smot.evaluation.metrics.clear import KINDS, Events, events
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.matching import MatchSettings
@@ -254,10 +254,10 @@ def first_frames(videos: Videos, n_frames: int) -> Videos:
 def _explained(tracker: Explainer, seen: Videos, horizon: int, batch: Batch) -> Shown:
     try:
         trace = tracker.trace(seen.frames, horizon)
-    except Exception as error:  # whatever a tracker raises becomes one line
+    except (Exception, SystemExit) as error:  # whatever a tracker raises becomes one line
         if was_interrupted(error):
             raise KeyboardInterrupt from error
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = described(error)
         raise DataError(f"tracker {tracker.name!r} failed on {batch}: {reason}") from error
     n_frames = seen.frames.shape[1] + horizon
     tracks = _above(checked(tracker.name, lambda _: trace.tracks, batch, n_frames))

@@ -174,7 +174,7 @@ class SqairTracker:
         n_again = self.config.n_first_looks - 1
         videos = np.concatenate([videos[:, :1]] * n_again + [videos], axis=1)
         device = next(self.model.parameters()).device
-        pixels = self.model.pixels(torch.from_numpy(np.ascontiguousarray(videos)).to(device))
+        pixels = self.model.pixels(torch.tensor(videos, device=device))
         of_rows, n_slots = None, self._n_slots
         if counts is not None:
             of_videos = torch.from_numpy(np.asarray(counts, np.float32)).to(device)

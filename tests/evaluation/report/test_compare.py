@@ -139,7 +139,7 @@ def test_every_error_is_one_line_of_the_events(ours: Results) -> None:
     assert events_csv(outcome.errors).count("\n") == 1
     from smot.evaluation.run import Job, run
     from smot.evaluation.testsets import make_plan
-    from smot.evaluation.workers import Recipe
+    from smot.trackers import Recipe
 
     data = made_videos()
     job = Job(

@@ -103,7 +103,7 @@ def test_seen_and_predicted_tracks_follow_each_other(video: Videos) -> None:
 
 def test_failures_name_tracker_and_video(video: Videos) -> None:
     with pytest.raises(
-        DataError, match=r"'explaining' failed on video 7 of val: ValueError: lost$"
+        DataError, match=r"'explaining' failed on video 7 of val: ValueError: lost .*line"
     ):
         follow(Explaining(fails=True), video, "val", 7)
     with pytest.raises(DataError, match="not of 1 videos of 6"):
