@@ -4,58 +4,88 @@ Frames and pixels are numbered from 1: the box that MOTChallenge calls `left = 1
 `x0 = 0`. Identities stay as they are. In a truth file the seventh column says whether the box
 counts, the eighth is the class (we write 1), the ninth the visibility.
 
+Files of other tools differ: separators, headers, encodings, numbering, scores of any range.
+What can only mean one thing is read; whatever had to be assumed is a warning.
+
 Source: Milan et al., "MOT16: a benchmark for multi-object tracking", 2016, section 3.3.
 """
 
+import gzip
 import os
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-from smot.arrays import FloatArray
+from smot.arrays import BoolArray, FloatArray, IntArray
 from smot.errors import DataError
 from smot.files import write_text
 from smot.interchange.flat import from_arrays, to_arrays
 from smot.tracks import Tracks
 
 NOT_GIVEN = -1.0
+LAST_FRAME = 10_000_000  # numbers beyond are times rather than frames
+_N_COLUMNS = 7
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 def read_motchallenge(
-    path: str | os.PathLike[str], *, is_truth: bool = False, n_frames: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    is_truth: bool = False,
+    n_frames: int | None = None,
+    first_frame: int | None = None,
 ) -> Tracks:
     """Read one video.
 
     Args:
-        path: the text file; an empty one is a video in which nothing was found.
+        path: the text file, packed by gzip or not; an empty one is a video in which nothing was
+            found. Columns are separated by commas or by white space.
         is_truth: leave out boxes marked as not counting, and give the others confidence 1.
         n_frames: T; the last frame with a box if not given. Give predictions the truth's.
+        first_frame: the number of the first frame, 0 or 1; if not given, 0 where a box has it
+            (with a warning), else 1.
 
     Returns:
-        Tracks [1, T, K]; a confidence of -1 ("not given") becomes 1.
+        Tracks [1, T, K]. A confidence of -1 ("not given") becomes 1, and so do confidences that
+        are 0 throughout; scores beyond [0, 1] are scaled to it. Where every identity is -1, as in
+        files of detections, every box gets one of its own.
 
     Raises:
-        DataError: not such a file, a frame below 1 or beyond `n_frames`, an identity below 0 or
-            twice in a frame, a confidence that is neither -1 nor in [0, 1].
+        DataError: not such a file, an impossible frame, identity or box, or an identity twice in a
+            frame; names the line.
         OSError: the file cannot be opened.
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    table = _table(path, [line for line in lines if line.strip()])
-    confidence = table[:, 6] if table.shape[1] > 6 else np.ones(len(table))
+    name = os.fspath(path)
+    lines, table = _table(name, _text(name).splitlines())
     if is_truth:
-        table, confidence = table[confidence != 0], np.ones(int((confidence != 0).sum()))
+        counts = table[:, 6] != 0
+        lines, table = lines[counts], table[counts]
+    confidence = np.ones(len(table)) if is_truth else _confidence(name, table[:, 6])
+    frame = _frames(name, lines, table[:, 0], first_frame, n_frames)
+    identity = _identities(name, lines, table[:, 1], frame)
     corner = table[:, 2:4] - 1  # the first pixel is 1 there and 0 here
+    _refuse(
+        name,
+        lines,
+        np.asarray(~np.isfinite(table).all(1)),
+        table[:, 2],
+        "a number is not finite, near",
+    )
+    _refuse(name, lines, table[:, 4] < 0, table[:, 4], "negative width")
+    _refuse(name, lines, table[:, 5] < 0, table[:, 5], "negative height")
     try:
         return from_arrays(
-            frame=_whole(table[:, 0], "frame") - 1,
-            identity=_whole(table[:, 1], "identity"),
+            frame=frame,
+            identity=identity,
             box=np.concatenate([corner, corner + table[:, 4:6]], axis=1),
-            confidence=np.where(confidence == NOT_GIVEN, 1.0, confidence),
+            confidence=confidence,
             n_frames=n_frames,
             n_videos=1,
         )
     except DataError as error:
-        raise DataError(f"{os.fspath(path)}: counting frames from 0, {error}") from None
+        raise DataError(f"{name}: counting frames from 0, {error}") from None
 
 
 def write_motchallenge(
@@ -105,24 +135,115 @@ def _short(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _table(path: str | os.PathLike[str], lines: list[str]) -> FloatArray:
-    if not lines:
-        return np.zeros((0, 7))
+def _text(name: str) -> str:
+    content = Path(name).read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            raise DataError(f"{name}: damaged gzip") from None
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    if b"\0" in content:
+        raise DataError(f"{name}: not text in UTF-8, UTF-16 with a byte order mark, or Latin-1")
+    # Numbers are the same in Latin-1 and UTF-8, and nothing else matters.
+    return content.decode("latin-1")
+
+
+def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
+    """The number of each box's line, from 1, [N], and its first seven columns, [N, 7]."""
+    numbers: list[int] = []
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, 1):
+        parts = _parts(line)
+        if not parts or parts[0].startswith("#"):
+            continue
+        try:
+            row = [float(part) for part in parts[:_N_COLUMNS]]
+        except ValueError:
+            if not rows and not any(_is_number(part) for part in parts):
+                continue  # a header
+            raise DataError(f"{name}, line {number}: not numbers: {line.strip()[:60]!r}") from None
+        if len(row) < _N_COLUMNS - 1:
+            raise DataError(
+                f"{name}, line {number}: {len(row)} columns, a box needs at least 6: "
+                "frame, id, left, top, width, height"
+            )
+        numbers.append(number)
+        rows.append([*row, NOT_GIVEN][:_N_COLUMNS])
+    return np.array(numbers, np.int64), np.array(rows, np.float64).reshape(-1, _N_COLUMNS)
+
+
+def _parts(line: str) -> list[str]:
+    """The columns of a line: between commas, of which the last may be too many, or spaces."""
+    if "," not in line:
+        return line.split()
+    return [part.strip() for part in line.strip().removesuffix(",").split(",")]
+
+
+def _is_number(text: str) -> bool:
     try:
-        table = np.loadtxt(lines, delimiter=",", ndmin=2)
-    except ValueError as error:
-        raise DataError(f"{os.fspath(path)}: not a MOTChallenge file: {error}") from None
-    if table.shape[1] < 6:
-        raise DataError(
-            f"{os.fspath(path)}: a line has {table.shape[1]} columns, a box needs at least 6: "
-            "frame, id, left, top, width, height"
-        )
-    return table
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _whole(values: FloatArray, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    # Beyond 2**53 not every whole number has a float of its own.
-    odd = ~(np.abs(values) < 2.0**53) | (values != np.rint(values))
-    if odd.any():
-        raise DataError(f"{name} {values[odd][0]:g} is not a whole number")
-    return values.astype(np.int64)
+def _confidence(name: str, given: FloatArray) -> FloatArray:
+    """Confidences in [0, 1], [N], from a column that may hold anything."""
+    known = given[given != NOT_GIVEN]
+    if not known.size or not np.isfinite(known).all():
+        return np.ones(len(given))
+    if not known.any():
+        _notice(f"{name}: every confidence is 0; they are taken as not given, which is 1")
+        return np.ones(len(given))
+    if known.min() >= 0 and known.max() <= 1:
+        return np.where(given == NOT_GIVEN, 1.0, given)
+    low, high = float(given.min()), float(given.max())  # -1 may be a score like any other
+    _notice(f"{name}: scores from {low:g} to {high:g} are scaled to confidences from 0 to 1")
+    return (given - low) / (high - low) if high > low else np.ones(len(given))
+
+
+def _frames(
+    name: str, lines: IntArray, given: FloatArray, first: int | None, n_frames: int | None
+) -> IntArray:
+    """Frames from 0, [N]."""
+    _refuse(name, lines, given != np.rint(given), given, "not a whole number: frame")
+    _refuse(name, lines, given < 0, given, "negative frame")
+    _refuse(name, lines, given > LAST_FRAME, given, "not the number of a frame (a time?):")
+    if first is None:
+        first = 0 if (given == 0).any() else 1
+        if first == 0:
+            _notice(f"{name}: frames are taken as numbered from 0")
+    _refuse(name, lines, given < first, given, f"before the first frame, {first}:")
+    if n_frames is not None:
+        last = first + n_frames - 1
+        _refuse(name, lines, given > last, given, f"beyond the last frame, {last}:")
+    return given.astype(np.int64) - first
+
+
+def _identities(name: str, lines: IntArray, given: FloatArray, frame: IntArray) -> IntArray:
+    """Identities that are unique within their frame, [N]."""
+    if given.size and (given == -1).all():
+        _notice(f"{name}: no box has an identity (all are -1); every box gets one of its own")
+        return np.arange(len(given))
+    whole = (given == np.rint(given)) & (given < 2.0**31)
+    _refuse(name, lines, ~whole, given, "not a whole number below 2**31: identity")
+    _refuse(name, lines, given < 0, given, "negative identity")
+    order = np.lexsort((given, frame))  # stable: the later line of a pair comes second
+    again = (np.diff(given[order]) == 0) & (np.diff(frame[order]) == 0)
+    twice = np.zeros(len(given), bool)
+    twice[order[1:][again]] = True
+    _refuse(name, lines, twice, given, "twice in its frame: identity")
+    return given.astype(np.int64)
+
+
+def _refuse(name: str, lines: IntArray, wrong: BoolArray, values: FloatArray, fault: str) -> None:
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise DataError(f"{name}, line {lines[place]}: {fault} {values[place]:.15g}")
+
+
+def _notice(text: str) -> None:
+    warnings.warn(text, stacklevel=4)  # points to the line that reads the file

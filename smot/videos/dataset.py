@@ -1,8 +1,9 @@
 """A group of a file of videos as a torch data set, in torchvision's manner."""
 
+import operator
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -49,27 +50,32 @@ class VideoDataset(Dataset[tuple[Any, Any]]):
     def __len__(self) -> int:
         return self.file.groups[self.group]
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """The video and its truth."""
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
-            raise IndexError(f"video {index} of {len(self)}")
-        return self.__getitems__([place])[0]
+    def __getitem__(self, index: SupportsIndex) -> tuple[Any, Any]:
+        """The video and its truth; the last one is also at -1."""
+        return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, Any]]:
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[tuple[Any, Any]]:
         """Several videos at once; neighbours are read together."""
+        places = [self._place(index) for index in indices]
         items: dict[int, tuple[Any, Any]] = {}
-        for start, stop in _runs(sorted(set(indices))):
+        for start, stop in _runs(sorted(set(places))):
             videos = self.file.read(self.group, start, stop)
             arrays = {field.name: getattr(videos, field.name) for field in FIELDS}
             for place in range(stop - start):
                 parts = {name: torch.as_tensor(array[place]) for name, array in arrays.items()}
                 items[start + place] = self._transformed(parts.pop("frames"), parts)
-        return [items[index] for index in indices]
+        return [items[place] for place in places]
 
     def read(self, start: int, stop: int) -> Tensor:
         """The frames of videos [start, stop), uint8 RGB, [N, T, H, W, 3]: the fast path."""
         return torch.from_numpy(self.file.read_field(self.group, "frames", start, stop))
+
+    def _place(self, index: SupportsIndex) -> int:
+        """A place from 0, of an index of any integer type: numpy's, or a tensor of one."""
+        place = operator.index(index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"video {place} of {len(self)}")
+        return place % len(self)
 
     def _transformed(self, video: Tensor, target: Target) -> tuple[Any, Any]:
         return (

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from smot.errors import UsageError
 from smot.videos import VideoDataset
@@ -84,3 +84,16 @@ def test_loader_gives_the_right_videos_however_workers_start(start: str, squares
             np.testing.assert_array_equal(video, made_videos("train", index, index + 1).frames[0])
             seen.append(index)
     assert sorted(seen) == list(range(20))
+
+
+def test_indices_may_be_tensors_arrays_and_negative(squares: Path) -> None:
+    dataset = VideoDataset(squares, "train")
+    for index in (torch.tensor(3), np.int32(3), np.uint8(3), -17, torch.tensor(-17)):
+        assert torch.equal(dataset[index][0], dataset[3][0])
+    some = Subset(dataset, torch.randperm(20)[:6])  # type: ignore[arg-type]
+    videos, _ = next(iter(DataLoader(some, batch_size=6)))
+    for video, index in zip(videos, some.indices, strict=True):
+        assert torch.equal(video, dataset[int(index)][0])
+    assert torch.equal(Subset(dataset, [-1])[0][0], dataset[19][0])
+    with pytest.raises(IndexError, match="video -21 of 20"):
+        dataset.__getitems__([-21])
