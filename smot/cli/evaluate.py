@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 BASELINES = ("conncomp", "oracle", "oracle-jitter", "oracle-motion")
-_VIDEOS_PER_WORKER = 1000  # a process more takes seconds to start; fewer videos are not worth it
-_MOST_WORKERS = 8  # that are started without being asked for
+# Another process takes seconds to start: fewer videos are not worth one.
+_VIDEOS_PER_WORKER = 200
 
 _OPTIONS = (
     SET_OPTION,
@@ -60,7 +60,14 @@ _OPTIONS = (
         show_default=True,
         help="motmetrics: the library itself; slow, and without HOTA and AP.",
     ),
-    click.option("--workers", type=int, help="Processes [one for each core and 1000 videos]."),
+    click.option("--workers", type=int, help="Processes [one for each core and 200 videos]."),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Threads of each process.",
+    ),
     click.option("--out", type=click.Path(path_type=Path), help="Folder [results/NAME-on-DATA]."),
     click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
     click.option("--events", "with_events", is_flag=True, help="Write every error: events.csv."),
@@ -88,6 +95,7 @@ class Request:
     convention: str
     backend: str
     workers: int | None
+    threads: int
     out: Path | None
     as_json: bool
     with_events: bool
@@ -166,6 +174,11 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
 
 
 def _evaluate(request: Request) -> None:
+    from smot.files import limit_threads
+
+    # Before numpy and torch are loaded. Threads that wait for each other are slow on a machine
+    # that does other work too; processes are not.
+    limit_threads(request.threads)
     from smot.evaluation.protocols import EvaluationSettings
     from smot.evaluation.run import Job, run
     from smot.evaluation.testsets import make_plan
@@ -214,8 +227,7 @@ def _workers(request: Request, plan: "Plan") -> int:
 
     if request.workers is not None:
         return request.workers
-    most = min(available_cores(), _MOST_WORKERS)
-    return max(1, min(most, plan.n_total // _VIDEOS_PER_WORKER))
+    return max(1, min(available_cores(), plan.n_total // _VIDEOS_PER_WORKER))
 
 
 def _usual_folder(name: str, options: Mapping[str, str], dataset: str) -> Path:

@@ -1,7 +1,7 @@
 """Which test videos, and where they come from: a file, or the generator on the spot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from smot.errors import UsageError
+from smot.files import from_plain
 from smot.tracks import DataDescription
 from smot.videos import Metadata, Videos, open_videos
 
@@ -161,6 +162,31 @@ def check_digits(source: VideoSource, digits: str) -> None:
     found = source.metadata.digit_source
     if digits != "auto" and found and found != digits:
         raise UsageError(f"digits={digits!r} were asked for, and the videos show {found!r}")
+
+
+def more_validation_videos(source: VideoSource, count: int) -> RenderedVideos | None:
+    """Validation videos with a number of objects that the split of a data set does not have.
+
+    Args:
+        source: the data set.
+        count: objects in each video.
+
+    Returns:
+        A data set that has only them; None where its digits are not at hand.
+    """
+    from smot.generators import ShapesSettings
+
+    if isinstance(source, RenderedVideos):
+        settings, digits = source.settings, source.digits
+    elif source.description.dataset == "shapes":
+        kept = {key: value for key, value in source.metadata.settings.items() if key != "dataset"}
+        settings, digits = from_plain(ShapesSettings, kept, what="settings of the videos"), None
+    else:
+        return None
+    settings = replace(settings, min_objects=count, max_objects=count)
+    return RenderedVideos(
+        settings=settings, digits=digits, groups={"val": SPAN}, seed=source.metadata.seed
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

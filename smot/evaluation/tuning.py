@@ -19,7 +19,7 @@ from smot.evaluation.metrics.clear import NOBODY, correspond
 from smot.evaluation.metrics.matching import MatchSettings, pair_up
 from smot.evaluation.protocols import track_videos
 from smot.evaluation.results import TuningRecord
-from smot.evaluation.testsets import spans
+from smot.evaluation.testsets import VideoSource, more_validation_videos, spans
 from smot.evaluation.workers import Scorer, Workers
 from smot.tracks import Contestant, Tracks, Tunable
 
@@ -44,14 +44,21 @@ class CandidateErrors:
 
 @dataclass(frozen=True, kw_only=True)
 class TryCandidates:
-    """The task of running every candidate on validation videos [start, stop)."""
+    """The task of running every candidate on validation videos [start, stop).
+
+    Attributes:
+        start: first video.
+        stop: one past the last.
+        source: where they are; None for the data set that is evaluated.
+    """
 
     start: int
     stop: int
+    source: VideoSource | None = None
 
     def __call__(self, scorer: Scorer) -> CandidateErrors:
         """Count each candidate's errors."""
-        videos = scorer.source.read(SPLIT, self.start, self.stop)
+        videos = (self.source or scorer.source).read(SPLIT, self.start, self.stop)
         truth, match = videos.truth, scorer.settings.match
         errors = [
             _errors(truth, track_videos(candidate, videos, SPLIT, self.start), match)
@@ -147,7 +154,8 @@ def tune_tracker(
 
     Args:
         team: processes, each with the same tracker.
-        counts: test counts; one that no validation video has gets the global choice.
+        counts: test counts; one that no validation video has gets videos of its own, and where
+            those cannot be made the global choice.
         options: what the user set; see `tuning_scope`.
         asked: "global", "per-count", "off", or None for the usual.
         progress: called with what is done, how much of it, and of how much.
@@ -167,6 +175,8 @@ def tune_tracker(
     for task, part in zip(tasks, team.map(tasks), strict=True):
         parts.append(part)
         progress("videos tuned on", task.stop, n_videos)
+    if scope == "per-count":
+        parts += _of_other_counts(team, sorted(set(counts)), parts, progress)
     errors = np.concatenate([part.errors for part in parts])
     n_truth = np.concatenate([part.n_truth for part in parts])
     n_objects = np.concatenate([part.n_objects for part in parts])
@@ -175,7 +185,8 @@ def tune_tracker(
     for count in counts:
         alike = n_objects == count
         if scope == "global" or not n_truth[alike].any():
-            alike = np.ones_like(alike)
+            # The split alone, without the videos that were made for single counts.
+            alike = np.arange(len(alike)) < n_videos
         mota = _mota(errors[alike], n_truth[alike])
         best[count] = int(mota.argmax())
         scores[count] = float(mota.max())
@@ -183,11 +194,32 @@ def tune_tracker(
     record = TuningRecord(
         scope=scope,
         split=SPLIT,
-        n_videos=n_videos,
+        n_videos=len(n_truth),
         chosen={count: names[index] for count, index in best.items()},
         scores=scores,
     )
     return Choice(candidates=best, record=record)
+
+
+def _of_other_counts(
+    team: Workers,
+    counts: Sequence[int],
+    parts: Sequence[CandidateErrors],
+    progress: Callable[[str, int, int], None],
+) -> list[CandidateErrors]:
+    """Try the candidates on videos made for the counts that the split does not have."""
+    held = set(np.concatenate([part.n_objects for part in parts]).tolist())
+    made = {count: more_validation_videos(team.own.source, count) for count in counts}
+    tasks = [
+        TryCandidates(start=0, stop=source.groups[SPLIT], source=source)
+        for count, source in made.items()
+        if source is not None and count > 0 and count not in held
+    ]
+    others = []
+    for done, part in enumerate(team.map(tasks), 1):
+        others.append(part)
+        progress("other counts tuned on", done, len(tasks))
+    return others
 
 
 def candidate_names(candidates: Sequence[Any]) -> list[str]:

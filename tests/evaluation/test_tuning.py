@@ -1,12 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from smot.errors import UsageError
 from smot.evaluation.run import Job, evaluate, run
-from smot.evaluation.testsets import RenderedVideos, make_plan
+from smot.evaluation.testsets import SPAN, RenderedVideos, make_plan, more_validation_videos
 from smot.evaluation.tuning import candidate_names, tuning_scope
+from smot.generators.synthesis import generate
 from smot.trackers import Recipe, build_tracker
-from smot.videos import Videos
+from smot.videos import Videos, open_videos
 from tests.evaluation.made import SETTINGS, made_videos
 from tests.evaluation.made_trackers import Bright, Still
 
@@ -28,13 +31,30 @@ def test_the_best_setting_on_validation_videos_is_taken() -> None:
     assert tuning.scores[1] == results.tracking[1]["mota"] == 1.0
 
 
-def test_per_count_judges_by_videos_with_that_many_and_else_by_all() -> None:
+def test_per_count_judges_by_videos_with_that_many() -> None:
     data = made_videos(n_val=30, counts=(1, 9))
     tuning = evaluate(Bright(), data, settings=SETTINGS, tune="per-count").tracker.tuning
     one_for_all = evaluate(Bright(), data, settings=SETTINGS, tune="global").tracker.tuning
-    assert one_for_all.scores[1] == one_for_all.scores[9] == tuning.scores[9]
+    assert tuning is not None
+    assert one_for_all is not None
+    assert one_for_all.scores[1] == one_for_all.scores[9]
     assert tuning.scores[1] == 1.0
     assert one_for_all.scores[1] < 1.0
+
+
+def test_a_count_that_the_split_lacks_gets_validation_videos_of_its_own(tmp_path: Path) -> None:
+    data = made_videos(n_val=30, n_test=3, counts=(1, 9))
+    made = evaluate(Bright(), data, settings=SETTINGS).tracker.tuning
+    assert made is not None
+    assert made.n_videos == 30 + SPAN
+    # One box around nine objects: what nine objects score, not the mean of all videos.
+    assert made.scores[9] < 0.05
+    generate(data.settings, None, tmp_path / "a.h5", groups=dict(data.groups))
+    with open_videos(tmp_path / "a.h5") as file:
+        assert evaluate(Bright(), file, settings=SETTINGS).tracker.tuning == made
+    more = more_validation_videos(data, 9)
+    assert more is not None
+    assert set(more.read("val", 0, SPAN).count.tolist()) == {9}
 
 
 def test_tuning_ends_before_the_first_test_video_is_read() -> None:
