@@ -14,7 +14,7 @@ from torch.distributions import Bernoulli, Normal
 
 from smot.models.sqair import Sqair
 from smot.models.sqair.encoders import Gru, Mlp, Product
-from smot.models.sqair.objects import Noise
+from smot.models.sqair.noise import Noise
 from smot.models.sqair.priors import PropagationPrior
 
 

@@ -4,7 +4,7 @@ python benchmarks/sqair_step.py [--threads 1] [--slots 6 12] [--frames 2 4 8] [-
                                 [--cpu-time]
 
 Both compute the same log weights and gradients from the same weights and noise. "new" is an
-untrained model, whose slots are all on in every frame: the most work there is. "trained" is told
+untrained model, whose slots are all on in every frame: the most work there is. "trained" is given
 1..N objects per video, uniformly, as a trained model finds them; the port always does all the
 work, so its time is the same. GFLOP are counted while the step runs, and the floor is what they
 would take at the rate of a float32 product of 2048 x 2048.
@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from smot.generators import MnistSettings, load_digits, render
 from smot.models.sqair import Sqair, SqairConfig, build
+from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import loss
-from smot.models.sqair.objects import Noise
 
 BATCH, PARTICLES = 16, 2
 
@@ -70,14 +70,14 @@ def measure(n_slots: int, n_frames: int, frames: Tensor, watch: Watch, rate: flo
     port, pixels = Port(model), model.pixels(frames[:, :n_frames])
     n_rows = BATCH * PARTICLES
     noise = Noise.draw(n_frames, n_slots, n_rows, config.n_what, torch.Generator().manual_seed(0))
-    told = torch.arange(n_rows) // PARTICLES % n_slots + 1.0
+    counts = torch.arange(n_rows) // PARTICLES % n_slots + 1.0
 
     def new() -> None:
         evidence = model.generative.evidence(pixels, model.infer(pixels, noise))
         step(model, evidence.log_weights.sum(0), evidence.score.sum(0))
 
     def trained() -> None:
-        evidence = model.generative.evidence(pixels, model.infer(pixels, noise, counts=told))
+        evidence = model.generative.evidence(pixels, model.infer(pixels, noise, counts=counts))
         step(model, evidence.log_weights.sum(0), evidence.score.sum(0))
 
     def straightforward() -> None:

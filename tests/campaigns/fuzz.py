@@ -465,23 +465,26 @@ def outcomes(kind: Kind, n: int, seed: int, patience: float) -> Iterator[tuple[i
                 traceback.print_exc()
             os._exit(0)
         os.close(writer)
-        with os.fdopen(reader, "rb", buffering=0) as pipe:
-            rest = b""
-            while True:
-                ready, _, _ = select.select([pipe], [], [], patience)
-                content = pipe.read(65536) if ready else None
-                *lines, rest = (rest + (content or b"")).split(b"\n")
-                for line in lines:
-                    i, name, said = json.loads(line)
-                    if name != "start":
-                        yield i, name, said
-                        first = i + 1
-                if not content:
-                    break
-        os.kill(process, signal.SIGKILL)
-        _, status = os.waitpid(process, 0)
+        ready: list[Any] = []
+        try:
+            with os.fdopen(reader, "rb", buffering=0) as pipe:
+                rest = b""
+                while True:
+                    ready, _, _ = select.select([pipe], [], [], patience)
+                    content = pipe.read(65536) if ready else None
+                    *lines, rest = (rest + (content or b"")).split(b"\n")
+                    for line in lines:
+                        i, name, said = json.loads(line)
+                        if name != "start":
+                            first = i + 1
+                            yield i, name, said
+                    if not content:
+                        break
+        finally:  # also when enough files were read
+            os.kill(process, signal.SIGKILL)
+            _, status = os.waitpid(process, 0)
         if first < n:
-            died = ready and f"status {status}"
+            died = f"status {status}" if ready else ""
             yield first, "crash" if died else "hang", died or f"more than {patience:g} s"
             first += 1
 
@@ -498,7 +501,7 @@ def run(name: str, arguments: argparse.Namespace) -> Counter[str]:
             counts[found] += 1
             if found not in GOOD:
                 print(f"{name} {i}: {found}: {said}", flush=True)
-                if arguments.keep:
+                if arguments.keep and file_of(kind, i).exists():
                     arguments.keep.mkdir(parents=True, exist_ok=True)
                     shutil.copy(file_of(kind, i), arguments.keep / f"{name}-{i}{kind.suffix}")
             file_of(kind, i).unlink(missing_ok=True)

@@ -64,10 +64,10 @@ class SqairConfig:
             it alone.
         slot_steps: updates after which training allows one more slot, beginning with one; 0
             allows all from the start.
-        logit_limit: discovery's logits of presence, before `later_bias`, are pulled back where
+        logit_limit: discovery's logits of presence, before `later_bias`, are penalised where
             their size exceeds this, so that no choice is ever certain and something can still be
             learned about it; 0 for none.
-        logit_pull: strength of that pull, nats per squared logit beyond the limit.
+        logit_pull: strength of that penalty, nats per squared logit beyond the limit.
         count_anneal_start: ratio of the "geom" prior at step 0, moving to `step_success`
             geometrically over `count_anneal_steps`; with 0 steps it plays no part.
         count_anneal_steps: see above.

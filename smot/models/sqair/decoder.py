@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from smot.models.sprites import ink_boxes
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.encoders import Geometry, Mlp, sprite_boxes
-from smot.models.sqair.objects import LOG_2PI
+from smot.models.sqair.encoders import Mlp
+from smot.models.sqair.objects import LOG_2PI, Geometry, sprite_boxes
 
 # The mean image fades in where an object covers the canvas: sigmoid(20 * cover - 10).
 COVER_BIAS, COVER_SCALE = -10.0, 20.0

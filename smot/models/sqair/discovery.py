@@ -17,7 +17,8 @@ from smot.models.sqair.encoders import (
     Reused,
     through,
 )
-from smot.models.sqair.objects import Samples, SlotNoise, masked_logit
+from smot.models.sqair.noise import SlotNoise
+from smot.models.sqair.objects import Samples, masked_logit
 
 
 @dataclass(frozen=True, kw_only=True)

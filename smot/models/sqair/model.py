@@ -10,7 +10,8 @@ from smot.models.family import Objective
 from smot.models.sqair import discovery, propagation
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.discovery import Discovery
-from smot.models.sqair.encoders import FrameEncoder, Geometry, GlimpseEncoder, Mlp
+from smot.models.sqair.encoders import FrameEncoder, GlimpseEncoder, Mlp
+from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import (
     Clip,
     FrameSample,
@@ -21,7 +22,7 @@ from smot.models.sqair.objective import (
     logit_excess,
     loss,
 )
-from smot.models.sqair.objects import Noise, Samples, Slots, number, pack
+from smot.models.sqair.objects import Geometry, Samples, Slots, number, pack
 from smot.models.sqair.priors import PropagationPrior
 from smot.models.sqair.propagation import Propagation
 

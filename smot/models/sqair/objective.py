@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.decoder import Decoder
-from smot.models.sqair.encoders import Geometry
 from smot.models.sqair.objects import (
     ABSENT_LOGIT,
     LOG_2PI,
+    Geometry,
     Samples,
     Slots,
     log_bernoulli,
@@ -43,27 +43,15 @@ class FrameSample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """All frames of a clip, stacked; slots added so that every frame has as many.
+class Clip(FrameSample):
+    """All frames of a clip, stacked: T in front of all shapes, and every frame has as many slots.
 
     Attributes:
-        propagated: [T, N, S, ...].
-        expected: [T, N, S, ...].
-        discovered: [T, M, S, ...].
-        slots: [T, L, S, ...].
-        condition: [T, S, h].
-        staying: [T, S].
         n_most: most discoveries in a frame.
         n_seen: frames of the video before the clip.
         known_counts: whether the numbers of objects were given, not inferred.
     """
 
-    propagated: Samples
-    expected: Expected
-    discovered: Samples
-    slots: Slots
-    condition: Tensor
-    staying: Tensor
     n_most: int
     n_seen: int
     known_counts: bool

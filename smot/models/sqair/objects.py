@@ -1,4 +1,4 @@
-"""What is known about objects, slot by slot, and the noise behind it.
+"""What is known about objects: where they are, and all else, slot by slot.
 
 Shapes beyond the usual letters: K particles of a video lie side by side in S = B * K rows. Slots
 come before rows, so that the loops over slots read whole blocks. N slots may be fewer than the
@@ -8,7 +8,7 @@ most allowed wherever no row uses more. `where` is (sx, sy, tx, ty) before the s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,101 @@ from torch import Tensor
 
 # Presence of probability 0 in float32 whose log is still finite (original code, masked logits).
 ABSENT_LOGIT = -88.0
-# Uniform noise stays above the probability at -88, so that what was ruled out never happens.
-SMALLEST_UNIFORM = 1e-7
+SMALLEST_SCALE = 1e-4
 LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How `where` (sx, sy, tx, ty before the squashing) places a patch in a frame.
+
+    Coordinates run from -1 to 1 between the centres of the first and the last pixel: a point g of
+    the patch lies at scale * g + shift of the frame.
+
+    Attributes:
+        frame_size: H, W, pixels.
+        glimpse_size: G, samples along a side of the patch.
+        scale_bounds: smallest and largest scale, shares of the frame.
+
+    Source: docs/models/sqair.md 3.1 (corners aligned; sigmoid and tanh); the bounds are an option
+    of the code behind the SILOT comparison.
+    """
+
+    frame_size: tuple[int, int]
+    glimpse_size: int
+    scale_bounds: tuple[float, float]
+
+    def transform(self, where: Tensor) -> Tensor:
+        """Scale and shift.
+
+        Args:
+            where: [..., 4].
+
+        Returns:
+            The first two between the bounds by a sigmoid, tanh of the last two, [..., 4]; scales
+            below 1e-4 count as 1e-4, with the gradient passed on as if they did not.
+        """
+        low, high = self.scale_bounds
+        scale = low + (high - low) * where[..., :2].sigmoid()
+        scale = scale + (scale.detach().clamp(min=SMALLEST_SCALE) - scale.detach())
+        return torch.cat([scale, where[..., 2:].tanh()], dim=-1)
+
+    def samples(self, where: Tensor) -> Tensor:
+        """Centre and distance of the patch's samples, y, x, dy, dx, [..., 4], pixel indices."""
+        placed, spaces = self.transform(where), self._spaces(where)
+        centre = (placed[..., 2:] + 1) / 2 * spaces
+        step = placed[..., :2] * spaces / (self.glimpse_size - 1)
+        return torch.cat([centre.flip(-1), step.flip(-1)], dim=-1)
+
+    def object_boxes(self, where: Tensor) -> Tensor:
+        """What a tracker reports: the outer edges of the first and last sampled pixel.
+
+        Args:
+            where: [..., 4].
+
+        Returns:
+            x0, y0, x1, y1, [..., 4], pixels; may stick out of the frame.
+
+        Source: the geometric extent, (W - 1) * sx + 1 wide around 0.5 * (W - 1) * (tx + 1). The
+        SILOT comparison took (W + 1) * sx around 0.5 * W * (tx + 1) - 0.5, up to a pixel off.
+        """
+        placed, spaces = self.transform(where), self._spaces(where)
+        centre = (placed[..., 2:] + 1) / 2 * spaces + 0.5
+        half = (placed[..., :2] * spaces + 1) / 2
+        return torch.cat([centre - half, centre + half], dim=-1)
+
+    def window(self) -> Tensor:
+        """What `sprite_boxes` needs, [3, 4].
+
+        With the scale's sigmoid written as a tanh, one tanh serves all four numbers: the box is
+        window[2] + window[1] * tanh(window[0] * where), read backwards. A sprite of G samples
+        spans G sample distances, the transformer's patch G - 1.
+        """
+        H, W = self.frame_size
+        low, high = self.scale_bounds
+        spread = self.glimpse_size / (self.glimpse_size - 1)
+        w, h = (W - 1) * spread / 2, (H - 1) * spread / 2
+        factors = [(high - low) * w, (high - low) * h, (W - 1) / 2, (H - 1) / 2]
+        offsets = [(high + low) * w, (high + low) * h, W / 2, H / 2]
+        return torch.tensor([[0.5, 0.5, 1.0, 1.0], factors, offsets])
+
+    def _spaces(self, like: Tensor) -> Tensor:
+        """Pixel distances across the frame, along x and y."""
+        H, W = self.frame_size
+        return like.new_tensor([W - 1, H - 1])
+
+
+def sprite_boxes(where: Tensor, window: Tensor) -> Tensor:
+    """Boxes, in the convention of `smot.models.sprites`, with the samples of a `Geometry`.
+
+    Args:
+        where: [..., 4].
+        window: from `Geometry.window`.
+
+    Returns:
+        Centre and size y, x, h, w, [..., 4], pixels, where pixel i covers [i, i + 1).
+    """
+    return (window[2] + window[1] * (where * window[0]).tanh()).flip(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,108 +379,3 @@ def log_discoveries(present: Tensor, logit: Tensor) -> Tensor:
     """
     before = torch.cat([torch.ones_like(present[:, :1]), present[:, :-1]], dim=1)
     return (before * log_bernoulli(present, logit)).sum(1)
-
-
-class SlotNoise(NamedTuple):
-    """Noise of one pass over slots.
-
-    Attributes:
-        where: standard normal, [N, S, 4].
-        what: standard normal, [N, S, A].
-        presence: uniform in (0, 1), [N, S]; an object is there where this falls below the
-            probability.
-    """
-
-    where: Tensor
-    what: Tensor
-    presence: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Noise:
-    """All noise of a clip, drawn before the model runs: skipped slots shift nobody else's.
-
-    Attributes:
-        where: for propagation (first) and discovery (second), [T, 2, N, S, 4].
-        what: likewise, [T, 2, N, S, A].
-        presence: likewise, [T, 2, N, S].
-    """
-
-    where: Tensor
-    what: Tensor
-    presence: Tensor
-
-    @property
-    def n_slots(self) -> int:
-        """N, the most slots and the most discoveries."""
-        return self.presence.shape[2]
-
-    @property
-    def n_rows(self) -> int:
-        """S."""
-        return self.presence.shape[3]
-
-    def at(self, frame: int) -> tuple[SlotNoise, SlotNoise]:
-        """The noise of one frame, for propagation and for discovery."""
-        where, what, presence = self.where[frame], self.what[frame], self.presence[frame]
-        return (
-            SlotNoise(where[0], what[0], presence[0]),
-            SlotNoise(where[1], what[1], presence[1]),
-        )
-
-    @classmethod
-    def draw(
-        cls, n_frames: int, n_slots: int, n_rows: int, n_what: int, generator: torch.Generator
-    ) -> "Noise":
-        """Draw for T frames, N slots and S rows, on the generator's device.
-
-        Frames are drawn one after another, so a clip that goes on draws the same for the frames
-        it shares with a shorter one.
-        """
-        device = generator.device
-        shape = (2, n_slots, n_rows)
-        normal, uniform = [], []
-        for _ in range(n_frames):
-            size = (*shape, 4 + n_what)
-            normal.append(torch.randn(size, generator=generator, device=device))
-            drawn = torch.rand(shape, generator=generator, device=device)
-            uniform.append(drawn.clamp_(min=SMALLEST_UNIFORM))
-        both = torch.stack(normal)
-        return cls(where=both[..., :4], what=both[..., 4:], presence=torch.stack(uniform))
-
-    def shared(self, n_particles: int) -> "Noise":
-        """The same, where the K particles of a video have the first one's noise but for presence.
-
-        Weights of particles stay unbiased, each for itself, and so does a baseline made of the
-        others' weights: given the noise that is shared, it does not depend on a particle's own
-        presence.
-
-        Source: ours, common random numbers.
-        """
-
-        def first(part: Tensor) -> Tensor:
-            return part[..., ::n_particles, :].repeat_interleave(n_particles, dim=3)
-
-        return Noise(where=first(self.where), what=first(self.what), presence=self.presence)
-
-    @classmethod
-    def none(
-        cls, n_frames: int, n_slots: int, n_rows: int, n_what: int, device: torch.device
-    ) -> "Noise":
-        """Noise that makes every sample its mean, and presence the likelier of the two."""
-        shape = (n_frames, 2, n_slots, n_rows)
-        return cls(
-            where=torch.zeros(*shape, 4, device=device),
-            what=torch.zeros(*shape, n_what, device=device),
-            presence=torch.full(shape, 0.5, device=device),
-        )
-
-    @classmethod
-    def side_by_side(cls, parts: Sequence["Noise"]) -> "Noise":
-        """The noise of several videos as that of one batch: rows are joined."""
-        names = ("where", "what", "presence")
-        return cls(**{name: torch.cat([vars(part)[name] for part in parts], 3) for name in names})
-
-    def to(self, device: torch.device) -> "Noise":
-        """The same numbers on a device."""
-        return Noise(**{name: part.to(device) for name, part in vars(self).items()})

@@ -95,11 +95,24 @@ update has one later too, so that discovery goes on learning."""
 
 # The original's task with the reduced recipe: its digits are large, and one deviation fits all.
 CPU_ORIGINAL = replace(
-    ORIGINAL, n_particles=2, n_hidden=128, encoder="conv", n_filters=32, filter_gain=1.6,
-    discovery_bias=5.0, scale_bounds=(0.2, 0.6), scale_prior=0.0, later_bias=-8.0, logit_limit=4.0,
-    estimator="vimco", score_ramp_steps=2_000, shared_noise=True, signal_clip=50.0,
-    what_std_floor=1e-4, tight_boxes=True,
-)  # fmt: skip
+    ORIGINAL,
+    n_particles=2,
+    n_hidden=128,
+    encoder="conv",
+    n_filters=32,
+    filter_gain=1.6,
+    discovery_bias=5.0,
+    scale_bounds=(0.2, 0.6),
+    scale_prior=0.0,
+    later_bias=-8.0,
+    logit_limit=4.0,
+    estimator="vimco",
+    score_ramp_steps=2_000,
+    shared_noise=True,
+    signal_clip=50.0,
+    what_std_floor=1e-4,
+    tight_boxes=True,
+)
 CPU_ORIGINAL_TRAINING = {
     **CPU_TRAINING,
     "lr": 1e-3,

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import Gru, Linear, Mlp, Product, normal_parameters
+from smot.models.sqair.noise import Noise
 from smot.models.sqair.objects import (
     ABSENT_LOGIT,
-    Noise,
     Slots,
     SlotTensors,
     log_normal,

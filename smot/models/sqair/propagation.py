@@ -20,7 +20,8 @@ from smot.models.sqair.encoders import (
     normal_parameters,
     through,
 )
-from smot.models.sqair.objects import Samples, SlotNoise, Slots, Usage, masked_logit
+from smot.models.sqair.noise import SlotNoise
+from smot.models.sqair.objects import Samples, Slots, Usage, masked_logit
 
 # Constants of the original code: see docs/models/sqair.md 3.2 and 3.3.
 PROPOSAL_SCALE = 0.1

@@ -11,8 +11,9 @@ from torch import Tensor
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
 from smot.models.sqair.model import Sqair
+from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import Clip, FrameSample
-from smot.models.sqair.objects import Noise, Slots
+from smot.models.sqair.objects import Slots
 from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
 VIDEOS_AT_ONCE = 50
@@ -180,9 +181,8 @@ class SqairTracker:
             of_videos = torch.from_numpy(np.asarray(counts, np.float32)).to(device)
             of_rows = of_videos.repeat_interleave(self._n_particles)
             n_slots = max(int(counts.max(initial=0)), 1)
-        chance = self._chance(videos, n_slots)
-        causal = self.config.choose == "frame"
-        frames, last = follow(self.model, pixels, chance, of_rows, causal=causal)
+        causal, noise = self.config.choose == "frame", self._chance(videos, n_slots)
+        frames, last = follow(self.model, pixels, *noise, of_rows, causal=causal)
         return frames[n_again:], last
 
     def _follow_on(
@@ -196,20 +196,20 @@ class SqairTracker:
         prior = self.model.generative.propagation_prior
         return frames, prior.roll_out(last, noise, stays=counts is not None)
 
-    def _chance(self, videos: UInt8Array, n_slots: int) -> "Chance":
-        """Everything random about following a batch of videos."""
+    def _chance(self, videos: UInt8Array, n_slots: int) -> tuple[Noise, Tensor]:
+        """Noise for T frames and B * K rows, and Gumbel noise of the draws among particles."""
         B, T, K = len(videos), videos.shape[1], self._n_particles
         A, device = self.model.config.n_what, next(self.model.parameters()).device
         if self.config.latents == "mean":
             noise = Noise.none(T, n_slots, B * K, A, device)
-            return Chance(noise=noise, gumbel=torch.zeros(T, B, K, device=device))
+            return noise, torch.zeros(T, B, K, device=device)
         parts, gumbel = [], []
         for video in videos:
             parts.append(Noise.draw(T, n_slots, K, A, self._generator(video, 0)))
             uniform = torch.rand(T, K, generator=self._generator(video, 1))
             gumbel.append(-(-uniform.clamp_(1e-9, 1 - 1e-7).log()).log())
         noise = Noise.side_by_side(parts).to(device)
-        return Chance(noise=noise, gumbel=torch.stack(gumbel, dim=1).to(device))
+        return noise, torch.stack(gumbel, dim=1).to(device)
 
     def _rollout_noise(self, videos: UInt8Array, horizon: int, n_slots: int) -> Noise:
         """Noise for the frames to predict, one row per video."""
@@ -267,28 +267,22 @@ class CountOracle:
         return self.tracker.predict_given(as_frames(videos), counts, horizon)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chance:
-    """Everything random about following B videos with K particles each.
-
-    Attributes:
-        noise: of the samples, for T frames and B * K rows.
-        gumbel: noise of the draws among particles, [T, B, K].
-    """
-
-    noise: Noise
-    gumbel: Tensor
-
-
 def follow(
-    model: Sqair, pixels: Tensor, chance: Chance, counts: Tensor | None, *, causal: bool
+    model: Sqair,
+    pixels: Tensor,
+    noise: Noise,
+    gumbel: Tensor,
+    counts: Tensor | None,
+    *,
+    causal: bool,
 ) -> tuple[list[Slots], Slots]:
     """Infer what is in videos.
 
     Args:
         model: does the inference.
         pixels: [B, T, C, H, W].
-        chance: for them.
+        noise: of the samples, for T frames and B * K rows.
+        gumbel: noise of the draws among particles, [T, B, K].
         counts: how many objects each row has, [B * K]; None where that is inferred.
         causal: draw a particle after every frame and let all go on from it; else let every
             particle go its own way, and draw one by the weights of all frames.
@@ -298,7 +292,7 @@ def follow(
     """
     net, prior = model.inference, model.generative.propagation_prior
     B, T = pixels.shape[:2]
-    noise, K = chance.noise, chance.noise.n_rows // B
+    K = noise.n_rows // B
     known = model.knows_counts(counts)
     prepared, memory = net.prepare(pixels, noise, counts, prior), net.start(noise.n_rows)
     samples: list[FrameSample] = []
@@ -309,7 +303,7 @@ def follow(
         clip = Clip.of(samples[first:], n_most=noise.n_slots, n_seen=n_seen, known_counts=known)
         weights = model.generative.evidence(pixels[:, first : t + 1], clip).log_weights.sum(0)
         # The largest log weight plus Gumbel noise is a draw by the weights.
-        chosen = (weights.view(B, K) + chance.gumbel[t]).argmax(-1)
+        chosen = (weights.view(B, K) + gumbel[t]).argmax(-1)
         return torch.arange(B, device=chosen.device) * K + chosen
 
     for t in range(T):

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from smot.models.sqair import Sqair, SqairConfig, build
-from smot.models.sqair.encoders import Geometry
-from smot.models.sqair.objects import Noise
+from smot.models.sqair.noise import Noise
+from smot.models.sqair.objects import Geometry
 
 SMALL = SqairConfig(
     frame_size=(24, 20),

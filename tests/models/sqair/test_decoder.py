@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from smot.models.sprites import glimpse
 from smot.models.sqair import SqairConfig
 from smot.models.sqair.decoder import Decoder, paint
-from smot.models.sqair.encoders import Geometry, sprite_boxes
+from smot.models.sqair.objects import Geometry, sprite_boxes
 
 from .conftest import GEOMETRY, WHOLE, grid, places
 
@@ -31,7 +31,7 @@ def decoder_of(config: SqairConfig) -> Decoder:
 def test_painting_is_that_of_grid_sample() -> None:
     generator = torch.Generator().manual_seed(1)
     patches = torch.rand(12, 2, G, G, generator=generator)
-    slopes = torch.rand(12, 3, *SIZE, generator=generator)
+    gradients = torch.rand(12, 3, *SIZE, generator=generator)
     outcomes = []
     for sampled in (True, False):
         shown, where = patches.clone().requires_grad_(), places(12).requires_grad_()
@@ -43,7 +43,7 @@ def test_painting_is_that_of_grid_sample() -> None:
                 shown, GEOMETRY.samples(where), torch.arange(12), n_canvases=12, frame_size=SIZE
             )
             made = torch.cat([canvases, covers[:, None]], dim=1)
-        (made * slopes).sum().backward()
+        (made * gradients).sum().backward()
         assert shown.grad is not None
         assert where.grad is not None
         outcomes.append((made.detach(), shown.grad, where.grad))

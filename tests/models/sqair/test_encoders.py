@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from smot.models.sprites import glimpse
-from smot.models.sqair.encoders import Geometry, Gru, Linear, sprite_boxes
+from smot.models.sqair.encoders import Gru, Linear
+from smot.models.sqair.objects import Geometry, sprite_boxes
 
 from .conftest import GEOMETRY, WHOLE, grid, places
 
@@ -17,7 +18,7 @@ def generator() -> torch.Generator:
 
 def test_glimpses_are_those_of_grid_sample() -> None:
     generator = torch.Generator().manual_seed(1)
-    images, slopes = torch.rand(12, 2, *SIZE, generator=generator), torch.rand(12, 2, G, G)
+    images, gradients = torch.rand(12, 2, *SIZE, generator=generator), torch.rand(12, 2, G, G)
     outcomes = []
     for sampled in (True, False):
         where = places(12).requires_grad_()
@@ -26,7 +27,7 @@ def test_glimpses_are_those_of_grid_sample() -> None:
         else:
             boxes = sprite_boxes(where, GEOMETRY.window())[:, None]
             seen = glimpse(images, boxes, unit=1.0, size=G)[:, 0]
-        (seen * slopes).sum().backward()
+        (seen * gradients).sum().backward()
         outcomes.append((seen.detach(), where.grad))
     torch.testing.assert_close(outcomes[0][0], outcomes[1][0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(outcomes[0][1], outcomes[1][1], atol=1e-3, rtol=1e-3)
@@ -63,7 +64,7 @@ def test_bounds_hold_scales_of_every_use_alike() -> None:
     torch.testing.assert_close(mine, sprite_boxes(free, GEOMETRY.window()))
 
 
-def test_weights_start_from_a_cut_normal_and_biases_where_told() -> None:
+def test_weights_start_from_a_cut_normal_and_biases_where_given() -> None:
     layer = Linear(100, 200, generator(), bias=3.0)
     assert layer.weight.std().item() == pytest.approx(0.088, abs=0.005)
     assert layer.weight.abs().max().item() <= 0.2
@@ -75,10 +76,12 @@ def test_the_gated_unit_is_that_of_torch() -> None:
     theirs = torch.nn.GRUCell(3, 4)
     theirs.load_state_dict(
         {
-            "weight_ih": cell.from_input.weight, "weight_hh": cell.from_state.weight,
-            "bias_ih": cell.from_input.bias, "bias_hh": cell.from_state.bias,
+            "weight_ih": cell.from_input.weight,
+            "weight_hh": cell.from_state.weight,
+            "bias_ih": cell.from_input.bias,
+            "bias_hh": cell.from_state.bias,
         }
-    )  # fmt: skip
+    )
     inputs, state = torch.randn(5, 3), torch.randn(5, 4)
     torch.testing.assert_close(cell(inputs, state), theirs(inputs, state))
 

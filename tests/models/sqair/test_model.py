@@ -10,8 +10,9 @@ from smot.errors import DataError, UsageError
 from smot.generators import MnistSettings, load_digits, render
 from smot.models.family import LearnedModel
 from smot.models.sqair import Sqair, SqairConfig, build
+from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import logit_excess, loss
-from smot.models.sqair.objects import ABSENT_LOGIT, Noise
+from smot.models.sqair.objects import ABSENT_LOGIT
 
 from .conftest import SMALL, shaken
 
@@ -65,9 +66,10 @@ def test_particles_of_a_video_do_not_depend_on_the_other_videos(
 ) -> None:
     together = log_weights(small, frames, noise)
     alone = Noise(
-        where=noise.where[..., 2:4, :], what=noise.what[..., 2:4, :],
+        where=noise.where[..., 2:4, :],
+        what=noise.what[..., 2:4, :],
         presence=noise.presence[..., 2:4],
-    )  # fmt: skip
+    )
     torch.testing.assert_close(
         log_weights(small, frames[1:2], alone), together[2:4], atol=0.01, rtol=1e-5
     )
@@ -179,7 +181,7 @@ def test_a_later_bias_holds_for_every_frame_but_the_first(frames: Tensor, noise:
     assert not clips[1].discovered.present[1:].any()
 
 
-def test_told_counts_are_kept(small: Sqair, frames: Tensor, noise: Noise) -> None:
+def test_known_counts_are_kept(small: Sqair, frames: Tensor, noise: Noise) -> None:
     counts = torch.tensor([0.0, 1, 2, 3, 3, 2, 1, 0])
     clip = small.infer(small.pixels(frames), noise, counts=counts)
     torch.testing.assert_close(clip.slots.present.sum(1), counts.expand(4, 8))
@@ -220,10 +222,19 @@ def test_digits_can_be_learned_by_heart() -> None:
     videos = render(settings, load_digits("mnist-5k"), seed=0, split="train", indices=places)
     frames = torch.from_numpy(videos.frames)
     config = SqairConfig(
-        frame_size=(24, 24), channels=1, n_slots=2, glimpse_size=10, n_what=16, n_hidden=64,
-        scale_bounds=(0.4, 0.8), scale_prior=0.0, output_std=0.173, estimator="vimco",
-        score_ramp_steps=100, shared_noise=True,
-    )  # fmt: skip
+        frame_size=(24, 24),
+        channels=1,
+        n_slots=2,
+        glimpse_size=10,
+        n_what=16,
+        n_hidden=64,
+        scale_bounds=(0.4, 0.8),
+        scale_prior=0.0,
+        output_std=0.173,
+        estimator="vimco",
+        score_ramp_steps=100,
+        shared_noise=True,
+    )
     model = build(config, 0)
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(0)
@@ -290,7 +301,7 @@ def test_training_holds_no_more_objects_than_slots_are_allowed(frames: Tensor) -
         assert objective.terms["count"].item() == n_slots
 
 
-def test_only_a_choice_that_is_all_but_certain_is_pulled_back(
+def test_only_a_choice_that_is_all_but_certain_is_penalised(
     small: Sqair, frames: Tensor, noise: Noise
 ) -> None:
     clip = small.infer(small.pixels(frames), noise)

@@ -71,21 +71,21 @@ def test_the_score_term_estimates_the_gradient_for_a_discrete_choice(estimator: 
     chance = torch.where(outcomes > 0, p, 1 - p)
     if estimator == "vimco":
         exact = -(chance.prod(-1) * importance_bound(outcomes - chance.log())).sum()
-        (slope,) = torch.autograd.grad(exact, p)
-        torch.testing.assert_close(estimate, slope * p * (1 - p))
+        (gradient,) = torch.autograd.grad(exact, p)
+        torch.testing.assert_close(estimate, gradient * p * (1 - p))
     else:
         fixed = (outcomes - chance.log()).detach()
         exact = -(chance.prod(-1) * fixed.mean(-1)).sum()
-        (slope,) = torch.autograd.grad(exact, p)
-        torch.testing.assert_close(score, slope * p * (1 - p))
+        (gradient,) = torch.autograd.grad(exact, p)
+        torch.testing.assert_close(score, gradient * p * (1 - p))
 
 
 def test_the_signal_can_be_clipped_and_the_score_term_switched_off() -> None:
     score = torch.zeros(4, 2, requires_grad=True)
     for clip, weight, largest in ((0.5, 1.0, 0.5), (0.5, 0.1, 0.05), (0.0, 0.0, 0.0)):
         value = loss(weights(2), score, estimator="code", clip=clip, weight=weight).sum()
-        (slope,) = torch.autograd.grad(value, score)
-        assert slope.abs().max().item() == pytest.approx(largest)
+        (gradient,) = torch.autograd.grad(value, score)
+        assert gradient.abs().max().item() == pytest.approx(largest)
 
 
 def test_effective_particles_lie_between_one_and_all() -> None:

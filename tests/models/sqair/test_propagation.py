@@ -22,10 +22,15 @@ def test_the_density_of_a_propagated_place_is_that_of_its_covariance() -> None:
     _, stretch = module.factor()
     empty = torch.zeros(1, 0)
     chosen = Samples(
-        what=empty, where=where[None], present=torch.ones(1), logit=torch.zeros(1),
-        what_std=empty, what_noise=empty,
-        where_std=(d * stretch)[None], where_noise=noise,
-    )  # fmt: skip
+        what=empty,
+        where=where[None],
+        present=torch.ones(1),
+        logit=torch.zeros(1),
+        what_std=empty,
+        what_noise=empty,
+        where_std=(d * stretch)[None],
+        where_noise=noise,
+    )
     expected = MultivariateNormal(torch.zeros(4), scale_tril=d[:, None] * lower.T)
     torch.testing.assert_close(chosen.log_density()[0], expected.log_prob(where))
 

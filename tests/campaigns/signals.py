@@ -1,0 +1,248 @@
+"""Ctrl-C and kill -9 at random moments of `smot generate` and `smot train`.
+
+python tests/campaigns/signals.py [--command generate] [--signal INT] [--seed 0] [--n 50]
+                                  [--seconds 600]
+
+Each time the command is started in a new folder that already holds an older file (`generate`) or
+nothing (`train`). After a delay drawn over the length of an undisturbed run, the signal goes to
+the command and all its processes, as a terminal sends it. The outcomes:
+
+    right     ended as it should: after SIGINT with code 130 and one line, without a traceback and
+              without a file that an undisturbed run would not leave; after either signal what was
+              written before is whole, and the same command then finishes
+    finished  the run was over before the signal
+    lost      the signal came in time and the command ended with code 0
+    traceback more than its lines on stderr
+    leftover  a file that should not be there (SIGINT only)
+    damaged   what was written before cannot be read
+    stuck     the run cannot be resumed, or made again
+    hang      not over after `--patience` seconds
+
+Prints a Markdown table, and one line for each that was not right or finished.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from smot.errors import SmotError
+from smot.models.checkpoints import load_checkpoint
+from smot.videos import open_videos
+from smot.videos.verification import verify
+
+ROOT = Path(__file__).parents[2]
+OUTCOMES = (
+    "right",
+    "finished",
+    "lost",
+    "traceback",
+    "leftover",
+    "damaged",
+    "stuck",
+    "hang",
+)
+RESUMED_EVERY = 5
+
+# `smot` with the toy of the tests as one family more; signals as `python -m smot` has them.
+TOY = """
+import signal, smot.__main__ as entry
+signal.signal(signal.SIGINT, entry._leave)
+from tests.training.with_toy import register
+from smot.cli import main
+register(dict.__setitem__)
+main()
+"""
+
+
+class Command(ABC):
+    """A command to interrupt."""
+
+    @abstractmethod
+    def prepare(self, folder: Path) -> None:
+        """Put into a folder what was written before."""
+
+    @abstractmethod
+    def words(self, folder: Path, *, again: bool = False) -> list[str]:
+        """The command; with `again` the one that goes on after it was cut."""
+
+    @abstractmethod
+    def check(self, folder: Path) -> None:
+        """Read what is there; raises if it is not whole."""
+
+
+class Generate(Command):
+    """`smot generate` over an older file."""
+
+    def prepare(self, folder: Path) -> None:
+        """Write the older file."""
+        subprocess.run([*self.words(folder), "--seed", "7"], check=True, capture_output=True)
+
+    def words(self, folder: Path, *, again: bool = False) -> list[str]:
+        """Six hundred small videos."""
+        sizes = "--n-train 1000 --n-val 2 --n-test 2 --counts 1-2 --max-shapes 2 --frame-size 24"
+        out = ["--out", str(folder / "a.h5"), "--force", "--quiet", "--workers", "1"]
+        return [sys.executable, "-m", "smot", "generate", "shapes", *out, *sizes.split()]
+
+    def check(self, folder: Path) -> None:
+        """The file is there, and sound: the older one or the new one."""
+        with open_videos(folder / "a.h5") as file:
+            verify(file, lambda _: None)
+
+
+class Train(Command):
+    """`smot train` of a toy that saves its state after every update."""
+
+    def prepare(self, folder: Path) -> None:
+        """Nothing."""
+
+    def words(self, folder: Path, *, again: bool = False) -> list[str]:
+        """A few dozen updates."""
+        words = [sys.executable, "-c", TOY, "train", "toy", "--processes", "1"]
+        words += ["--dataset", "toy", "--preset", "small", "--out", str(folder / "run"), "--quiet"]
+        if again and (folder / "run" / "last.pt").exists():
+            return [*words, "--resume"]
+        words += ["--set", "train.max_steps=20", "--set", "train.checkpoint_minutes=1e-6"]
+        return [*words, "--force"] if again else words
+
+    def check(self, folder: Path) -> None:
+        """Every state that is there can be read."""
+        for name in ("last.pt", "best.pt"):
+            if (folder / "run" / name).exists():
+                load_checkpoint(folder / "run" / name)
+
+
+COMMANDS: dict[str, Command] = {"generate": Generate(), "train": Train()}
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    """A command in a group of processes of its own."""
+    return subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def files(folder: Path) -> set[str]:
+    """Names of all files in a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def judge(
+    command: Command, folder: Path, delay: float, number: int, expected: set[str], patience: float
+) -> tuple[str, str]:
+    """Start a command, send it a signal after a delay, and say what came of it."""
+    process = start(command.words(folder))
+    try:
+        process.wait(delay)
+        process.communicate()
+        return "finished", ""
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, number)
+    sent = time.monotonic()
+    try:
+        _, said = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return "hang", f"after {delay:.2f} s"
+    about = f"after {delay:.2f} s, ended with {process.returncode}: {said[-300:]!r}"
+    if number == signal.SIGINT:
+        if process.returncode == 0 and time.monotonic() - sent < 0.5:
+            return "finished", ""  # Python was already ending
+        if process.returncode == 0:
+            return "lost", about
+        lines = [line for line in said.splitlines() if line.strip()]
+        if process.returncode != 130 or len(lines) > 2 or "Traceback" in said or not lines:
+            return "traceback", about
+        if extra := files(folder) - expected:
+            return "leftover", f"{sorted(extra)} {about}"
+    try:
+        command.check(folder)
+    except (SmotError, OSError) as error:
+        return "damaged", f"{error} {about}"
+    return "right", about
+
+
+def goes_on(command: Command, folder: Path, patience: float) -> str:
+    """Why a command that was cut cannot go on; empty if it can."""
+    process = start(command.words(folder, again=True))
+    try:
+        _, said = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return "not over in time"
+    try:
+        command.check(folder)
+    except (SmotError, OSError) as error:
+        return str(error)
+    return "" if process.returncode == 0 else f"ended with {process.returncode}: {said[-300:]!r}"
+
+
+def run(name: str, number: signal.Signals, arguments: argparse.Namespace) -> Counter[str]:
+    """Interrupt one command many times."""
+    command, counts = COMMANDS[name], Counter[str]()
+    random = np.random.default_rng([arguments.seed, number])
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        command.prepare(folder)
+        began = time.monotonic()
+        start(command.words(folder)).communicate()
+        length, expected = time.monotonic() - began, files(folder)
+    end = time.monotonic() + arguments.seconds
+    for i in range(arguments.n):
+        if time.monotonic() > end:
+            break
+        with tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            command.prepare(folder)
+            delay = random.random() * length
+            found, about = judge(command, folder, delay, number, expected, arguments.patience)
+            if found == "right" and i % RESUMED_EVERY == 0:
+                reason = goes_on(command, folder, arguments.patience)
+                found, about = ("stuck", f"{reason} {about}") if reason else (found, about)
+        counts[found] += 1
+        if found not in ("right", "finished"):
+            print(f"{name} {number.name} {i}: {found}: {about}", flush=True)
+    return counts
+
+
+def main() -> None:
+    """Print the table; exit 1 if anything was neither right nor finished."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--command", choices=COMMANDS, action="append", help="[both]")
+    parser.add_argument("--signal", choices=("INT", "KILL"), action="append", help="[both]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n", type=int, default=50, help="of each command and signal [50]")
+    parser.add_argument("--seconds", type=float, default=600.0, help="at most, for each [600]")
+    parser.add_argument("--patience", type=float, default=120.0, help="before a hang [120 s]")
+    arguments = parser.parse_args()
+    table = {
+        (name, each): run(name, signal.Signals[f"SIG{each}"], arguments)
+        for name in arguments.command or COMMANDS
+        for each in arguments.signal or ("INT", "KILL")
+    }
+    print(f"\n| command | signal | runs | {' | '.join(OUTCOMES)} |")
+    print("|---" * (len(OUTCOMES) + 3) + "|")
+    for (name, each), counts in table.items():
+        cells = " | ".join(str(counts[outcome]) for outcome in OUTCOMES)
+        print(f"| {name} | SIG{each} | {counts.total()} | {cells} |")
+    sys.exit(any(counts[each] for counts in table.values() for each in OUTCOMES[2:]))
+
+
+if __name__ == "__main__":
+    main()
