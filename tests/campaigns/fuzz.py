@@ -401,7 +401,7 @@ class MotText(Kind):
             odd += ["0x10", "1_000", "-0", "９", "1 2", '"3"', "9" * 400, "1,5"]
             line[column] = odd[int(random.integers(len(odd)))]
             if random.random() < 0.2:
-                del line[column:]
+                del line[max(column, 1) :]
         separator = str(random.choice([",", ", ", " ", "\t", ";", ",,"]))
         end = str(random.choice(["\n", "\r\n", "\r", ",\n", "\n\n"]))
         text = end.join(separator.join(line) for line in lines) + end
