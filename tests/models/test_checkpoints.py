@@ -28,9 +28,13 @@ from smot.tracks import DataDescription
 from tests.training.toy import FAMILY, Toy, ToyConfig
 
 DATA = DataDescription(
-    dataset="mnist", frame_size=(48, 48), n_frames=8, max_objects=6,
-    palette=((255, 255, 255),), digit_source="mnist",
-)  # fmt: skip
+    dataset="mnist",
+    frame_size=(48, 48),
+    n_frames=8,
+    max_objects=6,
+    palette=((255, 255, 255),),
+    digit_source="mnist",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +64,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoin
 
 
 def test_numpy_scalars_are_stored_as_pythons_own(tmp_path: Path, checkpoint: Checkpoint) -> None:
-    about = replace(checkpoint.about, score=np.float64(0.5), step=np.int64(3))
+    about = replace(checkpoint.about, score=np.float64(0.5), step=np.int64(3))  # type: ignore[arg-type]
     save_checkpoint(tmp_path / "a.pt", replace(checkpoint, about=about))
     assert type(load_checkpoint(tmp_path / "a.pt").about.score) is float
 
@@ -79,7 +83,8 @@ def test_the_model_runs_with_its_averages_in_evaluation_mode(
     save_checkpoint(tmp_path / "a.pt", checkpoint)
     model, about = load_model(tmp_path / "a.pt")
     assert not model.training
-    assert (model.picture == 0.25).all()
+    assert isinstance(model, Toy)
+    assert torch.equal(model.picture, torch.full_like(model.picture, 0.25))
     assert torch.equal(model.late.weight, checkpoint.weights["late.weight"])
     assert about.data == DATA
 
@@ -109,6 +114,8 @@ def test_an_export_is_small_and_gives_the_same_model_to_half_precision(
     assert load_checkpoint(tmp_path / "slim.pt").weights["late.weight"].dtype == torch.float16
     full, _ = load_model(tmp_path / "a.pt")
     slim, _ = load_model(tmp_path / "slim.pt")
+    assert isinstance(full, Toy)
+    assert isinstance(slim, Toy)
     assert slim.late.weight.dtype == torch.float32
     torch.testing.assert_close(slim.late.weight, full.late.weight, rtol=1e-3, atol=1e-6)
 
@@ -203,7 +210,7 @@ def test_inconsistent_content_is_refused(
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
-    tmp_path: Path, checkpoint: Checkpoint, weights: dict[str, object], message: str
+    tmp_path: Path, checkpoint: Checkpoint, weights: dict[str, Tensor | None], message: str
 ) -> None:
     mixed = {**checkpoint.weights, **weights}
     kept = {name: value for name, value in mixed.items() if value is not None}

@@ -10,9 +10,15 @@ from smot.models.silot import FAMILY, Silot, SilotConfig
 def config() -> SilotConfig:
     """A model small enough for tests: 24 x 24 frames are 2 x 2 cells."""
     return SilotConfig(
-        n_channels=1, n_slots=4, n_backbone_filters=8, n_features=8, glimpse_size=6, what_size=5,
-        hidden_size=7, sigma=0.3,
-    )  # fmt: skip
+        n_channels=1,
+        n_slots=4,
+        n_backbone_filters=8,
+        n_features=8,
+        glimpse_size=6,
+        what_size=5,
+        hidden_size=7,
+        sigma=0.3,
+    )
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ def test_attention_equals_its_sum_over_pairs(n_target: int) -> None:
     rel = place[:, None] - target_place[:, :, None]
     pairs = torch.cat(
         [
-            source[:, None].expand(2, 7, 6, 5), rel,
+            source[:, None].expand(2, 7, 6, 5),
+            rel,
             target[:, :, None].expand(2, 7, 6, n_target),
         ],
         -1,
-    )  # fmt: skip
+    )
     values = torch.relu(attention.second(torch.relu(attention.first(pairs))))
     weight = torch.exp(-0.5 * (rel**2).sum(-1) / 0.04) / (2 * math.pi * 0.04)
     expected = (weight[..., None] * attention.last(values)).sum(2)

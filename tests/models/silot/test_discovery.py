@@ -16,9 +16,10 @@ def test_a_48_pixel_frame_has_4_by_4_cells_of_12_pixels() -> None:
     assert grid_shape(48, 48) == (4, 4)
     centres = cell_centres(48, 48, 48.0, torch.device("cpu"))
     assert centres.shape == (16, 2)
-    torch.testing.assert_close(centres[:5] * 48, torch.tensor(
-        [[6.0, 6.0], [6.0, 18.0], [6.0, 30.0], [6.0, 42.0], [18.0, 6.0]]
-    ))  # fmt: skip
+    torch.testing.assert_close(
+        centres[:5] * 48,
+        torch.tensor([[6.0, 6.0], [6.0, 18.0], [6.0, 30.0], [6.0, 42.0], [18.0, 6.0]]),
+    )
 
 
 def test_cells_see_the_same_thing_wherever_it_is() -> None:
@@ -47,6 +48,8 @@ def test_leaving_out_what_sees_padding_alone_changes_nothing(size: tuple[int, in
     torch.manual_seed(0)
     backbone = Backbone(1, 6, 5)
     for layer in backbone.convolutions:
+        assert isinstance(layer, nn.Conv2d)
+        assert layer.bias is not None
         nn.init.normal_(layer.bias)
     images = torch.rand(2, 1, *size)
     after = [12 * -(-side // 12) + 10 - side for side in size]

@@ -38,7 +38,7 @@ FROZEN_AT_FIRST = {
         for layer in range(3)
         for kind in ("weight", "bias")
     ),
-}  # fmt: skip
+}
 
 
 def noise_of(config: SilotConfig, generator: torch.Generator) -> ClipNoise:
@@ -57,9 +57,10 @@ def without_gradient(model: Silot, frames: UInt8Array, step: int) -> set[str]:
     generator = torch.Generator().manual_seed(0)
     model.objective(torch.from_numpy(frames), step=step, generator=generator).total.backward()
     return {
-        name for name, weight in model.named_parameters()
+        name
+        for name, weight in model.named_parameters()
         if weight.grad is None or not weight.grad.abs().max() > 0
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("changes", [{}, {"interacting": True, "prior_own_features": True}])
@@ -89,11 +90,11 @@ def test_one_seed_gives_one_model_and_one_objective(
     config: SilotConfig, videos: UInt8Array
 ) -> None:
     totals = [
-        built(config).objective(
-            torch.from_numpy(videos), step=7, generator=torch.Generator().manual_seed(seed)
-        ).total.item()
+        built(config)
+        .objective(torch.from_numpy(videos), step=7, generator=torch.Generator().manual_seed(seed))
+        .total.item()
         for seed in (0, 0, 1)
-    ]  # fmt: skip
+    ]
     assert totals[0] == totals[1] != totals[2]
 
 
@@ -160,16 +161,23 @@ def test_dropped_tracks_go_only_where_discovery_may_replace_them(
 
 
 def test_only_training_drops_and_crops(config: SilotConfig, videos: UInt8Array) -> None:
-    changes = ({}, {"discovery_dropout": 1.0}, {"track_dropout": 1.0}, {"crop": 12})
     plain = replace(config, discovery_dropout=0.0)
-    models = [built(replace(plain, **each)) for each in changes]  # type: ignore[arg-type]
+    configs = [
+        plain,
+        replace(plain, discovery_dropout=1.0),
+        replace(plain, track_dropout=1.0),
+        replace(plain, crop=12),
+    ]
+    models = [built(each) for each in configs]
     for is_training in (True, False):
         first, *others = (
-            model.train(is_training).objective(
+            model.train(is_training)
+            .objective(
                 torch.from_numpy(videos), step=TRAINED, generator=torch.Generator().manual_seed(0)
-            ).total.item()
+            )
+            .total.item()
             for model in models
-        )  # fmt: skip
+        )
         assert all((each == pytest.approx(first, rel=1e-5)) != is_training for each in others)
 
 

@@ -90,8 +90,16 @@ def test_white_frames_on_a_white_background_cost_the_same_compiled_and_plain() -
     found = []
     for painter in (paint, paint_reference):
         leaves = [each.clone().requires_grad_() for each in tensors]
+        sprites, boxes, presence, depth = leaves
         painted = painter(
-            *leaves, torch.ones(1), unit=48.0, frame_size=(24, 24), style=Paint(alpha_scale=1.0)
+            sprites,
+            boxes,
+            presence,
+            depth,
+            torch.ones(1),
+            unit=48.0,
+            frame_size=(24, 24),
+            style=Paint(alpha_scale=1.0),
         )
         assert (painted == 1).any()
         value = objective.cross_entropy(torch.ones(1, 2, 1, 24, 24), painted[None], 1e-9)

@@ -22,9 +22,13 @@ def test_nothing_is_annealed_by_default() -> None:
 
 def test_annealing_goes_from_the_first_value_to_the_last() -> None:
     config = SilotConfig(
-        log_floor=0.01, size_prior_std=0.25, anneal_from=100, anneal_until=200,
-        log_floor_end=1e-6, size_prior_std_end=0.5,
-    )  # fmt: skip
+        log_floor=0.01,
+        size_prior_std=0.25,
+        anneal_from=100,
+        anneal_until=200,
+        log_floor_end=1e-6,
+        size_prior_std_end=0.5,
+    )
     floors = [schedules.log_floor(config, step) for step in (0, 100, 150, 200, 900)]
     assert floors == pytest.approx([0.01, 0.01, 1e-4, 1e-6, 1e-6])
     sizes = [schedules.size_prior_std(config, step) for step in (0, 150, 900)]
@@ -34,11 +38,18 @@ def test_annealing_goes_from_the_first_value_to_the_last() -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("n_channels", 2), ("n_slots", 0), ("where_scale", 0.0), ("discovery_dropout", 1.5),
-        ("track_dropout", -0.1), ("background", (0.0, 2.0, 0.0)), ("freeze_attributes", -1),
-        ("prior_state_input", "both"), ("size_prior_std", 0.0), ("crop", -4),
+        ("n_channels", 2),
+        ("n_slots", 0),
+        ("where_scale", 0.0),
+        ("discovery_dropout", 1.5),
+        ("track_dropout", -0.1),
+        ("background", (0.0, 2.0, 0.0)),
+        ("freeze_attributes", -1),
+        ("prior_state_input", "both"),
+        ("size_prior_std", 0.0),
+        ("crop", -4),
     ],
-)  # fmt: skip
+)
 def test_an_impossible_setting_is_named(setting: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"{setting} is .*, must be"):
         SilotConfig(**{setting: value})  # type: ignore[arg-type]

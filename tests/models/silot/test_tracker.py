@@ -146,7 +146,7 @@ def test_frames_are_taken_in_any_unambiguous_form(
     grey, read_only = videos[..., 0], videos.copy()
     read_only.setflags(write=False)
     for form in (videos / 255.0, grey, grey[..., None], videos.astype(np.int64), read_only):
-        assert same(tracker.track(form), expected)
+        assert same(tracker.track(form), expected)  # type: ignore[arg-type]
     assert close(tracker.track(videos[0]), expected[:1])
     with pytest.raises(DataError, match="frames must be integers from 0 to 255"):
         tracker.predict(videos.astype(np.float32), 2)

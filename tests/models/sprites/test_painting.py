@@ -31,7 +31,10 @@ def test_kernel_and_reference_agree_in_values_and_gradients(n_channels: int) -> 
     results = []
     for function in (paint, paint_reference):
         leaves = [part.clone().requires_grad_() for part in parts]
-        images = function(*leaves, background, unit=20.0, frame_size=FRAME, style=STYLE)
+        sprites, boxes, presence, depth = leaves
+        images = function(
+            sprites, boxes, presence, depth, background, unit=20.0, frame_size=FRAME, style=STYLE
+        )
         weights = torch.linspace(-1, 1, images.numel()).view(images.shape)
         (images * weights).sum().backward()
         results.append([images.detach(), *(leaf.grad for leaf in leaves)])
@@ -42,9 +45,15 @@ def test_kernel_and_reference_agree_in_values_and_gradients(n_channels: int) -> 
 def test_an_absent_object_renders_nothing() -> None:
     (sprites, boxes, _, depth), background = scene(3)
     images = paint(
-        sprites, boxes, torch.zeros(3, 6), depth, background,
-        unit=20.0, frame_size=FRAME, style=STYLE,
-    )  # fmt: skip
+        sprites,
+        boxes,
+        torch.zeros(3, 6),
+        depth,
+        background,
+        unit=20.0,
+        frame_size=FRAME,
+        style=STYLE,
+    )
     expected = background[:, None, None].expand(images.shape)
     torch.testing.assert_close(images, expected, rtol=0, atol=1e-6)
 
@@ -67,9 +76,15 @@ def test_the_nearer_of_two_objects_covers_the_other() -> None:
     box = torch.tensor([0.85, 1.25, 0.7, 0.7]).expand(1, 2, 4)
     depth = torch.tensor([[0.9, 0.01]])
     image = paint(
-        sprites, box, torch.ones(1, 2), depth, torch.zeros(1),
-        unit=10.0, frame_size=FRAME, style=STYLE,
-    )  # fmt: skip
+        sprites,
+        box,
+        torch.ones(1, 2),
+        depth,
+        torch.zeros(1),
+        unit=10.0,
+        frame_size=FRAME,
+        style=STYLE,
+    )
     assert image[0, 0, 8, 12] > 0.97
 
 
