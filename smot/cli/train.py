@@ -1,4 +1,4 @@
-"""``smot train``: train a learned tracker, and take weights out of a run."""
+"""`smot train`: train a learned tracker, and take weights out of a run."""
 
 import os
 import shlex

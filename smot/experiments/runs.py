@@ -145,6 +145,10 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     finally:
         if group.leads:
             folder.draw_curves(f"{plan.family} {plan.preset}")
+    return _outcome(folder, state, group, stopped=stopped)
+
+
+def _outcome(folder: RunFolder, state: TrainingState, group: Group, *, stopped: bool) -> Outcome:
     return Outcome(
         folder=folder.path,
         step=state.step,
