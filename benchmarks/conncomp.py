@@ -28,7 +28,9 @@ def track_by_loop(videos: np.ndarray, threshold: float, max_distance: float) -> 
         before, old, fresh = np.zeros((0, 2)), list[int](), 0
         for frame in video:
             labels, n = ndimage.label((frame / 255.0).sum(-1) >= threshold)
-            boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
+            boxes: list[tuple[int, ...]] = [
+                (x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)
+            ]
             found = ndimage.center_of_mass(labels > 0, labels, range(1, n + 1))
             now = np.array(found).reshape(-1, 2)
             distance = np.linalg.norm(before[:, None] - now[None], axis=-1)

@@ -242,6 +242,7 @@ def linear(layer: Product, inputs: Tensor) -> Tensor:
 def mlp(layers: Mlp | None, inputs: Tensor) -> Tensor:
     assert layers is not None
     for number, layer in enumerate(layers.layers):
+        assert isinstance(layer, Product)
         inputs = linear(layer, F.elu(inputs) if number else inputs)
     return F.elu(inputs) if layers.elu_output else inputs
 
