@@ -24,7 +24,7 @@ def blind(tmp_path: Path) -> Path:
     config = SqairConfig(frame_size=(48, 48), n_slots=2, glimpse_size=6, n_what=5, n_hidden=8)
     model = build(config, 0)
     with torch.no_grad():
-        last = model.inference.discovery.presence.last
+        last = model.inference.discovery.presence.linear[-1]
         assert last.bias is not None
         last.bias.fill_(-20.0)
     about = About(family="sqair", data=ShapesSettings(max_objects=2).describe(""))
