@@ -12,6 +12,7 @@ Source: TrackEval 1.3.0, docs/MOTChallenge-Official/Readme.md.
 """
 
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,16 +49,17 @@ def write_trackeval(
         split: what it calls the split.
 
     Raises:
-        UsageError: something is at `path` already, or a tracker's name is no file name.
+        UsageError: something is at `path` already, or a name cannot be that of a folder.
         DataError: predictions of other videos or frames than the truth.
         OSError: it cannot be written.
     """
     path = Path(path)
     if path.exists():
         raise UsageError(f"{path} is there already")
+    for kind, given in (("benchmark", name), ("split", split)):
+        _check_name(kind, given)
     for tracker, tracks in predicted.items():
-        if Path(tracker).name != tracker:
-            raise UsageError(f"tracker name {tracker!r} is no file name")
+        _check_name("tracker", tracker)
         if tracks.shape[:2] != truth.shape[:2]:
             (B, T), (b, t) = truth.shape[:2], tracks.shape[:2]
             raise DataError(f"{tracker}: {b} videos of {t} frames, but the truth is {B} of {T}")
@@ -65,6 +67,14 @@ def write_trackeval(
     files = _files(truth, kept, frame_size, visibility, f"{name}-{split}")
     with atomic_path(path, replace=False) as draft:
         (_write_zip if path.suffix == ".zip" else _write_folder)(draft, files)
+
+
+def _check_name(kind: str, name: str) -> None:
+    """Names become folders, and TrackEval writes them into tables separated by commas."""
+    if not re.fullmatch(r"(?!\.{1,2}$)[^,/\\\x00-\x1f]+", name):
+        raise UsageError(
+            f"{kind} name {name!r} must be the name of a folder, without commas and slashes"
+        )
 
 
 def _files(

@@ -104,8 +104,11 @@ def test_nothing_is_overwritten_and_names_stay_inside(
     truth, predicted = sequences
     with pytest.raises(UsageError, match="is there already"):
         write_trackeval(tmp_path, truth, {"a": predicted}, frame_size=SIZE)
-    with pytest.raises(UsageError, match="no file name"):
-        write_trackeval(tmp_path / "out", truth, {"../a": predicted}, frame_size=SIZE)
+    for name in ("../a", "..", ".", "", "a,b", "a/b", "a\\b", "a\nb"):
+        with pytest.raises(UsageError, match="must be the name of a folder"):
+            write_trackeval(tmp_path / "new", truth, {name: predicted}, frame_size=SIZE)
+        with pytest.raises(UsageError, match=r"benchmark name .* must be"):
+            write_trackeval(tmp_path / "new", truth, {}, frame_size=SIZE, name=name)
     with pytest.raises(DataError, match="11 videos"):
         write_trackeval(tmp_path / "out", truth, {"a": predicted[:11]}, frame_size=SIZE)
     assert list(tmp_path.iterdir()) == []
