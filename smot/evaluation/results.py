@@ -15,6 +15,7 @@ from smot.files import from_plain, to_plain, write_text
 FORMAT = "smot-results"
 FORMAT_VERSION = 1
 
+_LONGEST_MESSAGE = 300
 # Levels of results.json that are indented; the lists below them stay on a line.
 _INDENTED = 3
 # Metrics and the counts beside them were rounded to doubles in different orders.
@@ -281,7 +282,12 @@ def read_results(path: str | Path) -> Results:
         raise DataError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a results file: {error}") from error
-    return Results.from_json(values, str(path))
+    try:
+        return Results.from_json(values, str(path))
+    except DataError as error:
+        # A hostile key or text may be of any length, and a message is to be one line.
+        message = str(error).encode("ascii", "backslashreplace").decode()
+        raise DataError(message[:_LONGEST_MESSAGE]) from error
 
 
 _PROTOCOLS = ("tracking", "prediction")

@@ -137,6 +137,32 @@ def test_nonsense_is_refused_with_its_place(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["tracking", "2", "mota"], 10**400),
+        (["tracking", "2", "counts", "misses"], 10**400),
+        (["tracking", "2", "counts", "misses"], "1" * 5000),
+        (["dataset", "seed"], 10**400),
+        (["dataset", "name"], "\ud800"),
+        (["dataset", "settings"], {"\ud800": 1}),
+        (["tracker", "9" * 500], 1),
+        (["versions", "python"], 3),
+        (["timing", "seconds"], 1e308 * 10),
+        (["format_version"], 1.0),
+    ],
+)
+def test_hostile_values_are_refused_in_one_short_line(
+    plain: Plain, tmp_path: Path, path: list[str], value: object
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(changed(plain, tuple(path), value)))
+    with pytest.raises(DataError, match=r"a\.json") as caught:
+        read_results(tmp_path / "a.json")
+    assert str(caught.value).isascii()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) <= 300
+
+
 @pytest.mark.parametrize("text", ['{"format": NaN}', "{", "", "[" * 100_000])
 def test_what_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
