@@ -1,3 +1,4 @@
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,13 @@ def _same_initial_weights() -> None:
 # How fast a busy machine draws examples says nothing of the code that they test.
 settings.register_profile("smot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("smot")
+
+
+# Under nohup, or in the background, signals are ignored, by children too; tests send them signals.
+for _name, _usual in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+    _number = getattr(signal, _name, None)  # Windows has no SIGHUP
+    if _number is not None and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
