@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.plans import Request, preset_plan, resolve, stored_plan
-from smot.experiments.runs import Outcome, RunOptions, carry_out
+from smot.experiments.runs import Outcome, RunOptions, _opened, carry_out
 from smot.experiments.training_data import (
     DATASETS,
     DataConfig,
@@ -440,6 +440,21 @@ def test_digits_are_made_from_the_source_that_was_asked_for(tmp_path: Path) -> N
     assert isinstance(DATASETS["mnist-original"], MnistSettings)
     with pytest.raises(DataError):
         open_source(DataConfig(dataset="mnist-6", file=str(tmp_path / "none.h5")), 0)
+
+
+def test_other_digits_than_hoped_for_are_said_in_one_line_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(folder: Path) -> None:
+        raise DataError(f"MNIST is not in {folder}")
+
+    monkeypatch.setattr("smot.generators.digits._downloaded", absent)
+    data = DataConfig(dataset="mnist-6", digits="auto", mnist_root=str(tmp_path))
+    plan = replace(preset_plan("toy", "small", TOY_DATA), data=data)
+    for quiet, line in ((True, ""), (False, f"MNIST is not in {tmp_path}\n")):
+        _opened(plan, Progress(quiet=quiet))
+        said = capsys.readouterr().err
+        assert said == (f"using the 5,000 embedded digits: {line}" if line else "")
 
 
 def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:

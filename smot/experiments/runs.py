@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -124,7 +125,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     folder = RunFolder(options.out)
     progress = Progress(quiet=options.quiet or not group.leads)
     board = Board(folder.path if options.tensorboard and group.leads else None)
-    source = open_source(plan.data, plan.train.seed)
+    source = _opened(plan, progress)
     device = process_device(plan.train.device)
     plan = _with_precision(plan, device, group, progress)
     state = _begun(plan, device, options, folder, progress)
@@ -158,6 +159,16 @@ def _outcome(folder: RunFolder, state: TrainingState, group: Group, *, stopped: 
         leads=group.leads,
         stopped=stopped,
     )
+
+
+def _opened(plan: Plan, progress: Progress) -> Source:
+    """The training data; a line of the first process, not a warning of each, says what is odd."""
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        source = open_source(plan.data, plan.train.seed)
+    for each in notices:
+        progress.notice(str(each.message))
+    return source
 
 
 def _with_precision(plan: Plan, device: torch.device, group: Group, progress: Progress) -> Plan:
