@@ -35,3 +35,12 @@ def test_the_citation_names_the_version_and_the_licence_of_the_package() -> None
     assert f"\nversion: {project['version']}\n" in citation
     assert f"\nlicense: {project['license']}\n" in citation
     assert f"version = {{{project['version']}}}" in read("README.md")
+
+
+def test_docstrings_mark_code_with_single_backticks_and_the_formatter_lays_code_out() -> None:
+    files = sorted((ROOT / "smot").rglob("*.py"))
+    assert files
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert "`" * 2 not in text, file
+        assert "fmt: " + "skip" not in text, file

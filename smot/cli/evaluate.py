@@ -1,4 +1,4 @@
-"""``smot eval``, ``smot baseline`` and ``smot compare``: score trackers, compare results."""
+"""`smot eval`, `smot baseline` and `smot compare`: score trackers, compare results."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """The same scores by py-motmetrics itself, for whoever trusts only the library.
 
-The library gets our IoU as its distance matrices, because its own ``distances.iou_matrix`` does
+The library gets our IoU as its distance matrices, because its own `distances.iou_matrix` does
 not run with numpy 2, and scipy as its solver, because ties depend on the solver. Per-video counts
 are the library's; so are the ratios, but for MOTP, whose pooled value is NaN in the library as
 soon as one video has no match.
@@ -46,7 +46,7 @@ def summarise_by_motmetrics(
         settings: what counts as a match; its convention must be "py-motmetrics".
 
     Returns:
-        The same names and values as ``summarise``, for the metrics that the library has.
+        The same names and values as `summarise`, for the metrics that the library has.
 
     Raises:
         UsageError: another convention.

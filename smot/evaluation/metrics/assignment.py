@@ -1,12 +1,12 @@
 """The assignment problem for matrices of any shape, with scipy's way of breaking ties.
 
-numba cannot call ``scipy.optimize.linear_sum_assignment``, and both py-motmetrics and TrackEval
+numba cannot call `scipy.optimize.linear_sum_assignment`, and both py-motmetrics and TrackEval
 rest on it. Where several assignments are best, which of them is found decides identity switches,
 so this kernel visits rows, columns and equal costs in the same order as scipy does: its answer
 is scipy's, not merely an equally good one.
 
 A kernel that calls this one keeps a compiled copy of it in numba's cache, which does not notice
-changes here: delete ``__pycache__`` after editing.
+changes here: delete `__pycache__` after editing.
 
 Source: D. F. Crouse, "On implementing 2D rectangular assignment algorithms", IEEE Transactions
 on Aerospace and Electronic Systems 52(4), 2016, the shortest augmenting path algorithm.
@@ -30,7 +30,7 @@ def assign(cost: FloatArray) -> IntArray:
     Returns:
         The column of each row, -1 for a row left over, [N], int64.
 
-    Source: Crouse 2016; ties as in ``scipy.optimize.linear_sum_assignment``.
+    Source: Crouse 2016; ties as in `scipy.optimize.linear_sum_assignment`.
     """
     N, M = cost.shape
     if N <= M:
@@ -82,10 +82,10 @@ def _shortest_path(
     row_seen: BoolArray,
     column_seen: BoolArray,
 ) -> tuple[int, float]:
-    """Find the free column nearest to ``row``; fills the last four arrays on the way.
+    """Find the free column nearest to `row`; fills the last four arrays on the way.
 
     Among columns at equal distance a free one wins, then the one that stands first in
-    ``remaining``, which starts in reverse order: constant costs give the identity.
+    `remaining`, which starts in reverse order: constant costs give the identity.
     """
     M = cost.shape[1]
     remaining = np.arange(M - 1, -1, -1)
@@ -120,7 +120,7 @@ def _shortest_path(
 def _augment(
     sink: int, start: int, came_from: IntArray, row_of: IntArray, column_of: IntArray
 ) -> None:
-    """Turn the path that leads from row ``start`` to column ``sink`` into assignments."""
+    """Turn the path that leads from row `start` to column `sink` into assignments."""
     column = sink
     while True:
         row = came_from[column]

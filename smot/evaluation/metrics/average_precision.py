@@ -39,7 +39,7 @@ def confidence_levels(confidence: FloatArray) -> IntArray:
         confidence: in [0, 1], [...], float32.
 
     Returns:
-        Levels that rise with confidence, from 1 to ``N_LEVELS``, [...], uint16.
+        Levels that rise with confidence, from 1 to `N_LEVELS`, [...], uint16.
     """
     high = confidence > 0.5
     nearer = np.where(high, np.float32(1) - confidence, confidence).astype(np.float32)
@@ -56,7 +56,7 @@ def detections(pairing: Pairing, confidence: FloatArray) -> tuple[IntArray, IntA
 
     Returns:
         Three arrays [B, P], P the most predictions in a video: level of confidence, uint16 (0
-        where unused); and the half-open range ``first``, ``last`` of places in ``THRESHOLDS`` at
+        where unused); and the half-open range `first`, `last` of places in `THRESHOLDS` at
         which the prediction is right, uint8 each. It is a range because a prediction is wrong
         above its own IoU and below that of a more confident one for the same box.
     """

@@ -269,7 +269,7 @@ def _take_only_choices(allowed: BoolArray, chosen: IntArray) -> bool:
 def _remember(
     objects: IntArray, others: IntArray, chosen: IntArray, last: IntArray, switched: BoolArray
 ) -> None:
-    """Note each object's partner in ``last``, and whether it is a new one."""
+    """Note each object's partner in `last`, and whether it is a new one."""
     for i in range(len(objects)):
         if chosen[i] != NOBODY:
             before, now = last[objects[i]], others[chosen[i]]
@@ -348,7 +348,7 @@ def _lives(
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Frames tracked, frames lived and breaks of every object, each [B, width].
 
-    With ``absence_breaks`` a frame breaks the track of everybody who is not matched in it (frames
+    With `absence_breaks` a frame breaks the track of everybody who is not matched in it (frames
     without truth or predictions are passed over, as in TrackEval), else only of those present.
     """
     B, T, _ = truth_identity.shape

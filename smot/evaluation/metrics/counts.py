@@ -63,7 +63,7 @@ class VideoCounts:
         count_difference: sum over frames of |predicted - true objects|, [V].
         exact_frames: frames with as many predicted as true objects, [V].
         n_counted: frames of which that is known, [V]; results written before it was counted say
-            0, all others ``n_frames``.
+            0, all others `n_frames`.
         hota_matches: HOTA's matches, [V, A].
         hota_association: sum over them of TPA / (TPA + FNA + FPA), [V, A], units of 2 ** -32.
         hota_overlap: sum of their IoU, [V, A], units of 2 ** -32.
@@ -155,7 +155,7 @@ class VideoCounts:
         """The pooled counts as plain values.
 
         Returns:
-            ``settings``, every count by name, and ``detections``: rows of level of confidence,
+            `settings`, every count by name, and `detections`: rows of level of confidence,
             first and end of the AP thresholds at which right, and how many predictions.
         """
         pool = self.pooled()
@@ -168,7 +168,7 @@ class VideoCounts:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "VideoCounts":
-        """Read what ``to_json`` made: one row that scores like the videos it stands for.
+        """Read what `to_json` made: one row that scores like the videos it stands for.
 
         What was not counted when it was made counts as 0.
 

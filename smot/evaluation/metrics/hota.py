@@ -147,7 +147,7 @@ def _match_frame(
     matches: IntArray,
     matched_overlap: FloatArray,
 ) -> None:
-    """Match one frame; add to ``together`` [n, m, A], ``matches`` and ``matched_overlap`` [A]."""
+    """Match one frame; add to `together` [n, m, A], `matches` and `matched_overlap` [A]."""
     n, m = overlap.shape
     if n == 0 or m == 0:
         return
@@ -172,7 +172,7 @@ def _match_frame(
 def _add_association(
     together: IntArray, truth_frames: FloatArray, predicted_frames: FloatArray, total: FloatArray
 ) -> None:
-    """Add TPA / (TPA + FNA + FPA) of every match to ``total`` [A]."""
+    """Add TPA / (TPA + FNA + FPA) of every match to `total` [A]."""
     n_ids, m_ids, A = together.shape
     for i in range(n_ids):
         for j in range(m_ids):

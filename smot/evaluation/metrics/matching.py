@@ -1,7 +1,7 @@
 """Who could be matched with whom: the settings, and ground truth and predictions side by side.
 
 Every metric starts from the same thing, the IoU of each true box with each predicted box of its
-frame. ``pair_up`` computes it once, with entries sorted by identity and identities numbered from
+frame. `pair_up` computes it once, with entries sorted by identity and identities numbered from
 0, so that no metric depends on the slots in which a tracker happens to put its boxes.
 """
 
@@ -58,8 +58,8 @@ class Side:
     Attributes:
         n_entries: entries in a frame, [B, T], int64.
         identity: identities numbered from 0 within the video, ascending in each frame,
-            [B, T, N], int32; -1 beyond ``n_entries``.
-        entry: where the entry stood in the Tracks, [B, T, N], int32; -1 beyond ``n_entries``.
+            [B, T, N], int32; -1 beyond `n_entries`.
+        entry: where the entry stood in the Tracks, [B, T, N], int32; -1 beyond `n_entries`.
         n_identities: different identities in a video, [B], int64.
     """
 
@@ -103,7 +103,7 @@ def pair_up(truth: Tracks, predicted: Tracks, confidence: float) -> Pairing:
 
     Args:
         truth: [B, T, K].
-        predicted: [B, T, K'], of which entries with a confidence above ``confidence`` count.
+        predicted: [B, T, K'], of which entries with a confidence above `confidence` count.
         confidence: in [0, 1).
 
     Returns:
@@ -137,7 +137,7 @@ def _side(ids: IntArray, keep: BoolArray) -> Side:
 def _numbered(ids: IntArray) -> tuple[IntArray, IntArray]:
     """Number the different values of each row in ascending order, [B, N]; how many, [B].
 
-    Entries that are not used hold ``_LAST`` and are not counted.
+    Entries that are not used hold `_LAST` and are not counted.
     """
     order = np.argsort(ids, axis=-1)
     rising = np.take_along_axis(ids, order, axis=-1)
@@ -157,7 +157,7 @@ def _overlaps(
     predicted_entry: IntArray,
     n_predicted: IntArray,
 ) -> FloatArray:
-    """IoU of packed entries, by the formula (and rounding) of ``smot.boxes.iou``."""
+    """IoU of packed entries, by the formula (and rounding) of `smot.boxes.iou`."""
     B, T, N = truth_entry.shape
     M = predicted_entry.shape[2]
     iou = np.zeros((B, T, N, M))

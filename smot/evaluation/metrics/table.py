@@ -252,13 +252,13 @@ HEADLINE = ("mota", "ap", "count_error", "idf1", "hota")
 
 
 def shares(keys: Iterable[str]) -> list[Metric]:
-    """Those metrics of ``keys`` that can be averaged and drawn, in the order of the table."""
+    """Those metrics of `keys` that can be averaged and drawn, in the order of the table."""
     present = set(keys)
     return [metric for metric in _RATIOS if metric.key in present]
 
 
 def tallies(keys: Iterable[str]) -> list[Metric]:
-    """Those metrics of ``keys`` that are counts, in the order of the table."""
+    """Those metrics of `keys` that are counts, in the order of the table."""
     present = set(keys)
     return [metric for metric in _COUNTS if metric.key in present]
 

@@ -111,7 +111,7 @@ def curve_figure(
         small: for a place a quarter of the page wide instead of a third.
 
     Returns:
-        An ``<svg>`` element whose colours are the CSS variables --ink, --muted, --hairline,
+        An `<svg>` element whose colours are the CSS variables --ink, --muted, --hairline,
         --paper and --series-0 .. --series-7.
     """
     figure, axes = _canvas((3.2, 2.2) if small else (3.9, 2.6))
@@ -140,7 +140,7 @@ def bar_figure(
         x_label: what the classes are.
 
     Returns:
-        An ``<svg>`` element, as of `curve_figure`.
+        An `<svg>` element, as of `curve_figure`.
     """
     figure, axes = _canvas((3.9, 2.6))
     places = [place for place, value in enumerate(values) if value is not None]
@@ -165,7 +165,7 @@ def bar_figure(
 
 
 def swatch_figure(style: int) -> str:
-    """A short piece of a curve for a legend, an ``<svg>`` element of 34 x 12 pixels."""
+    """A short piece of a curve for a legend, an `<svg>` element of 34 x 12 pixels."""
     dashes = " ".join(f"{1.7 * length:g}" for length in _DASHES[style])
     line = (
         f'stroke="var(--series-{style})" stroke-width="1.7" stroke-dasharray="{dashes or "none"}"'

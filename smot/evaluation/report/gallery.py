@@ -126,7 +126,7 @@ def _batch(
 
 
 def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int) -> Picture:
-    """A strip of one video; ``tracks`` and what was found in them begin at frame ``first``."""
+    """A strip of one video; `tracks` and what was found in them begin at frame `first`."""
     n_frames, n_shown = video.frames.shape[1], tracks.shape[1]
     around = ((0, 0), (first, n_frames - first - n_shown), (0, 0))
     whole = Tracks(
@@ -223,7 +223,7 @@ def foresee(
         index: its number there.
 
     Returns:
-        Tracks of ``observe + horizon`` frames.
+        Tracks of `observe + horizon` frames.
 
     Raises:
         UsageError: the tracker does not predict, or the video is too short.

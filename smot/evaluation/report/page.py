@@ -384,7 +384,7 @@ def fill(template: str, content: Mapping[str, Any]) -> str:
 
     Args:
         template: the file's name.
-        content: what the template names. Text is escaped; only what is marked ``safe`` in the
+        content: what the template names. Text is escaped; only what is marked `safe` in the
             templates is not, and that is drawings made here.
 
     Returns:
