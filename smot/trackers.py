@@ -169,15 +169,17 @@ def _factory(name: str) -> Callable[..., Any]:
 
 
 def _imported(name: str, target: str) -> Callable[..., Any]:
+    where = f"tracker {name!r}" + (f" ({target})" if target != name else "")
     module, _, attribute = target.partition(":")
     try:
-        factory = getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever one plug-in does, the others must go on
-        raise UsageError(
-            f"tracker {name!r} ({target}) cannot be imported: {described(error)}"
-        ) from error
+        raise UsageError(f"{where} cannot be imported: {described(error)}") from error
+    factory = getattr(found, attribute, None)
+    if factory is None:
+        raise UsageError(f"{where}: the module {module} has no {attribute!r}")
     if not callable(factory):
-        raise UsageError(f"tracker {name!r} ({target}) is not a class or function")
+        raise UsageError(f"{where} is not a class or function")
     return factory  # type: ignore[no-any-return]
 
 

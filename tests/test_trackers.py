@@ -111,6 +111,11 @@ def test_options_may_be_lists_names_and_nothing() -> None:
         build_tracker(f"{__name__}:Choosy", {"kind": "firm"}, DATA)
 
 
+def test_a_module_without_the_named_tracker_is_said_to_lack_it() -> None:
+    with pytest.raises(UsageError, match=r"^tracker 'json:Nope': the module json has no 'Nope'$"):
+        build_tracker("json:Nope", {}, DATA)
+
+
 def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins: None) -> None:
     rows = {row.name: row for row in list_trackers()}
     assert "no_such_module_anywhere" in rows["broken"].problem
