@@ -110,8 +110,17 @@ def test_a_file_of_the_canonical_name_with_other_settings_is_left_alone(
 def test_a_file_that_is_named_is_tuned_on_and_evaluated(
     invoke: Invoke, tmp_path: Path, small_file: Path
 ) -> None:
-    ran = invoke("baseline", "conncomp", "--data", small_file, "--tune", "global", "--out", "r",
-                 "--no-report")  # fmt: skip
+    ran = invoke(
+        "baseline",
+        "conncomp",
+        "--data",
+        small_file,
+        "--tune",
+        "global",
+        "--out",
+        "r",
+        "--no-report",
+    )
     assert ran.exit_code == 0, ran.output
     results = read_results(tmp_path / "r" / "results.json")
     assert (results.tracker.tuning.scope, results.tracker.tuning.n_videos) == ("global", 10)
@@ -222,15 +231,30 @@ def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(
     tmp_path: Path, workers: int
 ) -> None:
     command = [
-        sys.executable, "-m", "smot", "eval", "tests.evaluation.made_trackers:Failing",
-        "--set", "how=sleep", *FEW, "--out", str(tmp_path / "r"), "--workers", str(workers),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "smot",
+        "eval",
+        "tests.evaluation.made_trackers:Failing",
+        "--set",
+        "how=sleep",
+        *FEW,
+        "--out",
+        str(tmp_path / "r"),
+        "--workers",
+        str(workers),
+    ]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        start_new_session=True, env=environment,
-    )  # fmt: skip
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+        env=environment,
+    )
     assert process.stderr.readline().startswith("smot: test videos made on the spot")
     deadline = time.monotonic() + 300
     while not (tmp_path / "began").exists():

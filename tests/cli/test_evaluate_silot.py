@@ -39,9 +39,13 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
 def eager_run(tmp_path: Path) -> Path:
     """A run's folder; its model, trained with up to two objects, sees one in every cell."""
     config = SilotConfig(
-        n_slots=N_SLOTS, n_backbone_filters=8, n_features=8, glimpse_size=6, what_size=5,
+        n_slots=N_SLOTS,
+        n_backbone_filters=8,
+        n_features=8,
+        glimpse_size=6,
+        what_size=5,
         hidden_size=7,
-    )  # fmt: skip
+    )
     model = build(config, 0)
     with torch.no_grad():
         model.discovery.pres.output_bias.fill_(20.0)

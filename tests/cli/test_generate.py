@@ -82,21 +82,41 @@ def test_quick_set_has_a_name_of_its_own() -> None:
 
 def test_every_stress_axis_reaches_the_settings() -> None:
     options = {
-        "--frame-size": "40x56", "--n-frames": "3", "--speed": "4", "--object-size": "10",
-        "--overlap": "0.25", "--appearance": "0.5", "--disappearance": "0.1",
-        "--background": "1,2,3", "--background-noise": "2", "--pixel-noise": "3",
-        "--min-digits": "2", "--max-digits": "3", "--out": "a.h5", "--seed": "9",
-    }  # fmt: skip
+        "--frame-size": "40x56",
+        "--n-frames": "3",
+        "--speed": "4",
+        "--object-size": "10",
+        "--overlap": "0.25",
+        "--appearance": "0.5",
+        "--disappearance": "0.1",
+        "--background": "1,2,3",
+        "--background-noise": "2",
+        "--pixel-noise": "3",
+        "--min-digits": "2",
+        "--max-digits": "3",
+        "--out": "a.h5",
+        "--seed": "9",
+    }
     flat = [part for pair in options.items() for part in pair]
     _run("generate", "mnist", *EMBEDDED, *SMALL, "--coloured", *flat)
     with open_videos("a.h5") as file:
         assert file.metadata.seed == 9
         assert file.metadata.settings == {
-            "dataset": "mnist", "frame_size": [40, 56], "n_frames": 3, "speed": 4.0,
-            "object_size": 10, "overlap": 0.25, "appearance": 0.5, "disappearance": 0.1,
-            "background": [1, 2, 3], "background_noise": 2.0, "pixel_noise": 3.0,
-            "min_objects": 2, "max_objects": 3, "coloured": True,
-        }  # fmt: skip
+            "dataset": "mnist",
+            "frame_size": [40, 56],
+            "n_frames": 3,
+            "speed": 4.0,
+            "object_size": 10,
+            "overlap": 0.25,
+            "appearance": 0.5,
+            "disappearance": 0.1,
+            "background": [1, 2, 3],
+            "background_noise": 2.0,
+            "pixel_noise": 3.0,
+            "min_objects": 2,
+            "max_objects": 3,
+            "coloured": True,
+        }
 
 
 def test_large_shapes_have_the_papers_numbers() -> None:

@@ -24,9 +24,14 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def weights(tmp_path: Path) -> Path:
     """A checkpoint of a small SILOT that learned nothing."""
     config = SilotConfig(
-        n_channels=3, n_slots=4, n_backbone_filters=8, n_features=8, glimpse_size=6, what_size=5,
+        n_channels=3,
+        n_slots=4,
+        n_backbone_filters=8,
+        n_features=8,
+        glimpse_size=6,
+        what_size=5,
         hidden_size=7,
-    )  # fmt: skip
+    )
     path = tmp_path / "run.pt"
     state = build(config, 0).state_dict()
     save_checkpoint(

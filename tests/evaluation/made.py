@@ -34,8 +34,13 @@ def made_outcome(
     return run(Job(tracker=recipe, data=data, plan=make_plan(data, None, None), settings=settings))
 
 
-def made_results(*, name: str = "oracle-jitter", seed: int = 0, target: str = "oracle-jitter",
-                 settings: EvaluationSettings = SETTINGS) -> Results:  # fmt: skip
+def made_results(
+    *,
+    name: str = "oracle-jitter",
+    seed: int = 0,
+    target: str = "oracle-jitter",
+    settings: EvaluationSettings = SETTINGS,
+) -> Results:
     results = made_outcome(made_videos(seed=seed), target, settings).results
     record = results.tracker
     return replace(results, tracker=TrackerRecord(name=name, target=record.target))

@@ -47,10 +47,16 @@ def test_clear_and_identity_counts_are_trackevals(n_objects: int) -> None:
     truth, predicted = sequences(n_objects, n_videos=400)
     counts = count_errors(truth, predicted, TRACKEVAL)
     names = {
-        "matches": "CLR_TP", "misses": "CLR_FN", "false_positives": "CLR_FP", "switches": "IDSW",
-        "mostly_tracked": "MT", "partly_tracked": "PT", "mostly_lost": "ML",
-        "fragmentations": "Frag", "id_matches": "IDTP",
-    }  # fmt: skip
+        "matches": "CLR_TP",
+        "misses": "CLR_FN",
+        "false_positives": "CLR_FP",
+        "switches": "IDSW",
+        "mostly_tracked": "MT",
+        "partly_tracked": "PT",
+        "mostly_lost": "ML",
+        "fragmentations": "Frag",
+        "id_matches": "IDTP",
+    }
     for video in range(len(counts)):
         one = truth[video : video + 1], predicted[video : video + 1]
         theirs = trackeval_summary("clear", *one) | trackeval_summary("identity", *one)

@@ -20,9 +20,14 @@ FORMAT = DOCS / "results-format.md"
 def test_every_key_of_the_format_is_documented() -> None:
     text = FORMAT.read_text()
     records = (
-        DatasetRecord, EvaluationSettings, TrackerRecord, TuningRecord, VideosRecord, Occlusion,
+        DatasetRecord,
+        EvaluationSettings,
+        TrackerRecord,
+        TuningRecord,
+        VideosRecord,
+        Occlusion,
         Timing,
-    )  # fmt: skip
+    )
     keys = {each.name for record in records for each in fields(record)}
     for key in (*keys, *METRICS, *made_results().to_json()):
         assert f"`{key}`" in text, key

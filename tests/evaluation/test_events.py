@@ -16,8 +16,10 @@ def test_every_error_that_is_counted_is_listed(convention: str) -> None:
     found = events(truth, predicted, settings)
     summary = summarise(count_errors(truth, predicted, settings))
     for kind, name in {
-        "miss": "misses", "false positive": "false_positives", "switch": "switches"
-    }.items():  # fmt: skip
+        "miss": "misses",
+        "false positive": "false_positives",
+        "switch": "switches",
+    }.items():
         assert (found.kind == kind).sum() == summary[name]
     assert len(found) == len(found.kind)
 
@@ -30,8 +32,10 @@ def test_an_event_says_where_and_who() -> None:
         found.video, found.frame, found.kind, found.truth_id, found.predicted_id, strict=True
     )
     assert list(rows) == [
-        (0, 1, "miss", 5, -1), (0, 1, "false positive", -1, 7), (0, 1, "switch", 4, 2)
-    ]  # fmt: skip
+        (0, 1, "miss", 5, -1),
+        (0, 1, "false positive", -1, 7),
+        (0, 1, "switch", 4, 2),
+    ]
     np.testing.assert_array_equal(
         found.box, [[200, 0, 300, 100], [600, 0, 700, 60], [0, 0, 100, 100]]
     )

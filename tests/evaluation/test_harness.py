@@ -52,11 +52,15 @@ def test_results_do_not_depend_on_the_number_of_workers() -> None:
     plan = make_plan(data, None, None)
     jobs = [
         Job(
-            tracker=Recipe(target="conncomp", data=data.description), data=data, plan=plan,
-            settings=SETTINGS, workers=workers, with_events=True,
+            tracker=Recipe(target="conncomp", data=data.description),
+            data=data,
+            plan=plan,
+            settings=SETTINGS,
+            workers=workers,
+            with_events=True,
         )
         for workers in (1, 2)
-    ]  # fmt: skip
+    ]
     one, two = (run(job) for job in jobs)
     assert without_timing(one.results) == without_timing(two.results)
     assert one.results.timing.n_workers == 1

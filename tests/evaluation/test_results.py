@@ -40,9 +40,19 @@ def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -
 
 def test_the_top_level_is_what_the_documentation_says(plain: Plain) -> None:
     assert list(plain) == [
-        "format", "format_version", "tracker", "dataset", "settings", "convention", "versions",
-        "tracking", "prediction", "prediction_reason", "occlusion", "timing",
-    ]  # fmt: skip
+        "format",
+        "format_version",
+        "tracker",
+        "dataset",
+        "settings",
+        "convention",
+        "versions",
+        "tracking",
+        "prediction",
+        "prediction_reason",
+        "occlusion",
+        "timing",
+    ]
     assert list(plain["tracking"]) == ["1", "2", "3"]
     scores = plain["tracking"]["2"]
     assert {"mota", "idf1", "hota", "ap", "count_error", "intervals", "counts"} <= set(scores)
@@ -185,10 +195,16 @@ def test_the_mean_over_counts_needs_a_value_at_every_count(results: Results) -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("iou_threshold", 0.0), ("confidence", 1.0), ("convention", "other"), ("backend", "x"),
-        ("observe", 0), ("horizon", 0), ("n_resamples", 1), ("seed", -1),
+        ("iou_threshold", 0.0),
+        ("confidence", 1.0),
+        ("convention", "other"),
+        ("backend", "x"),
+        ("observe", 0),
+        ("horizon", 0),
+        ("n_resamples", 1),
+        ("seed", -1),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=name):
         EvaluationSettings(**{name: value})

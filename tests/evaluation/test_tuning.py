@@ -104,8 +104,9 @@ def test_another_word_for_tuning_is_refused() -> None:
 
 def test_candidates_are_named_by_what_differs() -> None:
     assert candidate_names([Bright(threshold=2), Bright(threshold=3)]) == [
-        "threshold=2", "threshold=3",
-    ]  # fmt: skip
+        "threshold=2",
+        "threshold=3",
+    ]
     assert candidate_names([object(), object()]) == ["candidate 0", "candidate 1"]
     assert np.unique(candidate_names(Bright().candidates())).size == 3
 

@@ -210,11 +210,23 @@ def test_py_motmetrics_gives_the_same_values(case: Case) -> None:
 @ALL
 def test_trackeval_gives_the_same_values_where_they_are_defined(case: Case) -> None:
     names = {
-        "mota": "MOTA", "switches": "IDSW", "misses": "CLR_FN", "false_positives": "CLR_FP",
-        "mostly_tracked": "MT", "partly_tracked": "PT", "mostly_lost": "ML", "motp": "MOTP",
-        "fragmentations": "Frag", "idf1": "IDF1", "idp": "IDP", "idr": "IDR", "hota": "HOTA",
-        "deta": "DetA", "assa": "AssA", "loca": "LocA",
-    }  # fmt: skip
+        "mota": "MOTA",
+        "switches": "IDSW",
+        "misses": "CLR_FN",
+        "false_positives": "CLR_FP",
+        "mostly_tracked": "MT",
+        "partly_tracked": "PT",
+        "mostly_lost": "ML",
+        "motp": "MOTP",
+        "fragmentations": "Frag",
+        "idf1": "IDF1",
+        "idp": "IDP",
+        "idr": "IDR",
+        "hota": "HOTA",
+        "deta": "DetA",
+        "assa": "AssA",
+        "loca": "LocA",
+    }
     truth, predicted = truth_of(case.truth), predicted_of(case.predicted)
     found: dict[str, float] = {}
     for metric in ("clear", "identity", "hota"):

@@ -83,11 +83,18 @@ def open_page(page: str, folder: Path, *, width: int, dark: bool = False) -> Ope
     holder.write_text(_HOLDER % (file.as_uri(), width), encoding="utf-8")
     file.write_text(allowed.replace("<head>", "<head>" + _PROBE, 1), encoding="utf-8")
     command = [
-        program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        f"--user-data-dir={folder / 'profile'}", f"--window-size={max(width, 800)},900",
+        program,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--window-size={max(width, 800)},900",
         *(["--blink-settings=preferredColorScheme=0"] if dark else []),
-        "--virtual-time-budget=5000", "--dump-dom", holder.as_uri(),
-    ]  # fmt: skip
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        holder.as_uri(),
+    ]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     found = re.search(r'<script type="application/json" id="measured">(.*?)</script>', dom, re.S)
     assert found, f"the page did not finish loading: {dom[-300:]}"

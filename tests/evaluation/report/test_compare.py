@@ -102,9 +102,16 @@ def test_too_few_and_too_many_results_are_refused(ours: Results, n: int) -> None
 
 
 def test_results_of_one_tracker_are_told_apart_by_their_folders(ours: Results) -> None:
-    labels = [each.label for each in line_up({
-        Path("a/results.json"): ours, Path("b/results.json"): ours, Path("b/x.json"): ours,
-    })]  # fmt: skip
+    labels = [
+        each.label
+        for each in line_up(
+            {
+                Path("a/results.json"): ours,
+                Path("b/results.json"): ours,
+                Path("b/x.json"): ours,
+            }
+        )
+    ]
     assert labels == ["ours (a)", "ours (b)", "ours (x)"]
 
 
@@ -143,9 +150,12 @@ def test_every_error_is_one_line_of_the_events(ours: Results) -> None:
 
     data = made_videos()
     job = Job(
-        tracker=Recipe(target="oracle-motion", data=data.description), data=data,
-        plan=make_plan(data, None, None), settings=SETTINGS, with_events=True,
-    )  # fmt: skip
+        tracker=Recipe(target="oracle-motion", data=data.description),
+        data=data,
+        plan=make_plan(data, None, None),
+        settings=SETTINGS,
+        with_events=True,
+    )
     found = run(job)
     rows = list(csv.DictReader(io.StringIO(events_csv(found.errors))))
     for count, scores in found.results.tracking.items():

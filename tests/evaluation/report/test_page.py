@@ -163,10 +163,13 @@ def test_pictures_tell_the_errors_that_were_counted(
 @pytest.mark.parametrize(
     ("counts", "shown"),
     [
-        (range(1, 13), [4, 8, 12]), ([5], [5]), ([1, 2], [1, 2]), ([3, 9, 35], [3, 9, 35]),
+        (range(1, 13), [4, 8, 12]),
+        ([5], [5]),
+        ([1, 2], [1, 2]),
+        ([3, 9, 35], [3, 9, 35]),
         (range(1, 36), [12, 24, 35]),
     ],
-)  # fmt: skip
+)
 def test_pictures_are_of_counts_evenly_apart_with_the_largest(
     counts: Sequence[int], shown: list[int]
 ) -> None:
