@@ -155,6 +155,7 @@ def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
     """The number of each box's line, from 1, [N], and its first seven columns, [N, 7]."""
     numbers: list[int] = []
     rows: list[list[float]] = []
+    n_headers = 0
     for number, line in enumerate(lines, 1):
         parts = _parts(line)
         if not parts or parts[0].startswith("#"):
@@ -162,8 +163,9 @@ def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
         try:
             row = [float(part) for part in parts[:_N_COLUMNS]]
         except ValueError:
-            if not rows and not any(_is_number(part) for part in parts):
-                continue  # a header
+            if not rows and not n_headers and parts[0].strip("\"'")[:1].isalpha():
+                n_headers += 1
+                continue
             raise DataError(f"{name}, line {number}: not numbers: {line.strip()[:60]!r}") from None
         if len(row) < _N_COLUMNS - 1:
             raise DataError(
@@ -180,14 +182,6 @@ def _parts(line: str) -> list[str]:
     if "," not in line:
         return line.split()
     return [part.strip() for part in line.strip().removesuffix(",").split(",")]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _confidence(name: str, given: FloatArray) -> FloatArray:

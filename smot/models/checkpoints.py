@@ -272,9 +272,13 @@ def _read(path: Path) -> Any:
         raise DataError(f"{path}: truncated, or not a checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
             # torch stores as is; what is compressed may unfold to more than any memory.
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise DataError(f"{path}: has compressed parts, not those of a checkpoint")
+            # Of a part that it cannot read, torch may take what happens to lie in memory.
+            if archive.testzip() or any(entry.volume for entry in entries):
+                raise DataError(f"{path}: damaged, a part does not fit its checksum or directory")
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(f"{path}: holds more than tensors and plain values; not loaded") from None

@@ -377,13 +377,20 @@ class MotText(Kind):
 
     def read(self, path: Path) -> bool:
         """The boxes are the numbers of the text, line by line."""
-        tracks = read_motchallenge(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what had to be assumed is said as a warning
+            tracks = read_motchallenge(path)
         boxes = tracks.boxes[tracks.present].astype(np.float64)
-        expected = []
-        for line in path.read_bytes().decode("utf-8-sig").splitlines():
+        content, expected = path.read_bytes(), []
+        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        text = content.decode("utf-16" if wide else "utf-8-sig", "replace")
+        for line in text.splitlines():
             numbers = re.split(r"[,;\s]+", line.strip().rstrip(", \t"))
             if re.match(r"[+-]?[.\d]", numbers[0]):
-                expected.append([float(each) for each in numbers[2:6]])
+                try:
+                    expected.append([float(each) for each in numbers[2:6]])
+                except ValueError:
+                    return False
         x0, y0, w, h = np.array(expected).reshape(-1, 4).T
         corners = np.stack([x0 - 1, y0 - 1, x0 - 1 + w, y0 - 1 + h], axis=1)
         if len(boxes) != len(corners):

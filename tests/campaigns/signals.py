@@ -23,6 +23,7 @@ Prints a Markdown table, and one line for each that was not right or finished.
 
 import argparse
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def start(words: list[str]) -> subprocess.Popen[str]:
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -151,8 +152,10 @@ def judge(
         process.communicate()
         return "finished", ""
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, number)
-    sent = time.monotonic()
+        pass
+    # The outcome is printed when all is done: Python itself is ending.
+    over = bool(select.select([process.stdout], [], [], 0)[0])
+    os.killpg(process.pid, number)
     try:
         _, said = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
@@ -161,8 +164,8 @@ def judge(
         return "hang", f"after {delay:.2f} s"
     about = f"after {delay:.2f} s, ended with {process.returncode}: {said[-300:]!r}"
     if number == signal.SIGINT:
-        if process.returncode == 0 and time.monotonic() - sent < 0.5:
-            return "finished", ""  # Python was already ending
+        if process.returncode == 0 and over:
+            return "finished", ""
         if process.returncode == 0:
             return "lost", about
         lines = [line for line in said.splitlines() if line.strip()]

@@ -143,6 +143,8 @@ def test_the_number_of_the_first_frame_can_be_given(tmp_path: Path) -> None:
         ("1,2,3,4,5,six\n", "line 1: not numbers: '1,2,3,4,5,six'"),
         ("1,2,3,,5,6\n", "line 1: not numbers"),
         ("# boxes\n1,2,3,4,5,6\n\n1,2,3\n", "line 4: 3 columns"),
+        ("1;2;3;4;5;6\n", "line 1: not numbers: '1;2;3;4;5;6'"),
+        ("frame,id\nbox,of\n1,2,3,4,5,6\n", "line 2: not numbers: 'box,of'"),
         ("1.5,2,3,4,5,6\n", "line 1: not a whole number: frame 1.5"),
         ("nan,2,3,4,5,6\n", "line 1: not a whole number: frame nan"),
         ("-1,2,3,4,5,6\n", "line 1: negative frame -1"),

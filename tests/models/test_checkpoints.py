@@ -344,6 +344,20 @@ def test_compressed_parts_are_refused(tmp_path: Path, checkpoint: Checkpoint) ->
         load_checkpoint(tmp_path / "b.pt")
 
 
+def test_a_part_that_torch_would_leave_unread_is_refused(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    """Of a part "on another disk" torch takes whatever lies in memory, without a word."""
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, checkpoint)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 34 : entry + 36] = b"\xff\xff"  # the disk's number, APPNOTE 4.3.12
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="does not fit its checksum or directory"):
+        load_checkpoint(path)
+
+
 def test_an_unknown_family_or_setting_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
     stranger = replace(checkpoint, about=replace(checkpoint.about, family="stranger"))
     save_checkpoint(tmp_path / "a.pt", stranger)
