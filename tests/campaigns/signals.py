@@ -153,6 +153,7 @@ def judge(
         return "finished", ""
     except subprocess.TimeoutExpired:
         pass
+    assert process.stdout is not None
     # The outcome is printed when all is done: Python itself is ending.
     over = bool(select.select([process.stdout], [], [], 0)[0])
     os.killpg(process.pid, number)
