@@ -20,6 +20,7 @@ from smot.tracks import DataDescription
 
 FORMAT = "smot-checkpoint"
 VERSION = 1
+_DOS_FOLDER = 0x10  # APPNOTE 4.4.15, and MS-DOS's attributes
 BEST = "best.pt"
 """The best state in a run's folder."""
 LARGEST_SEED = 2**63 - 1
@@ -268,16 +269,16 @@ def _halved(name: str, tensor: Tensor, source: str | Path) -> Tensor:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint")
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: truncated, or not a checkpoint")
     try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: truncated, or not a checkpoint")
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             # torch stores as is; what is compressed may unfold to more than any memory.
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise DataError(f"{path}: has compressed parts, not those of a checkpoint")
             # Of a part that it cannot read, torch may take what happens to lie in memory.
-            if archive.testzip() or any(entry.volume for entry in entries):
+            if archive.testzip() or any(_is_elsewhere(entry) for entry in entries):
                 raise DataError(f"{path}: damaged, a part does not fit its checksum or directory")
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -287,6 +288,11 @@ def _read(path: Path) -> Any:
     except Exception as error:  # reading damaged content can fail in any way
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+
+
+def _is_elsewhere(entry: zipfile.ZipInfo) -> bool:
+    """Whether an archive says of a part that it is on another disk, or a folder."""
+    return entry.volume != 0 or bool(entry.external_attr & _DOS_FOLDER)
 
 
 def _check_tensors(path: Path, part: Any) -> None:
