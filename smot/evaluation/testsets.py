@@ -174,15 +174,19 @@ def more_validation_videos(source: VideoSource, count: int) -> RenderedVideos | 
     Returns:
         A data set that has only them; None where its digits are not at hand.
     """
-    from smot.generators import ShapesSettings
-
     if isinstance(source, RenderedVideos):
         settings, digits = source.settings, source.digits
-    elif source.description.dataset == "shapes":
-        kept = {key: value for key, value in source.metadata.settings.items() if key != "dataset"}
-        settings, digits = from_plain(ShapesSettings, kept, what="settings of the videos"), None
     else:
-        return None
+        from smot.generators import MnistSettings, ShapesSettings
+        from smot.generators.digits import digits_at_hand
+
+        shows_digits = source.description.dataset == "mnist"
+        digits = digits_at_hand(source.metadata.digit_fingerprint) if shows_digits else None
+        if shows_digits and digits is None:
+            return None
+        kind: type[Settings] = MnistSettings if shows_digits else ShapesSettings
+        kept = {key: value for key, value in source.metadata.settings.items() if key != "dataset"}
+        settings = from_plain(kind, kept, what="settings of the videos")
     settings = replace(settings, min_objects=count, max_objects=count)
     return RenderedVideos(
         settings=settings, digits=digits, groups={"val": SPAN}, seed=source.metadata.seed

@@ -180,22 +180,27 @@ def tune_tracker(
     errors = np.concatenate([part.errors for part in parts])
     n_truth = np.concatenate([part.n_truth for part in parts])
     n_objects = np.concatenate([part.n_objects for part in parts])
+    names = candidate_names(team.own.candidates)
     best: dict[int, int] = {}
     scores: dict[int, float] = {}
+    chosen: dict[int, str] = {}
     for count in counts:
         alike = n_objects == count
-        if scope == "global" or not n_truth[alike].any():
+        elsewhere = not n_truth[alike].any()
+        if scope == "global" or elsewhere:
             # The split alone, without the videos that were made for single counts.
             alike = np.arange(len(alike)) < n_videos
         mota = _mota(errors[alike], n_truth[alike])
         best[count] = int(mota.argmax())
         scores[count] = float(mota.max())
-    names = candidate_names(team.own.candidates)
+        chosen[count] = names[best[count]]
+        if scope == "per-count" and elsewhere:
+            chosen[count] += " (chosen on other counts)"
     record = TuningRecord(
         scope=scope,
         split=SPLIT,
         n_videos=len(n_truth),
-        chosen={count: names[index] for count, index in best.items()},
+        chosen=chosen,
         scores=scores,
     )
     return Choice(candidates=best, record=record)

@@ -7,6 +7,7 @@ from smot.errors import UsageError
 from smot.evaluation.run import Job, evaluate, run
 from smot.evaluation.testsets import SPAN, RenderedVideos, make_plan, more_validation_videos
 from smot.evaluation.tuning import candidate_names, tuning_scope
+from smot.generators import MnistSettings, load_digits
 from smot.generators.synthesis import generate
 from smot.trackers import Recipe, build_tracker
 from smot.videos import Videos, open_videos
@@ -55,6 +56,29 @@ def test_a_count_that_the_split_lacks_gets_validation_videos_of_its_own(tmp_path
     more = more_validation_videos(data, 9)
     assert more is not None
     assert set(more.read("val", 0, SPAN).count.tolist()) == {9}
+
+
+def test_digits_of_a_count_that_a_file_lacks_are_made_or_the_record_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = {"val": 20, "test/02": 3, "test/05": 3}
+    settings, path = MnistSettings(max_objects=3), tmp_path / "a.h5"
+    generate(settings, load_digits("mnist-5k"), path, groups=groups)
+    with open_videos(path) as file:
+        made = evaluate(Bright(), file, settings=SETTINGS).tracker.tuning
+        assert made is not None
+        assert made.n_videos == 20 + SPAN
+        more = more_validation_videos(file, 5)
+        assert more is not None
+        assert set(more.read("val", 0, SPAN).count.tolist()) == {5}
+        assert more.metadata.digit_fingerprint == file.metadata.digit_fingerprint
+        monkeypatch.setattr("smot.generators.digits.EMBEDDED_FINGERPRINT", "0" * 64)
+        monkeypatch.setenv("SMOT_MNIST_ROOT", str(tmp_path))
+        absent = evaluate(Bright(), file, settings=SETTINGS).tracker.tuning
+    assert absent is not None
+    assert absent.n_videos == 20
+    assert absent.chosen[2] == made.chosen[2]
+    assert absent.chosen[5].endswith(" (chosen on other counts)")
 
 
 def test_tuning_ends_before_the_first_test_video_is_read() -> None:
