@@ -3,9 +3,8 @@
 import importlib
 import inspect
 import sys
-import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -16,6 +15,7 @@ from smot.files import from_text
 from smot.tracks import Contestant, CountInformed, DataDescription, Oracle, Predictor, Tracker
 
 GROUP = "smot.trackers"
+_RECIPE = "_smot_recipe"  # the attribute of a tracker that holds its recipe
 
 BUILT_IN = {
     "conncomp": "smot.baselines.conncomp:ConnComp",
@@ -112,25 +112,16 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
     if not fits:
         made = type(tracker).__name__
         raise UsageError(f"tracker {name!r} made a {made}, which has no track(videos) and name")
-    _remember(tracker, Recipe(target=name, options=dict(options), data=data))
+    recipe = Recipe(target=name, options=dict(options), data=data)
+    with suppress(AttributeError, TypeError):  # an object with room for nothing else
+        object.__setattr__(tracker, _RECIPE, recipe)  # also where the class is frozen
     return tracker  # type: ignore[no-any-return]
 
 
 def recipe_of(tracker: Contestant) -> Recipe | None:
     """What a tracker was made of, if `build_tracker` made it."""
-    return _RECIPES.get(id(tracker))
-
-
-# By identity: trackers need not be hashable, and equal ones may have been made differently.
-_RECIPES: dict[int, Recipe] = {}
-
-
-def _remember(tracker: Contestant, recipe: Recipe) -> None:
-    try:
-        weakref.finalize(tracker, _RECIPES.pop, id(tracker), None)
-    except TypeError:  # an object that cannot be watched: its identity may be used again
-        return
-    _RECIPES[id(tracker)] = recipe
+    found = getattr(tracker, "__dict__", {}).get(_RECIPE)  # not what __getattr__ may make up
+    return found if isinstance(found, Recipe) else None
 
 
 def can_predict(tracker: Contestant) -> bool:

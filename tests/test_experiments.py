@@ -451,10 +451,10 @@ def test_other_digits_than_hoped_for_are_said_in_one_line_of_the_run(
     monkeypatch.setattr("smot.generators.digits._downloaded", absent)
     data = DataConfig(dataset="mnist-6", digits="auto", mnist_root=str(tmp_path))
     plan = replace(preset_plan("toy", "small", TOY_DATA), data=data)
-    for quiet, line in ((True, ""), (False, f"MNIST is not in {tmp_path}\n")):
-        _opened(plan, Progress(quiet=quiet))
-        said = capsys.readouterr().err
-        assert said == (f"using the 5,000 embedded digits: {line}" if line else "")
+    line = f"using the 5,000 embedded digits: MNIST is not in {tmp_path}\n"
+    for quiet, leads, said in ((True, True, line), (False, True, line), (False, False, "")):
+        _opened(plan, Progress(quiet=quiet, leads=leads))
+        assert capsys.readouterr().err == said
 
 
 def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:

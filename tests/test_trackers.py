@@ -1,16 +1,20 @@
+import pickle
 import sys
 import textwrap
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Literal
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 import smot.trackers
 from smot.arrays import UInt8Array
+from smot.baselines.conncomp import ConnComp
 from smot.errors import UsageError
-from smot.trackers import build_tracker, list_trackers
+from smot.trackers import Recipe, build_tracker, list_trackers, recipe_of
 from smot.tracks import DataDescription, Tracks
 
 DATA = DataDescription(
@@ -114,6 +118,34 @@ def test_options_may_be_lists_names_and_nothing() -> None:
 def test_a_module_without_the_named_tracker_is_said_to_lack_it() -> None:
     with pytest.raises(UsageError, match=r"^tracker 'json:Nope': the module json has no 'Nope'$"):
         build_tracker("json:Nope", {}, DATA)
+
+
+class Bare:
+    """A tracker that takes no further attributes."""
+
+    __slots__ = ("size",)
+    name = "bare"
+
+    def track(self, videos: UInt8Array) -> Tracks:
+        return Still().track(videos)
+
+
+def test_a_tracker_keeps_the_recipe_it_was_made_by_in_every_process_and_copy() -> None:
+    for target, options in (("conncomp", {"threshold": "0.25"}), (f"{__name__}:Still", {})):
+        tracker = build_tracker(target, options, DATA)
+        expected = Recipe(target=target, options=options, data=DATA)
+        assert recipe_of(tracker) == expected
+        assert recipe_of(pickle.loads(pickle.dumps(tracker))) == expected
+
+
+def test_what_was_not_built_or_takes_no_attributes_has_no_recipe() -> None:
+    tracker = build_tracker("conncomp", {"threshold": "0.25"}, DATA)
+    assert isinstance(tracker, ConnComp)
+    # The changed copy was not made by the options of the first.
+    assert recipe_of(replace(tracker, threshold=0.5)) is None
+    assert recipe_of(Still()) is None
+    assert recipe_of(Mock()) is None
+    assert recipe_of(build_tracker(f"{__name__}:Bare", {}, DATA)) is None
 
 
 def test_a_broken_plug_in_is_listed_and_breaks_nothing(plugins: None) -> None:

@@ -40,7 +40,7 @@ class RunOptions:
         out: the run's folder.
         resume: go on from the newest state in the folder.
         force: start over in a folder that holds a run.
-        quiet: show nothing while training.
+        quiet: show nothing but warnings while training.
         tensorboard: write TensorBoard's log beside metrics.jsonl.
         n_threads: of each process.
     """
@@ -123,7 +123,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     keep_freed_memory()
     plan = replace(plan, n_processes=group.size)
     folder = RunFolder(options.out)
-    progress = Progress(quiet=options.quiet or not group.leads)
+    progress = Progress(quiet=options.quiet, leads=group.leads)
     board = Board(folder.path if options.tensorboard and group.leads else None)
     source = _opened(plan, progress)
     device = process_device(plan.train.device)
@@ -167,7 +167,7 @@ def _opened(plan: Plan, progress: Progress) -> Source:
         warnings.simplefilter("always")
         source = open_source(plan.data, plan.train.seed)
     for each in notices:
-        progress.notice(str(each.message))
+        progress.warn(str(each.message))
     return source
 
 
@@ -193,7 +193,7 @@ def _begun(
             progress.notice(f"not in {plan.train.init_from}, so new: {', '.join(fresh)}")
     state = TrainingState(model, plan.train)
     if options.resume:
-        checkpoint, path = folder.latest(progress.notice)
+        checkpoint, path = folder.latest(progress.warn)
         state.restore(checkpoint, str(path))
         progress.notice(f"resuming {path} at step {state.step}, {state.hours:.2f} h")
     else:

@@ -30,11 +30,13 @@ class Progress:
     """Lines on stderr: a live one if it is a terminal, and notices that stay.
 
     Args:
-        quiet: show nothing.
+        quiet: show warnings alone.
+        leads: whether this process is the one that shows anything.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool, leads: bool = True) -> None:
+        quiet = quiet or not leads
+        self._quiet, self._leads = quiet, leads
         live = not quiet and sys.stderr.isatty()
         # tqdm's own lock is a semaphore of the system, which a killed process leaves behind.
         tqdm.set_lock(threading.RLock())
@@ -47,6 +49,11 @@ class Progress:
     def notice(self, line: str) -> None:
         """Print a line that stays."""
         if not self._quiet:
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """Print a line that nobody must miss, quiet or not."""
+        if self._leads:
             self._bar.clear()
             print(line, file=sys.stderr, flush=True)
 

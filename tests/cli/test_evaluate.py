@@ -15,6 +15,7 @@ from smot.arrays import UInt8Array
 from smot.cli import cli
 from smot.errors import DataError, UsageError
 from smot.evaluation.results import read_results
+from smot.evaluation.run import Job
 from smot.generators import CANONICAL
 from smot.generators.synthesis import generate
 from smot.tracks import DataDescription, Tracks
@@ -267,3 +268,33 @@ def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(
     assert (out, err.strip()) == ("", "smot: interrupted")
     assert list((tmp_path / "r").iterdir()) == []
     assert nobody_left(process.pid)
+
+
+@pytest.mark.parametrize(
+    ("options", "n_workers", "n_threads"),
+    [
+        (("--n-videos", "1"), 1, 1),
+        (("--n-videos", "399"), 1, 1),
+        (("--n-videos", "400"), 2, 1),
+        (("--n-videos", "10000"), 8, 1),
+        (("--n-videos", "10000", "--workers", "3", "--threads", "2"), 3, 2),
+    ],
+)
+def test_a_process_for_each_core_and_200_videos_with_one_thread_is_usual(
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    n_workers: int,
+    n_threads: int,
+) -> None:
+    found: list[int] = []
+
+    def stop(job: Job, progress: object) -> None:
+        found.append(job.workers)
+        raise DataError("enough")
+
+    monkeypatch.setattr("smot.evaluation.run.run", stop)
+    monkeypatch.setattr("smot.files.limit_threads", found.append)
+    monkeypatch.setattr("smot.files.available_cores", lambda: 8)
+    invoke("baseline", "conncomp", "--dataset", "shapes-48", "--counts", "1", *options)
+    assert found == [n_threads, n_workers]

@@ -222,3 +222,10 @@ def test_full_disk_is_one_clear_line(limit: int) -> None:
     assert isinstance(outcome.exception, DataError)
     assert str(outcome.exception) == "a.h5 cannot be written: File too large"
     assert list(Path().iterdir()) == []
+
+
+def test_a_thread_for_each_core_is_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smot.files.available_cores", lambda: 7)
+    for options, n_workers in (((), 7), (("--workers", "3"), 3)):
+        said = _run("generate", "shapes", *SMALL, "--dry-run", *options)
+        assert said.endswith(f"with {n_workers} workers\n")

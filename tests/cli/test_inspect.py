@@ -75,3 +75,19 @@ def test_incomplete_merge_is_refused(shapes: Path, tmp_path: Path) -> None:
     outcome = _run("merge", shapes, shapes, "--out", tmp_path / "all.h5")
     assert isinstance(outcome.exception, UsageError)
     assert "one is given twice" in str(outcome.exception)
+
+
+@pytest.mark.parametrize(("options", "n_workers"), [((), 7), (("--workers", "3"), 3)])
+def test_merging_takes_a_thread_for_each_core(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], n_workers: int
+) -> None:
+    found: list[int] = []
+
+    def stop(*_: object, workers: int, **__: object) -> None:
+        found.append(workers)
+        raise DataError("enough")
+
+    monkeypatch.setattr("smot.videos.verification.merge", stop)
+    monkeypatch.setattr("smot.files.available_cores", lambda: 7)
+    CliRunner().invoke(cli, ["merge", str(shapes), "--out", "all.h5", *options])
+    assert found == [n_workers]

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from smot.cli import cli
 from smot.errors import DataError, SmotError, UsageError
+from smot.experiments.plans import Plan
+from smot.experiments.runs import RunOptions
 from smot.models.checkpoints import load_checkpoint
 from smot.training.run_folder import RunFolder
 from tests.training import with_toy
@@ -215,3 +217,26 @@ def test_torchrun_learns_what_one_process_learns(tmp_path: Path) -> None:
     assert_equal_weights(
         tmp_path / "pair" / "last.pt", tmp_path / "alone" / "last.pt", tolerance=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "n_processes", "n_threads"),
+    [((), 4, 1), (("--processes", "2", "--threads", "3"), 2, 3)],
+)
+def test_processes_that_divide_the_batch_with_one_thread_each_are_usual(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    n_processes: int,
+    n_threads: int,
+) -> None:
+    found: list[int] = []
+
+    def stop(plan: Plan, options: RunOptions) -> None:
+        found.extend((plan.n_processes, options.n_threads))
+        raise DataError("enough")
+
+    monkeypatch.setattr("smot.experiments.runs.launch", stop)
+    monkeypatch.setattr("smot.experiments.plans.available_cores", lambda: 7)
+    invoke(*TOY, "--out", str(tmp_path), *options)
+    assert found == [n_processes, n_threads]

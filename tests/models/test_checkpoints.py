@@ -2,7 +2,8 @@ import errno
 import os
 import pickle
 import zipfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from smot.errors import DataError, UsageError
 from smot.files import to_plain
-from smot.models import checkpoints
 from smot.models.checkpoints import (
     About,
     Checkpoint,
@@ -154,17 +154,45 @@ def test_damage_inside_the_file_is_one_line(tmp_path: Path, checkpoint: Checkpoi
         load_checkpoint(path)
 
 
+@dataclass(frozen=True)
 class Hostile:
+    """Whoever unpickles it makes a call."""
+
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+
     def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, ("hostile-was-here",)
+        return self.function, self.arguments
 
 
-def test_a_hostile_file_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        Hostile(os.mkdir, ("hostile-was-here",)),
+        Hostile(os.system, ("touch hostile-was-here",)),
+        Hostile(eval, ("open('hostile-was-here', 'w')",)),
+        Hostile(exec, ("open('hostile-was-here', 'w')",)),
+        Hostile(dict, ([("picture", 1)],)),
+        Hostile(getattr, ("text", "upper")),
+        Hostile(__import__, ("os",)),
+    ],
+    ids=lambda call: call.function.__name__,
+)
+@pytest.mark.parametrize("place", ["weights", "about", "model", "training"])
+def test_a_hostile_file_runs_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint: Checkpoint,
+    call: Hostile,
+    place: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"format": checkpoints.FORMAT, "weights": Hostile()}, "a.pt")
+    save_checkpoint("a.pt", checkpoint)
+    content = torch.load("a.pt", weights_only=True)
+    torch.save({**content, place: {**content[place], "picture": call}}, "a.pt")
     with pytest.raises(DataError, match="more than tensors and plain values; not loaded"):
         load_checkpoint("a.pt")
-    Path("b.pt").write_bytes(pickle.dumps(Hostile()))
+    Path("b.pt").write_bytes(pickle.dumps(call))
     with pytest.raises(DataError, match="not a checkpoint"):
         load_checkpoint("b.pt")
     assert not Path("hostile-was-here").exists()
@@ -344,11 +372,10 @@ def test_compressed_parts_are_refused(tmp_path: Path, checkpoint: Checkpoint) ->
         load_checkpoint(tmp_path / "b.pt")
 
 
-@pytest.mark.parametrize("place", [34, 38], ids=["disk", "folder"])
+@pytest.mark.parametrize("place", [34, 38], ids=["disk", "every attribute"])
 def test_a_part_that_torch_would_leave_unread_is_refused(
     tmp_path: Path, checkpoint: Checkpoint, place: int
 ) -> None:
-    """Of a part that is "a folder" torch takes whatever lies in memory, without a word."""
     path = tmp_path / "a.pt"
     save_checkpoint(path, checkpoint)
     content = bytearray(path.read_bytes())
@@ -357,6 +384,23 @@ def test_a_part_that_torch_would_leave_unread_is_refused(
     path.write_bytes(content)
     with pytest.raises(DataError, match="does not fit its checksum or directory"):
         load_checkpoint(path)
+
+
+def test_a_part_that_is_called_a_folder_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """torch does not read it, and takes whatever lies in memory, without a word."""
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+    with (
+        zipfile.ZipFile(tmp_path / "a.pt") as sound,
+        zipfile.ZipFile(tmp_path / "b.pt", "w") as changed,
+    ):
+        for entry in sound.infolist():
+            content = sound.read(entry)
+            if "/data/" in entry.filename:
+                entry.external_attr |= 0x10  # MS-DOS's attribute of a folder
+            changed.writestr(entry, content)
+    load_checkpoint(tmp_path / "a.pt")
+    with pytest.raises(DataError, match=r"b\.pt: damaged, a part does not fit"):
+        load_checkpoint(tmp_path / "b.pt")
 
 
 def test_an_unknown_family_or_setting_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
