@@ -264,7 +264,8 @@ class _Stages:
 
 
 def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> None:
-    from smot.evaluation.report.tables import events_csv, to_csv
+    from smot.evaluation.metrics.events import events_csv
+    from smot.evaluation.report.tables import to_csv
     from smot.evaluation.results import write_results
     from smot.files import write_text
 

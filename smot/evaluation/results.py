@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from smot.errors import DataError, UsageError
 from smot.evaluation.metrics.counts import VideoCounts
+from smot.evaluation.metrics.occlusion import Occlusion
 from smot.evaluation.metrics.table import METRICS, summarise
 from smot.evaluation.protocols import EvaluationSettings
 from smot.files import from_plain, to_plain, write_text
@@ -134,27 +135,6 @@ class CountScores:
 
     def __getitem__(self, metric: str) -> float | None:
         return self.metrics[metric]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Occlusion:
-    """What happened to true boxes in one range of visibility.
-
-    Attributes:
-        visibility: from and to, in [0, 1]; the share of the object that nothing covers.
-        n_truth: true boxes in that range.
-        matches: those that were matched.
-        switches: those matched to another identity than the last.
-        recall: matches / n_truth; None without true boxes.
-        switch_rate: switches / matches; None without matches.
-    """
-
-    visibility: tuple[float, float]
-    n_truth: int
-    matches: int
-    switches: int
-    recall: float | None
-    switch_rate: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

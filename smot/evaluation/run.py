@@ -4,7 +4,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Self
@@ -14,14 +14,14 @@ import numpy as np
 from smot.arrays import UInt8Array
 from smot.errors import UsageError
 from smot.evaluation.metrics.bootstrap import intervals
-from smot.evaluation.metrics.clear import Events, events
-from smot.evaluation.metrics.counts import VideoCounts, count_errors, occlusion
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
+from smot.evaluation.metrics.events import Events, events
+from smot.evaluation.metrics.occlusion import occlusion
 from smot.evaluation.metrics.table import METRICS, summarise
 from smot.evaluation.protocols import EvaluationSettings, predict_videos, track_videos, why_not
 from smot.evaluation.results import (
     CountScores,
     DatasetRecord,
-    Occlusion,
     Results,
     Timing,
     TrackerRecord,
@@ -37,9 +37,6 @@ from smot.videos.content import digests
 VERSIONS = ("smot", "numpy", "scipy", "numba", "torch")
 Progress = Callable[[str, int, int], None]
 """Called with what is done ("videos tracked"), how much of it, and of how much."""
-
-# The ranges behind `smot.evaluation.metrics.counts.BINS`.
-_VISIBILITY = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +114,7 @@ class SpanScores:
         return cls(
             tracking=VideoCounts.stack([part.tracking for part in parts]),
             prediction=VideoCounts.stack(predicted) if predicted else None,
-            errors=_joined(errors) if errors else None,
+            errors=Events.stack(errors) if errors else None,
             digests=np.concatenate([part.digests for part in parts]),
             tracker_seconds=sum(part.tracker_seconds for part in parts),
             tracks={
@@ -170,15 +167,13 @@ class ScoreSpan:
         return SpanScores(
             tracking=count_errors(*pairs["tracking"], match, visibility=videos.visibility),
             prediction=count_errors(*pairs["prediction"], match) if self.with_prediction else None,
-            errors=self._errors(*pairs["tracking"], settings) if self.with_events else None,
+            errors=events(*pairs["tracking"], match, first_video=self.start)
+            if self.with_events
+            else None,
             digests=hashes,
             tracker_seconds=seconds,
             tracks=pairs if settings.backend == "motmetrics" else {},
         )
-
-    def _errors(self, truth: Tracks, predicted: Tracks, settings: EvaluationSettings) -> Events:
-        found = events(truth, predicted, settings.match)
-        return replace(found, video=found.video + self.start)
 
 
 def evaluate(
@@ -254,7 +249,7 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
         tracking=tracking,
         prediction=None if no_prediction else prediction,
         prediction_reason=no_prediction,
-        occlusion={count: _occlusion_ranges(each.tracking) for count, each in found.items()},
+        occlusion={count: occlusion(each.tracking) for count, each in found.items()},
         timing=Timing(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=time.perf_counter() - began,
@@ -296,15 +291,6 @@ def _found(
         done += task.stop - task.start
         progress("videos tracked", done, plan.n_total)
     return {count: SpanScores.stack(some) for count, some in parts.items()}
-
-
-def _joined(parts: Sequence[Events]) -> Events:
-    return Events(
-        **{
-            each.name: np.concatenate([getattr(part, each.name) for part in parts])
-            for each in fields(Events)
-        }
-    )
 
 
 def _scores(
@@ -352,22 +338,6 @@ def _count_scores(
 def _reasons(metrics: Mapping[str, float | None]) -> dict[str, str]:
     """Why each metric that has no value has none."""
     return {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
-
-
-def _occlusion_ranges(counts: VideoCounts) -> tuple[Occlusion, ...]:
-    """Recall and switches by visibility, of counts made with visibility."""
-    rows = occlusion(counts).values()
-    return tuple(
-        Occlusion(
-            visibility=ends,
-            n_truth=int(row["n_truth"] or 0),
-            matches=int(row["matches"] or 0),
-            switches=int(row["switches"] or 0),
-            recall=row["recall"],
-            switch_rate=row["switch_rate"],
-        )
-        for ends, row in zip(_VISIBILITY, rows, strict=True)
-    )
 
 
 def _is_oracle(tracker: Contestant) -> bool:

@@ -255,10 +255,10 @@ def _written(value: Any) -> str:
 def _errors(truth: Tracks, predicted: Tracks, settings: MatchSettings) -> IntArray:
     """Misses, false positives and switches of each video, [B]; nothing else is computed."""
     pairing = pair_up(truth, predicted, settings.confidence)
-    found = correspond(pairing, settings)
-    n_matches = (found.partner != NOBODY).sum((1, 2))
+    partner, switched = correspond(pairing, settings)
+    n_matches = (partner != NOBODY).sum((1, 2))
     n_boxes = pairing.truth.n_entries.sum(-1) + pairing.predicted.n_entries.sum(-1)
-    errors: IntArray = n_boxes - 2 * n_matches + found.switched.sum((1, 2))
+    errors: IntArray = n_boxes - 2 * n_matches + switched.sum((1, 2))
     return errors
 
 

@@ -1,7 +1,11 @@
 """Random sequences in which everything goes wrong: misses, strays, swaps, duplicates and ties."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 
+from smot.arrays import IntArray
+from smot.evaluation.metrics.counts import VideoCounts
 from smot.tracks import Tracks
 
 SIDE = 6.0
@@ -71,3 +75,9 @@ def crowded_sequence(
     boxes, others = (np.concatenate([low, low + 9], -1) for low in (corner, other))
     truth = Tracks.from_slots(boxes, np.ones(boxes.shape[:3], np.bool_))
     return truth, Tracks(boxes=others, ids=ids, confidence=np.ones(ids.shape))
+
+
+def some_of(counts: VideoCounts, rows: IntArray | slice) -> VideoCounts:
+    """Some rows, in the order asked for."""
+    names = [field.name for field in fields(counts) if field.name != "settings"]
+    return replace(counts, **{name: getattr(counts, name)[rows] for name in names})

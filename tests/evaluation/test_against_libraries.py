@@ -6,8 +6,8 @@ import pytest
 from benchmarks.by_trackeval import trackeval_metric, trackeval_summary
 from smot.errors import UsageError
 from smot.evaluation.library import summarise_by_motmetrics
-from smot.evaluation.metrics.clear import events
 from smot.evaluation.metrics.counts import UNIT, VideoCounts, count_errors
+from smot.evaluation.metrics.events import events
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import summarise
 from smot.tracks import Tracks
@@ -57,7 +57,7 @@ def test_clear_and_identity_counts_are_trackevals(n_objects: int) -> None:
         "fragmentations": "Frag",
         "id_matches": "IDTP",
     }
-    for video in range(len(counts)):
+    for video in range(len(counts.n_videos)):
         one = truth[video : video + 1], predicted[video : video + 1]
         theirs = trackeval_summary("clear", *one) | trackeval_summary("identity", *one)
         ours = {name: int(getattr(counts, name)[video]) for name in names}
@@ -66,7 +66,7 @@ def test_clear_and_identity_counts_are_trackevals(n_objects: int) -> None:
 
 
 def assert_hota_is_trackevals(counts: VideoCounts, truth: Tracks, predicted: Tracks) -> None:
-    for video in range(len(counts)):
+    for video in range(len(counts.n_videos)):
         theirs = trackeval_summary("hota", truth[video : video + 1], predicted[video : video + 1])
         matches = counts.hota_matches[video]
         np.testing.assert_array_equal(matches, theirs["HOTA_TP"])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from smot.evaluation.metrics.clear import events
 from smot.evaluation.metrics.counts import count_errors
+from smot.evaluation.metrics.events import events
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import summarise
 from tests.evaluation.sequences import untidy_sequences

@@ -18,8 +18,10 @@ import numpy as np
 from numba import njit
 
 from smot.arrays import FloatArray, IntArray
-from smot.evaluation.metrics.matching import Pairing
+from smot.evaluation.metrics.matching import Pairing, pair_up
+from smot.tracks import Tracks
 
+DETECTIONS = ("detection_level", "detection_first", "detection_last", "n_detections")
 THRESHOLDS = np.arange(1, 10) / 10
 N_RECALLS = 11
 UNUSED = 0
@@ -47,47 +49,38 @@ def confidence_levels(confidence: FloatArray) -> IntArray:
     return np.where(high, N_LEVELS - step, step + 1).astype(np.uint16)
 
 
-def detections(pairing: Pairing, confidence: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
-    """All predictions of every video, and at which thresholds each is right.
+def detections(truth: Tracks, predicted: Tracks) -> dict[str, IntArray]:
+    """All predictions of any confidence above 0, and at which thresholds each is right.
 
     Args:
-        pairing: entries of B videos of T frames, all confidences above 0.
-        confidence: of the predictions, in their slots, [B, T, K], float32.
+        truth: of B videos.
+        predicted: of the same frames.
 
     Returns:
-        Three arrays [B, P], P the most predictions in a video: level of confidence, uint16 (0
-        where unused); and the half-open range `first`, `last` of places in `THRESHOLDS` at
-        which the prediction is right, uint8 each. It is a range because a prediction is wrong
-        above its own IoU and below that of a more confident one for the same box.
+        By the names of `VideoCounts`, arrays [B, P], P the most predictions in a video: level of
+        confidence, uint16, 0 where unused; the half-open range of places in `THRESHOLDS` at which
+        the prediction is right, uint8 each; and how many such predictions there are, int64. It is
+        a range because a prediction is wrong above its own IoU and below that of a more confident
+        one for the same box.
     """
-    predicted = pairing.predicted
-    most = int(predicted.n_entries.sum(-1).max(initial=0))
-    if most == 0:
-        nothing = np.zeros((len(confidence), 0), np.uint8)
-        return nothing.astype(np.uint16), nothing, nothing
-    sure = np.take_along_axis(confidence, np.maximum(predicted.entry, 0), axis=-1)
-    sure[predicted.entry < 0] = -1
-    return _detections(
-        pairing.truth.n_entries,
-        predicted.n_entries,
-        np.argsort(-sure, axis=-1, kind="stable"),
-        confidence_levels(np.maximum(sure, 0)),
-        pairing.iou,
-        THRESHOLDS,
-        most,
-    )
+    pairing = pair_up(truth, predicted, 0.0)
+    entry = pairing.predicted.entry
+    most = int(pairing.predicted.n_entries.sum(-1).max(initial=0))
+    sure: FloatArray = np.zeros(entry.shape)
+    if most:
+        sure = np.take_along_axis(predicted.confidence, np.maximum(entry, 0), axis=-1)
+        sure[entry < 0] = -1
+    order = np.argsort(-sure, axis=-1, kind="stable")
+    found = _detections(pairing, order, confidence_levels(np.maximum(sure, 0)), most)
+    columns = (*found, (found[0] != UNUSED).astype(np.int64))
+    return dict(zip(DETECTIONS, columns, strict=True))
 
 
 @njit(cache=True, nogil=True)
 def _detections(
-    n_truth: IntArray,
-    n_predicted: IntArray,
-    order: IntArray,
-    levels: IntArray,
-    iou: FloatArray,
-    thresholds: FloatArray,
-    most: int,
+    pairing: Pairing, order: IntArray, levels: IntArray, most: int
 ) -> tuple[IntArray, IntArray, IntArray]:
+    n_truth, iou = pairing.truth.n_entries, pairing.iou
     B, T = n_truth.shape
     level = np.full((B, most), UNUSED, np.uint16)
     first, last = np.zeros((B, most), np.uint8), np.zeros((B, most), np.uint8)
@@ -95,7 +88,7 @@ def _detections(
         n = 0
         for t in range(T):
             covered = np.zeros(n_truth[b, t], np.int64)
-            for rank in range(n_predicted[b, t]):
+            for rank in range(pairing.predicted.n_entries[b, t]):
                 j = order[b, t, rank]
                 level[b, n] = levels[b, t, j]
                 best, overlap = 0, 0.0
@@ -104,7 +97,7 @@ def _detections(
                     if iou[b, t, i, j] > overlap or (tied and overlap > 0):
                         best, overlap = i, iou[b, t, i, j]
                 reach = 0
-                while reach < len(thresholds) and overlap > thresholds[reach]:
+                while reach < len(THRESHOLDS) and overlap > THRESHOLDS[reach]:
                     reach += 1
                 if reach > 0 and reach > covered[best]:
                     first[b, n], last[b, n] = covered[best], reach
@@ -113,38 +106,53 @@ def _detections(
     return level, first, last
 
 
+def curve_steps(level: IntArray, most: int) -> tuple[IntArray, int]:
+    """Cut the levels into steps, most confident first, finest where the curve begins.
+
+    Half of the cuts are equally far apart in the number of detections before them, half in its
+    logarithm: the few most confident detections decide the precision at recall 0.
+
+    Args:
+        level: of detections, any shape; 0 where unused.
+        most: where there are more levels than this, several share a step.
+
+    Returns:
+        The step of every level, and how many steps there are.
+    """
+    n_at_level = np.bincount(level[level != UNUSED].ravel(), minlength=N_LEVELS + 1)[::-1]
+    begins = n_at_level > 0
+    if begins.sum() > most:
+        n_before, half = np.cumsum(n_at_level) - n_at_level, most // 2
+        even = n_before * half // n_at_level.sum()
+        growing = np.floor(np.log1p(n_before) / np.log1p(n_at_level.sum()) * half)
+        begins[begins] = np.diff((even + growing)[begins], prepend=-1) > 0
+    step = np.maximum(np.cumsum(begins) - 1, 0)
+    return step[::-1].copy(), int(step.max(initial=0)) + 1
+
+
 @njit(cache=True, nogil=True)
 def detection_histogram(
-    level: IntArray,
-    first: IntArray,
-    last: IntArray,
-    n: IntArray,
-    row: IntArray,
-    n_rows: int,
-    place: IntArray,
-    n_places: int,
+    level: IntArray, first: IntArray, last: IntArray, n: IntArray, step: IntArray, n_steps: int
 ) -> FloatArray:
-    """Count detections, and those right at each AP threshold, per place of their level.
+    """Count detections, and those right at each AP threshold, per step of their level.
 
     Args:
         level: confidence levels, [V, P]; 0 where unused.
         first: first threshold at which the detection is right, [V, P].
         last: end of those thresholds, [V, P].
         n: how many such detections, [V, P].
-        row: where to count a video, [V].
-        n_rows: R.
-        place: where to count a level, one for each level there can be.
-        n_places: Q.
+        step: from `curve_steps`, as is the next.
+        n_steps: Q.
 
     Returns:
-        Counts, [R, Q, 10], float64: all, then right at each of the 9 thresholds.
+        Counts, [V, Q, 10], float64: all, then right at each of the 9 thresholds.
     """
-    counts = np.zeros((n_rows, n_places, 1 + len(THRESHOLDS)))
     V, P = level.shape
+    counts = np.zeros((V, n_steps, 1 + len(THRESHOLDS)))
     for v in range(V):
         for p in range(P):
             if level[v, p] != UNUSED:
-                cell = counts[row[v], place[level[v, p]]]
+                cell = counts[v, step[level[v, p]]]
                 cell[0] += n[v, p]
                 for k in range(first[v, p], last[v, p]):
                     cell[1 + k] += n[v, p]

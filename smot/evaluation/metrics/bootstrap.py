@@ -13,10 +13,10 @@ Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, percenti
 
 import numpy as np
 
-from smot.arrays import FloatArray, IntArray
+from smot.arrays import FloatArray
 from smot.evaluation.metrics.average_precision import (
-    N_LEVELS,
-    UNUSED,
+    DETECTIONS,
+    curve_steps,
     detection_histogram,
     mean_average_precision,
 )
@@ -44,7 +44,7 @@ def intervals(
         Low and high end by metric; None where the metric is not defined for the whole. Resamples
         for which it is not defined are left out.
     """
-    V = len(counts)
+    V = len(counts.n_videos)
     blocks: list[FloatArray] = [np.ones((1, V))]
     left = n_resamples if V else 0
     while left > 0:
@@ -72,46 +72,20 @@ def _sums(counts: VideoCounts, weights: FloatArray) -> dict[str, FloatArray]:
 
 def _average_precision(counts: VideoCounts, blocks: list[FloatArray]) -> FloatArray:
     """AP of each resample of each block, [R]."""
-    place, n_places = _steps(counts.detection_level)
-    totals = [np.zeros((len(block), n_places, 10), np.float32) for block in blocks]
-    for start in range(0, len(counts), _MOST_VIDEOS):
-        part = counts.select(slice(start, start + _MOST_VIDEOS))
-        rows = np.arange(len(part))
-        kinds = part.detection_level, part.detection_first, part.detection_last
-        each = detection_histogram(*kinds, part.n_detections, rows, len(part), place, n_places)
+    step, n_steps = curve_steps(counts.detection_level, MOST_STEPS)
+    totals = [np.zeros((len(block), n_steps * 10), np.float32) for block in blocks]
+    for start in range(0, len(counts.n_videos), _MOST_VIDEOS):
+        some = slice(start, start + _MOST_VIDEOS)
+        level, first, last, n = (getattr(counts, name)[some] for name in DETECTIONS)
+        each = detection_histogram(level, first, last, n, step, n_steps).astype(np.float32)
         for block, total in zip(blocks, totals, strict=True):
-            weights = block[:, start : start + len(part)].astype(np.float32)
-            total += (weights @ each.reshape(len(part), -1).astype(np.float32)).reshape(
-                total.shape
-            )
+            total += block[:, some].astype(np.float32) @ each.reshape(len(each), -1)
     n_truth = counts.n_truth.astype(np.float64)
     scores = [
-        mean_average_precision(total.astype(np.float64), block @ n_truth)
+        mean_average_precision(total.reshape(-1, n_steps, 10).astype(np.float64), block @ n_truth)
         for block, total in zip(blocks, totals, strict=True)
     ]
     return np.concatenate(scores)
-
-
-def _steps(level: IntArray) -> tuple[IntArray, int]:
-    """Cut the levels into steps, most confident first, finest where the curve begins.
-
-    Half of the cuts are equally far apart in the number of detections before them, half in its
-    logarithm: the few most confident detections decide the precision at recall 0.
-
-    Returns:
-        The step of every level, and how many steps there are.
-    """
-    n_at_level = np.bincount(level[level != UNUSED].ravel(), minlength=N_LEVELS + 1)[::-1]
-    begins = n_at_level > 0
-    if begins.sum() > MOST_STEPS:
-        n_before, half = np.cumsum(n_at_level) - n_at_level, MOST_STEPS // 2
-        n = n_at_level.sum()
-        even = n_before * half // n
-        growing = np.floor(np.log1p(n_before) / np.log1p(n) * half)
-        cell = (even + growing)[begins]
-        begins[begins] = np.diff(cell, prepend=-1) > 0
-    step = np.maximum(np.cumsum(begins) - 1, 0)
-    return step[::-1].copy(), int(step.max(initial=0)) + 1
 
 
 def _interval(samples: FloatArray) -> tuple[float, float] | None:

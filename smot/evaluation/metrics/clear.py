@@ -12,19 +12,14 @@ Source: Bernardin and Stiefelhagen, "Evaluating multiple object tracking perform
 MOT metrics", 2008; py-motmetrics 1.4.0; TrackEval 1.3.0.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from smot.arrays import BoolArray, FloatArray, IntArray
 from smot.evaluation.metrics.assignment import assign
-from smot.evaluation.metrics.matching import MatchSettings, Pairing, check_alike, pair_up
-from smot.tracks import ABSENT, Tracks
+from smot.evaluation.metrics.matching import MatchSettings, Pairing
 
 NOBODY = -1
-KINDS = ("miss", "false positive", "switch")
 # TrackEval's bonus for the previous frame's partner, and its slack in comparing with thresholds.
 LOYALTY = 1000.0
 SLACK = float(np.finfo(np.float64).eps)
@@ -32,186 +27,86 @@ SLACK = float(np.finfo(np.float64).eps)
 MOSTLY, HARDLY = 0.8, 0.2
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Correspondence:
-    """Who was matched with whom.
-
-    Attributes:
-        partner: place among the frame's packed predictions, [B, T, N], int32; -1 for a miss.
-        switched: the partner is another than the last one, [B, T, N].
-    """
-
-    partner: IntArray
-    switched: BoolArray
-
-
-def correspond(pairing: Pairing, settings: MatchSettings) -> Correspondence:
+def correspond(pairing: Pairing, settings: MatchSettings) -> tuple[IntArray, BoolArray]:
     """Match truth and predictions frame by frame.
 
-    Args:
-        pairing: entries of B videos of T frames.
-        settings: threshold and convention.
-    """
-    truth, predicted = pairing.truth, pairing.predicted
-    follow = _follow_trackeval if settings.convention == "trackeval" else _follow_motmetrics
-    partner, switched = follow(
-        truth.identity,
-        truth.n_entries,
-        truth.n_identities,
-        predicted.identity,
-        predicted.n_entries,
-        pairing.iou,
-        settings.iou_threshold,
-    )
-    return Correspondence(partner=partner, switched=switched)
-
-
-def matched_overlap(pairing: Pairing, found: Correspondence) -> FloatArray:
-    """IoU of every true box with its partner, 0 for a miss, [B, T, N]."""
-    if pairing.iou.shape[3] == 0:
-        return np.zeros(found.partner.shape)
-    place = np.maximum(found.partner, 0)[..., None]
-    overlap = np.take_along_axis(pairing.iou, place, axis=3)[..., 0]
-    return np.where(found.partner != NOBODY, overlap, 0.0)
-
-
-def lifetimes(
-    pairing: Pairing, found: Correspondence, settings: MatchSettings
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """How much of each object's life was tracked, and how often tracking broke off.
-
     Returns:
-        Numbers of objects mostly tracked, partly tracked and mostly lost, and of fragmentations,
-        each [B], int64.
+        Of every true box the place of its partner among the frame's packed predictions, int32,
+        -1 for a miss; and whether the partner is another than the last one. Both [B, T, N].
+    """
+    follow = _follow_trackeval if settings.convention == "trackeval" else _follow_motmetrics
+    partner, switched = follow(pairing, settings.iou_threshold)
+    return partner, switched
+
+
+def clear_counts(
+    pairing: Pairing, partner: IntArray, switched: BoolArray, settings: MatchSettings
+) -> dict[str, IntArray | FloatArray]:
+    """What CLEAR-MOT counts in each of B videos, by the names of `VideoCounts`, [B] each."""
+    n_truth, n_predicted = (side.n_entries.sum(-1) for side in (pairing.truth, pairing.predicted))
+    matches = (partner != NOBODY).sum((1, 2))
+    return {
+        "n_truth": n_truth,
+        "n_predicted": n_predicted,
+        "n_truth_tracks": pairing.truth.n_identities,
+        "matches": matches,
+        "misses": n_truth - matches,
+        "false_positives": n_predicted - matches,
+        "switches": switched.sum((1, 2)),
+        "overlap": _matched_overlap(pairing.iou, partner).sum((1, 2)),
+        **_lifetimes(pairing, partner, settings.convention == "trackeval"),
+    }
+
+
+def _matched_overlap(iou: FloatArray, partner: IntArray) -> FloatArray:
+    """IoU of every true box with its partner, 0 for a miss, [B, T, N]."""
+    if iou.shape[3] == 0:
+        return np.zeros(partner.shape)
+    overlap = np.take_along_axis(iou, np.maximum(partner, 0)[..., None], axis=3)[..., 0]
+    return np.where(partner != NOBODY, overlap, 0.0)
+
+
+def _lifetimes(pairing: Pairing, partner: IntArray, as_trackeval: bool) -> dict[str, IntArray]:
+    """How much of each object's life was tracked, and how often tracking broke off, [B] each.
 
     Source: an object tracked in exactly 80% of its frames is mostly tracked in py-motmetrics,
     partly in TrackEval. A fragmentation is a stretch of misses between two matches; TrackEval
     counts the object's absence as a stretch as well.
     """
-    truth = pairing.truth
-    tracked, lived, breaks = _lives(
-        truth.identity,
-        truth.n_entries,
-        int(truth.n_identities.max(initial=0)),
-        pairing.predicted.n_entries,
-        found.partner,
-        settings.convention == "trackeval",
-    )
+    width = int(pairing.truth.n_identities.max(initial=0))
+    tracked, lived, breaks = _lives(pairing, partner, width, as_trackeval)
     share = tracked / np.maximum(lived, 1)
     exists = lived > 0
-    mostly = share > MOSTLY if settings.convention == "trackeval" else share >= MOSTLY
-    n_mostly = (exists & mostly).sum(-1)
-    n_lost = (exists & (share < HARDLY)).sum(-1)
-    return n_mostly, exists.sum(-1) - n_mostly - n_lost, n_lost, breaks.sum(-1)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Events:
-    """E errors, ordered by video, frame, kind and identity.
-
-    Attributes:
-        video: [E], int64.
-        frame: [E], int64.
-        kind: one of `KINDS`, [E], str.
-        truth_id: the object's identity, [E], int32; -1 for a false positive.
-        predicted_id: the prediction's identity, [E], int32; -1 for a miss.
-        box: of the object, for a false positive of the prediction, [E, 4], pixels.
-    """
-
-    video: IntArray
-    frame: IntArray
-    kind: NDArray[np.str_]
-    truth_id: IntArray
-    predicted_id: IntArray
-    box: FloatArray
-
-    def __len__(self) -> int:
-        """E, the number of errors."""
-        return len(self.video)
-
-
-def events(truth: Tracks, predicted: Tracks, settings: MatchSettings) -> Events:
-    """List every miss, false positive and identity switch.
-
-    Args:
-        truth: [B, T, K].
-        predicted: [B, T, K'].
-        settings: what counts as a match.
-
-    Raises:
-        DataError: different numbers of videos or frames.
-    """
-    check_alike(truth, predicted)
-    pairing = pair_up(truth, predicted, settings.confidence)
-    found = correspond(pairing, settings)
-    matched = found.partner != NOBODY
-    missed = np.argwhere((pairing.truth.entry >= 0) & ~matched)
-    strayed = np.argwhere((pairing.predicted.entry >= 0) & ~_hit(found.partner, pairing.iou))
-    switched = np.argwhere(found.switched)
-    objects = np.concatenate([missed, switched])
-    to = found.partner[tuple(switched.T)]
-    others = np.concatenate([strayed, np.column_stack([switched[:, :2], to])])
-    entry = pairing.truth.entry[tuple(objects.T)], pairing.predicted.entry[tuple(others.T)]
-    truth_place = (*objects[:, :2].T, entry[0])
-    predicted_place = (*others[:, :2].T, entry[1])
-    n_missed, n_strayed, n_switched = len(missed), len(strayed), len(switched)
-    truth_id, predicted_id = truth.ids[truth_place], predicted.ids[predicted_place]
-    truth_box, predicted_box = truth.boxes[truth_place], predicted.boxes[predicted_place]
-    kind = np.repeat(np.arange(len(KINDS)), [n_missed, n_strayed, n_switched])
-    place = np.concatenate([missed[:, :2], strayed[:, :2], switched[:, :2]])
-    blank = np.full(max(n_missed, n_strayed), ABSENT, np.int32)
-    truth_id = np.concatenate([truth_id[:n_missed], blank[:n_strayed], truth_id[n_missed:]])
-    predicted_id = np.concatenate([blank[:n_missed], predicted_id])
-    box = np.concatenate([truth_box[:n_missed], predicted_box[:n_strayed], truth_box[n_missed:]])
-    order = np.lexsort((predicted_id, truth_id, kind, place[:, 1], place[:, 0]))
-    return Events(
-        video=place[order, 0],
-        frame=place[order, 1],
-        kind=np.array(KINDS)[kind[order]],
-        truth_id=truth_id[order],
-        predicted_id=predicted_id[order],
-        box=box[order],
-    )
-
-
-def _hit(partner: IntArray, iou: FloatArray) -> NDArray[np.bool_]:
-    """Which predictions are somebody's partner, [B, T, M]."""
-    B, T, _, M = iou.shape
-    hit = np.zeros((B, T, M), np.bool_)
-    video, frame, place = np.nonzero(partner != NOBODY)
-    hit[video, frame, partner[video, frame, place]] = True
-    return hit
+    mostly = (exists & (share > MOSTLY if as_trackeval else share >= MOSTLY)).sum(-1)
+    lost = (exists & (share < HARDLY)).sum(-1)
+    return {
+        "mostly_tracked": mostly,
+        "partly_tracked": exists.sum(-1) - mostly - lost,
+        "mostly_lost": lost,
+        "fragmentations": breaks.sum(-1),
+    }
 
 
 @njit(cache=True, nogil=True)
-def _follow_motmetrics(
-    truth_identity: IntArray,
-    n_truth: IntArray,
-    n_truth_identities: IntArray,
-    predicted_identity: IntArray,
-    n_predicted: IntArray,
-    iou: FloatArray,
-    threshold: float,
-) -> tuple[IntArray, BoolArray]:
-    B, T, N = truth_identity.shape
-    M = predicted_identity.shape[2]
+def _follow_motmetrics(pairing: Pairing, threshold: float) -> tuple[IntArray, BoolArray]:
+    truth, predicted = pairing.truth, pairing.predicted
+    B, T, N = truth.identity.shape
     partner = np.full((B, T, N), NOBODY, np.int32)
     switched = np.zeros((B, T, N), np.bool_)
-    taken = np.empty(M, np.bool_)
     for b in range(B):
-        last = np.full(n_truth_identities[b], NOBODY, np.int64)
+        last = np.full(truth.n_identities[b], NOBODY, np.int64)
         for t in range(T):
-            n, m = n_truth[b, t], n_predicted[b, t]
-            objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
-            overlap, chosen = iou[b, t, :n, :m], partner[b, t, :n]
-            taken[:] = False
+            n, m = truth.n_entries[b, t], predicted.n_entries[b, t]
+            objects, others = truth.identity[b, t, :n], predicted.identity[b, t, :m]
+            overlap, chosen = pairing.iou[b, t, :n, :m], partner[b, t, :n]
+            taken = np.zeros(m, np.bool_)
             for i in range(n):
                 for j in range(m):
                     kept = others[j] == last[objects[i]] and not taken[j]
                     if kept and overlap[i, j] >= threshold:
                         chosen[i] = j
                         taken[j] = True
-            _assign_rest(overlap, threshold, chosen, taken[:m])
+            _assign_rest(overlap, threshold, chosen, taken)
             _remember(objects, others, chosen, last, switched[b, t, :n])
     return partner, switched
 
@@ -278,28 +173,21 @@ def _remember(
 
 
 @njit(cache=True, nogil=True)
-def _follow_trackeval(
-    truth_identity: IntArray,
-    n_truth: IntArray,
-    n_truth_identities: IntArray,
-    predicted_identity: IntArray,
-    n_predicted: IntArray,
-    iou: FloatArray,
-    threshold: float,
-) -> tuple[IntArray, BoolArray]:
-    B, T, N = truth_identity.shape
+def _follow_trackeval(pairing: Pairing, threshold: float) -> tuple[IntArray, BoolArray]:
+    truth, predicted = pairing.truth, pairing.predicted
+    B, T, N = truth.identity.shape
     partner = np.full((B, T, N), NOBODY, np.int32)
     switched = np.zeros((B, T, N), np.bool_)
     for b in range(B):
-        last = np.full(n_truth_identities[b], NOBODY, np.int64)
-        previous = np.full(n_truth_identities[b], NOBODY, np.int64)
+        last = np.full(truth.n_identities[b], NOBODY, np.int64)
+        previous = last.copy()
         for t in range(T):
-            n, m = n_truth[b, t], n_predicted[b, t]
+            n, m = truth.n_entries[b, t], predicted.n_entries[b, t]
             if n == 0 or m == 0:
                 continue  # TrackEval keeps the memory of the previous frame here
-            objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
-            chosen = partner[b, t, :n]
-            _assign_loyally(objects, others, iou[b, t, :n, :m], threshold, previous, chosen)
+            objects, others = truth.identity[b, t, :n], predicted.identity[b, t, :m]
+            overlap, chosen = pairing.iou[b, t, :n, :m], partner[b, t, :n]
+            _assign_loyally(objects, others, overlap, threshold, previous, chosen)
             _remember(objects, others, chosen, last, switched[b, t, :n])
             previous[:] = NOBODY
             for i in range(n):
@@ -339,31 +227,27 @@ def _assign_loyally(
 
 @njit(cache=True, nogil=True)
 def _lives(
-    truth_identity: IntArray,
-    n_truth: IntArray,
-    width: int,
-    n_predicted: IntArray,
-    partner: IntArray,
-    absence_breaks: bool,
+    pairing: Pairing, partner: IntArray, width: int, absence_breaks: bool
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Frames tracked, frames lived and breaks of every object, each [B, width].
 
     With `absence_breaks` a frame breaks the track of everybody who is not matched in it (frames
     without truth or predictions are passed over, as in TrackEval), else only of those present.
     """
-    B, T, _ = truth_identity.shape
+    truth = pairing.truth
+    B, T = truth.n_entries.shape
     tracked = np.zeros((B, width), np.int64)
     lived = np.zeros((B, width), np.int64)
     breaks = np.zeros((B, width), np.int64)
     for b in range(B):
         held = np.zeros(width, np.bool_)
         for t in range(T):
-            n = n_truth[b, t]
+            n = truth.n_entries[b, t]
             before = held.copy()
-            if absence_breaks and n > 0 and n_predicted[b, t] > 0:
+            if absence_breaks and n > 0 and pairing.predicted.n_entries[b, t] > 0:
                 held[:] = False
             for i in range(n):
-                who = truth_identity[b, t, i]
+                who = truth.identity[b, t, i]
                 lived[b, who] += 1
                 if partner[b, t, i] != NOBODY:
                     breaks[b, who] += tracked[b, who] > 0 and not before[who]

@@ -11,37 +11,31 @@ from typing import Any, Self
 
 import numpy as np
 
-from smot.arrays import BoolArray, FloatArray, IntArray
+from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError, UsageError
-from smot.evaluation.metrics.average_precision import N_LEVELS, THRESHOLDS, UNUSED, detections
-from smot.evaluation.metrics.clear import (
-    NOBODY,
-    Correspondence,
-    correspond,
-    lifetimes,
-    matched_overlap,
+from smot.evaluation.metrics.association import ALPHAS, hota_sums, identity_matches
+from smot.evaluation.metrics.average_precision import (
+    DETECTIONS,
+    N_LEVELS,
+    THRESHOLDS,
+    UNUSED,
+    detections,
 )
-from smot.evaluation.metrics.hota import ALPHAS, hota_sums
-from smot.evaluation.metrics.identity import identity_matches
+from smot.evaluation.metrics.clear import clear_counts, correspond
 from smot.evaluation.metrics.matching import MatchSettings, Pairing, check_alike, pair_up
+from smot.evaluation.metrics.occlusion import RANGES, visible_counts
 from smot.tracks import Tracks
 
 UNIT = 2.0**-32
 # How many IoU values are held at once, twice (64 MiB in all).
 _MOST_PAIRS = 2**22
-# Ranges of visibility, the share of an object's own pixels that no later-drawn object covers.
-BINS = ("[0, 1/4)", "[1/4, 1/2)", "[1/2, 3/4)", "[3/4, 1)", "1")
-DETECTIONS = ("detection_level", "detection_first", "detection_last", "n_detections")
-
-
-def to_units(values: FloatArray) -> IntArray:
-    """Round to whole multiples of 2 ** -32 and count those, int64, same shape."""
-    return np.asarray(np.rint(values / UNIT), np.int64)
+_HOTA = ("hota_matches", "hota_association", "hota_overlap")
+_IN_UNITS = ("overlap", "hota_association", "hota_overlap")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VideoCounts:
-    """Counts of V videos (or of V pools of videos); A = 19 thresholds alpha, 5 visibility bins.
+    """Counts of V videos (or of V pools of videos); A = 19 thresholds alpha.
 
     Attributes:
         settings: what counted as a match.
@@ -130,13 +124,13 @@ class VideoCounts:
         width = max(part.detection_level.shape[1] for part in parts)
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in SUMMED}
         for name in DETECTIONS:
-            joined[name] = np.concatenate([_widened(getattr(part, name), width) for part in parts])
+            joined[name] = np.concatenate(
+                [
+                    np.pad(values, ((0, 0), (0, width - values.shape[1])))
+                    for values in (getattr(part, name) for part in parts)
+                ]
+            )
         return cls(settings=settings, **joined)
-
-    def select(self, indices: IntArray | slice) -> Self:
-        """Some rows, in the order asked for."""
-        rows = {name: getattr(self, name)[indices] for name in (*SUMMED, *DETECTIONS)}
-        return type(self)(settings=self.settings, **rows)
 
     def pooled(self) -> Self:
         """All rows added up into one."""
@@ -146,10 +140,9 @@ class VideoCounts:
         different, place = np.unique(key, return_inverse=True)
         total = np.zeros(len(different), np.int64)
         np.add.at(total, place, n_each)
-        used = different >> 16 != UNUSED
-        columns = (different >> 16, different >> 8 & 0xFF, different & 0xFF, total)
-        kinds = _detections([column[used] for column in columns])
-        return type(self)(settings=self.settings, **sums, **kinds)
+        rows = np.stack([different >> 16, different >> 8 & 0xFF, different & 0xFF, total], -1)
+        used = rows[:, 0] != UNUSED
+        return type(self)(settings=self.settings, **sums, **_single_row(rows[used]))
 
     def to_json(self) -> dict[str, Any]:
         """The pooled counts as plain values.
@@ -187,7 +180,7 @@ class VideoCounts:
         except (TypeError, ValueError, OverflowError, UsageError) as error:
             raise DataError(f"counts that cannot be read: {error}") from None
         _check(counts, rows)
-        return cls(settings=settings, **counts, **_detections(list(rows.T)))
+        return cls(settings=settings, **counts, **_single_row(rows))
 
 
 SUMMED = tuple(
@@ -196,8 +189,8 @@ SUMMED = tuple(
 LATER = ("exact_frames", "n_counted")
 """Counts that older results lack."""
 _WIDTHS = {
-    **dict.fromkeys(("hota_matches", "hota_association", "hota_overlap"), len(ALPHAS)),
-    **dict.fromkeys(("visible_truth", "visible_matches", "visible_switches"), len(BINS)),
+    **dict.fromkeys(_HOTA, len(ALPHAS)),
+    **dict.fromkeys(("visible_truth", "visible_matches", "visible_switches"), len(RANGES)),
 }
 
 
@@ -222,141 +215,52 @@ def count_errors(
             truth.
     """
     check_alike(truth, predicted)
-    if visibility is not None and visibility.shape != truth.shape:
-        raise DataError(
-            f"visibility must be {list(truth.shape)} like the truth, not {list(visibility.shape)}"
-        )
     B, T, K = truth.shape
+    if visibility is not None and visibility.shape != (B, T, K):
+        raise DataError(
+            f"visibility must be {[B, T, K]} like the truth, not {list(visibility.shape)}"
+        )
     step = max(1, _MOST_PAIRS // max(1, T * K * predicted.shape[2]))
     parts = []
     for start in range(0, max(B, 1), step):
         some = slice(start, start + step)
+        pairing = pair_up(truth[some], predicted[some], settings.confidence)
         seen = None if visibility is None else visibility[some]
-        parts.append(_count(truth[some], predicted[some], settings, seen))
+        sums = _sums(pairing, settings, seen)
+        kinds = detections(truth[some], predicted[some])
+        parts.append(VideoCounts(settings=settings, **sums, **kinds))
     return VideoCounts.stack(parts)
 
 
-def occlusion(counts: VideoCounts) -> dict[str, dict[str, float | None]]:
-    """Recall and switches against visibility.
-
-    Args:
-        counts: made with visibility.
-
-    Returns:
-        For each bin of visibility n_truth, matches and switches, recall = matches / n_truth and
-        switch_rate = switches / matches (None where not defined).
-    """
-    pool = counts.pooled()
-    table: dict[str, dict[str, float | None]] = {}
-    for place, name in enumerate(BINS):
-        n_truth, matches, switches = (
-            int(each[0, place])
-            for each in (pool.visible_truth, pool.visible_matches, pool.visible_switches)
-        )
-        table[name] = {
-            "n_truth": n_truth,
-            "matches": matches,
-            "switches": switches,
-            "recall": matches / n_truth if n_truth else None,
-            "switch_rate": switches / matches if matches else None,
-        }
-    return table
-
-
-def _count(
-    truth: Tracks, predicted: Tracks, settings: MatchSettings, visibility: FloatArray | None
-) -> VideoCounts:
-    B, T, _ = truth.shape
-    pairing = pair_up(truth, predicted, settings.confidence)
-    hota_matches, hota_association, hota_overlap = hota_sums(pairing)
-    surplus = pairing.predicted.n_entries - pairing.truth.n_entries
-    everything = pair_up(truth, predicted, 0.0)
-    level, first, last = detections(everything, predicted.confidence)
-    return VideoCounts(
-        settings=settings,
-        n_videos=np.ones(B, np.int64),
-        n_frames=np.full(B, T, np.int64),
-        n_truth_tracks=pairing.truth.n_identities,
-        **_clear(pairing, settings, visibility),
-        id_matches=identity_matches(pairing, settings.iou_threshold),
-        count_difference=np.abs(surplus).sum(-1),
-        exact_frames=(surplus == 0).sum(-1),
-        n_counted=np.full(B, T, np.int64),
-        hota_matches=hota_matches,
-        hota_association=to_units(hota_association),
-        hota_overlap=to_units(hota_overlap),
-        detection_level=level,
-        detection_first=first,
-        detection_last=last,
-        n_detections=(level > 0).astype(np.int64),
-    )
-
-
-def _clear(
+def _sums(
     pairing: Pairing, settings: MatchSettings, visibility: FloatArray | None
 ) -> dict[str, IntArray]:
-    """What comes from CLEAR-MOT matches, by the names of `VideoCounts`."""
-    found = correspond(pairing, settings)
-    n_truth, n_predicted = (side.n_entries.sum(-1) for side in (pairing.truth, pairing.predicted))
-    matches = (found.partner != NOBODY).sum((1, 2))
-    mostly_tracked, partly_tracked, mostly_lost, fragmentations = lifetimes(
-        pairing, found, settings
-    )
-    no_bins = np.zeros((3, len(n_truth), len(BINS)), np.int64)
-    visible = no_bins if visibility is None else by_visibility(pairing, found, visibility)
-    return {
-        "n_truth": n_truth,
-        "n_predicted": n_predicted,
-        "matches": matches,
-        "misses": n_truth - matches,
-        "false_positives": n_predicted - matches,
-        "switches": found.switched.sum((1, 2)),
-        "overlap": to_units(matched_overlap(pairing, found).sum((1, 2))),
-        "mostly_tracked": mostly_tracked,
-        "partly_tracked": partly_tracked,
-        "mostly_lost": mostly_lost,
-        "fragmentations": fragmentations,
-        "visible_truth": visible[0],
-        "visible_matches": visible[1],
-        "visible_switches": visible[2],
+    """All that is summed over videos, by the names of `VideoCounts`."""
+    B, T = pairing.truth.n_entries.shape
+    partner, switched = correspond(pairing, settings)
+    surplus = pairing.predicted.n_entries - pairing.truth.n_entries
+    sums: dict[str, IntArray | FloatArray] = {
+        **clear_counts(pairing, partner, switched, settings),
+        **visible_counts(pairing, partner, switched, visibility),
+        "id_matches": identity_matches(pairing, settings.iou_threshold),
+        **dict(zip(_HOTA, hota_sums(pairing), strict=True)),
+        "n_videos": np.ones(B),
+        "n_frames": np.full(B, T),
+        "n_counted": np.full(B, T),
+        "count_difference": np.abs(surplus).sum(-1),
+        "exact_frames": (surplus == 0).sum(-1),
     }
+    for name in _IN_UNITS:
+        sums[name] = np.rint(sums[name] / UNIT)
+    return {name: values.astype(np.int64) for name, values in sums.items()}
 
 
-def by_visibility(
-    pairing: Pairing, found: Correspondence, visibility: FloatArray
-) -> tuple[IntArray, IntArray, IntArray]:
-    """True boxes, matches and switches in each bin.
-
-    Args:
-        pairing: entries of B videos of T frames.
-        found: their CLEAR-MOT matches.
-        visibility: in [0, 1], in the slots of the truth, [B, T, K].
-
-    Returns:
-        Three counts, [B, 5], int64.
-    """
-    entry = pairing.truth.entry
-    used = entry >= 0
-    if not entry.size:
-        empty = np.zeros((len(entry), len(BINS)), np.int64)
-        return empty, empty, empty
-    seen = np.take_along_axis(visibility, np.maximum(entry, 0), axis=2)
-    bins = np.minimum((seen * (len(BINS) - 1)).astype(np.int64), len(BINS) - 1)
-    matched = used & (found.partner != NOBODY)
-    return _tally(bins, used), _tally(bins, matched), _tally(bins, found.switched)
-
-
-def _tally(bins: IntArray, chosen: BoolArray) -> IntArray:
-    counts = [(chosen & (bins == place)).sum((1, 2)) for place in range(len(BINS))]
-    return np.stack(counts, -1)
-
-
-def _detections(columns: Sequence[IntArray]) -> dict[str, IntArray]:
-    """Level, first, last and number of detections as fields of a single row."""
-    kinds = (np.uint16, np.uint8, np.uint8, np.int64)
+def _single_row(rows: IntArray) -> dict[str, IntArray]:
+    """Kinds of detections, [P, 4], as the detections of a single row of `VideoCounts`."""
+    types = (np.uint16, np.uint8, np.uint8, np.int64)
     return {
         name: column.astype(kind)[None]
-        for name, column, kind in zip(DETECTIONS, columns, kinds, strict=True)
+        for name, column, kind in zip(DETECTIONS, rows.T, types, strict=True)
     }
 
 
@@ -377,7 +281,3 @@ def _check(counts: Mapping[str, IntArray], rows: IntArray) -> None:
     least, most = np.array([1, 0, 0, 1]), np.array([N_LEVELS, len(THRESHOLDS), len(THRESHOLDS)])
     if (rows < least).any() or (rows[:, :3] > most).any():
         raise DataError("counts with impossible detections")
-
-
-def _widened(values: IntArray, width: int) -> IntArray:
-    return np.pad(values, ((0, 0), (0, width - values.shape[1])))

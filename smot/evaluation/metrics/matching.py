@@ -6,7 +6,7 @@ frame. `pair_up` computes it once, with entries sorted by identity and identitie
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numba import njit
@@ -51,8 +51,8 @@ class MatchSettings:
             raise UsageError(f"convention must be {allowed}, not {self.convention!r}")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Side:
+# Named tuples: numba's kernels take them as they are.
+class Side(NamedTuple):
     """The entries of one side (truth or predictions), packed to the front of each frame.
 
     Attributes:
@@ -69,8 +69,7 @@ class Side:
     n_identities: IntArray
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pairing:
+class Pairing(NamedTuple):
     """Truth and predictions of the same frames.
 
     Attributes:
@@ -105,33 +104,24 @@ def pair_up(truth: Tracks, predicted: Tracks, confidence: float) -> Pairing:
         truth: [B, T, K].
         predicted: [B, T, K'], of which entries with a confidence above `confidence` count.
         confidence: in [0, 1).
-
-    Returns:
-        Packed entries and their IoU.
     """
-    left = _side(truth.ids, truth.present)
-    right = _side(predicted.ids, predicted.present & (predicted.confidence > confidence))
-    iou = _overlaps(
-        truth.boxes, left.entry, left.n_entries, predicted.boxes, right.entry, right.n_entries
-    )
-    return Pairing(truth=left, predicted=right, iou=iou)
+    left = _side(truth.ids, truth.ids != ABSENT)
+    right = _side(predicted.ids, (predicted.ids != ABSENT) & (predicted.confidence > confidence))
+    return Pairing(left, right, _overlaps(truth.boxes, left, predicted.boxes, right))
 
 
 def _side(ids: IntArray, keep: BoolArray) -> Side:
     """Sort the kept entries of each frame by identity and number identities from 0."""
     B, T, K = ids.shape
-    n_entries = keep.sum(-1)
+    n_entries = keep.sum(-1, dtype=np.int64)
     ranked = np.where(keep, ids.astype(np.int64), _LAST)
     places = np.argsort(ranked, axis=-1, kind="stable")[..., : int(n_entries.max(initial=0))]
     used = np.take_along_axis(keep, places, axis=-1)
     number, n_identities = _numbered(ranked.reshape(B, T * K))
     identity = np.take_along_axis(number.reshape(B, T, K), places, axis=-1)
-    return Side(
-        n_entries=n_entries,
-        identity=np.where(used, identity, ABSENT).astype(np.int32),
-        entry=np.where(used, places, ABSENT).astype(np.int32),
-        n_identities=n_identities,
-    )
+    identity = np.where(used, identity, ABSENT).astype(np.int32)
+    entry = np.where(used, places, ABSENT).astype(np.int32)
+    return Side(n_entries, identity, entry, n_identities)
 
 
 def _numbered(ids: IntArray) -> tuple[IntArray, IntArray]:
@@ -150,28 +140,18 @@ def _numbered(ids: IntArray) -> tuple[IntArray, IntArray]:
 
 @njit(cache=True, nogil=True)
 def _overlaps(
-    truth_boxes: FloatArray,
-    truth_entry: IntArray,
-    n_truth: IntArray,
-    predicted_boxes: FloatArray,
-    predicted_entry: IntArray,
-    n_predicted: IntArray,
+    true_boxes: FloatArray, truth: Side, predicted_boxes: FloatArray, predicted: Side
 ) -> FloatArray:
     """IoU of packed entries, by the formula (and rounding) of `smot.boxes.iou`."""
-    B, T, N = truth_entry.shape
-    M = predicted_entry.shape[2]
-    iou = np.zeros((B, T, N, M))
+    B, T, N = truth.entry.shape
+    iou = np.zeros((B, T, N, predicted.entry.shape[2]))
     for b in range(B):
         for t in range(T):
-            for i in range(n_truth[b, t]):
-                true = truth_boxes[b, t, truth_entry[b, t, i]]
-                left, top = np.float64(true[0]), np.float64(true[1])
-                right, bottom = np.float64(true[2]), np.float64(true[3])
+            for i in range(truth.n_entries[b, t]):
+                left, top, right, bottom = true_boxes[b, t, truth.entry[b, t, i]]
                 area = (right - left) * (bottom - top)
-                for j in range(n_predicted[b, t]):
-                    box = predicted_boxes[b, t, predicted_entry[b, t, j]]
-                    x0, y0 = np.float64(box[0]), np.float64(box[1])
-                    x1, y1 = np.float64(box[2]), np.float64(box[3])
+                for j in range(predicted.n_entries[b, t]):
+                    x0, y0, x1, y1 = predicted_boxes[b, t, predicted.entry[b, t, j]]
                     width = min(right, x1) - max(left, x0)
                     height = min(bottom, y1) - max(top, y0)
                     shared = max(width, 0.0) * max(height, 0.0)

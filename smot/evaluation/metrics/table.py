@@ -20,7 +20,9 @@ import numpy as np
 from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
 from smot.evaluation.metrics.average_precision import (
+    DETECTIONS,
     N_LEVELS,
+    curve_steps,
     detection_histogram,
     mean_average_precision,
 )
@@ -320,12 +322,7 @@ def _tracks(given: TrackArrays) -> Tracks:
 
 def _average_precision(pool: VideoCounts) -> FloatArray:
     """AP of a single row, [1]."""
-    level = pool.detection_level
-    occurring = np.unique(level)
-    n_places = len(occurring)
-    descending = np.zeros(N_LEVELS + 1, np.int64)
-    descending[occurring] = n_places - 1 - np.arange(n_places)
-    row = np.zeros(1, np.int64)
-    kinds = level, pool.detection_first, pool.detection_last
-    counts = detection_histogram(*kinds, pool.n_detections, row, 1, descending, max(n_places, 1))
-    return np.asarray(mean_average_precision(counts, pool.n_truth.astype(np.float64)))
+    step, n_steps = curve_steps(pool.detection_level, N_LEVELS)
+    level, first, last, n = (getattr(pool, name) for name in DETECTIONS)
+    histogram = detection_histogram(level, first, last, n, step, n_steps)
+    return np.asarray(mean_average_precision(histogram, pool.n_truth.astype(np.float64)))

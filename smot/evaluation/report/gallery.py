@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from smot.errors import DataError, UsageError, described, was_interrupted
-from smot.evaluation.metrics.clear import KINDS, Events, events
 from smot.evaluation.metrics.counts import VideoCounts
+from smot.evaluation.metrics.events import KINDS, Events, events
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.protocols import Batch, checked, predict_videos, track_videos, why_not

@@ -7,11 +7,12 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from smot.evaluation.metrics.occlusion import Occlusion
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
 from smot.evaluation.report.figures import LegendEntry, Panel, bar_figure, curve_figure, curve_of
 from smot.evaluation.report.gallery import Picture
 from smot.evaluation.report.tables import scores_table
-from smot.evaluation.results import CountScores, Occlusion, Results, mean_over_counts
+from smot.evaluation.results import CountScores, Results, mean_over_counts
 
 DRAWN_LARGE = HEADLINE[:3]
 """The metrics of a page's large curves."""
@@ -192,7 +193,15 @@ def _occlusion(results: Results) -> dict[str, Any] | None:
     """Recall and switches by visibility, pooled over all counts."""
     if not results.occlusion:
         return None
-    ranges = [_pooled(parts) for parts in zip(*results.occlusion.values(), strict=True)]
+    ranges = [
+        Occlusion.of(
+            parts[0].visibility,
+            sum(part.n_truth for part in parts),
+            sum(part.matches for part in parts),
+            sum(part.switches for part in parts),
+        )
+        for parts in zip(*results.occlusion.values(), strict=True)
+    ]
     labels = [_visibility(each).replace("%", "") for each in ranges]
     panels = [
         Panel(
@@ -247,20 +256,6 @@ def _occlusion_row(each: Occlusion) -> list[str]:
         f"{each.switches:,}",
         share(each.switch_rate),
     ]
-
-
-def _pooled(parts: Sequence[Occlusion]) -> Occlusion:
-    n_truth = sum(part.n_truth for part in parts)
-    matches = sum(part.matches for part in parts)
-    switches = sum(part.switches for part in parts)
-    return Occlusion(
-        visibility=parts[0].visibility,
-        n_truth=n_truth,
-        matches=matches,
-        switches=switches,
-        recall=matches / n_truth if n_truth else None,
-        switch_rate=switches / matches if matches else None,
-    )
 
 
 def _visibility(each: Occlusion) -> str:

@@ -5,7 +5,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smot.evaluation.metrics.clear import Events
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
 from smot.evaluation.results import CountScores, Results, mean_over_counts
 
@@ -108,23 +107,6 @@ def to_csv(results: Results) -> str:
         for count in sorted(scores):
             cells = [part for metric in metrics for part in _ends(scores[count], metric.key)]
             writer.writerow([results.tracker.name, protocol, count, *cells])
-    return written.getvalue()
-
-
-def events_csv(errors: Mapping[int, Events]) -> str:
-    """One line for each error in tracking: count, video and frame (from 0), kind, who, where.
-
-    Args:
-        errors: for each number of objects; videos numbered within the test group.
-    """
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    names = ["video", "frame", "kind", "truth_id", "predicted_id"]
-    writer.writerow(["count", *names, "x0", "y0", "x1", "y1"])
-    for count, found in sorted(errors.items()):
-        columns = [getattr(found, name).tolist() for name in names]
-        sides = found.box.T.tolist()
-        writer.writerows(zip([count] * len(found), *columns, *sides, strict=True))
     return written.getvalue()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smot.errors import UsageError
+from smot.evaluation.metrics.events import events_csv
 from smot.evaluation.report.compare import (
     Entry,
     comparison_table,
@@ -14,7 +15,7 @@ from smot.evaluation.report.compare import (
     line_up,
     render_comparison,
 )
-from smot.evaluation.report.tables import MEAN, events_csv, terminal_table, to_csv
+from smot.evaluation.report.tables import MEAN, terminal_table, to_csv
 from smot.evaluation.results import Results
 from tests.evaluation.made import SETTINGS, made_outcome, made_results, made_videos
 

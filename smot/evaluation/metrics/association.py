@@ -1,6 +1,12 @@
-"""HOTA: detection, association and localisation weighed evenly, over all IoU thresholds.
+"""How well identities hold over a whole video: the identity measures, and HOTA.
 
-For each alpha in 0.05, 0.10, ..., 0.95, with TP, FN and FP counted at IoU >= alpha,
+The identity measures make one assignment of predicted to true identities for a video:
+
+    IDTP = the most boxes that such an assignment can match,
+    IDF1 = 2 IDTP / (true boxes + predicted boxes), IDP = IDTP / predicted, IDR = IDTP / true.
+
+HOTA weighs detection, association and localisation evenly, over all IoU thresholds. For each alpha
+in 0.05, 0.10, ..., 0.95, with TP, FN and FP counted at IoU >= alpha,
 
     DetA = TP / (TP + FN + FP),    AssA = mean over TP of TPA / (TPA + FNA + FPA),
     HOTA = sqrt(DetA AssA),        LocA = mean IoU of TP,
@@ -9,8 +15,9 @@ where for a match of truth i and prediction j, TPA counts the frames that match 
 TPA + FNA + FPA those in which i or j appears. Frames are matched once for all alphas, at the
 highest total IoU x (how well the two identities fit over the whole video).
 
-Source: Luiten et al., "HOTA: a higher order metric for evaluating multi-object tracking", 2021,
-as TrackEval 1.3.0 computes it.
+Source: Ristani et al., "Performance measures and a data set for multi-target, multi-camera
+tracking", 2016, on which py-motmetrics and TrackEval agree; Luiten et al., "HOTA: a higher order
+metric for evaluating multi-object tracking", 2021, as TrackEval 1.3.0 computes it.
 """
 
 import numpy as np
@@ -25,65 +32,69 @@ ALPHAS = np.arange(0.05, 0.99, 0.05)
 SLACK = float(np.finfo(np.float64).eps)
 
 
-def hota_sums(pairing: Pairing) -> tuple[IntArray, FloatArray, FloatArray]:
-    """What HOTA needs of every video; each adds up over videos.
+@njit(cache=True, nogil=True)
+def identity_matches(pairing: Pairing, iou_threshold: float) -> IntArray:
+    """Boxes matched under the best assignment of identities (IDTP), [B], int64.
 
     Args:
-        pairing: entries of B videos of T frames.
-
-    Returns:
-        For every alpha, [B, 19]: matches (TP), int64; the sum over them of
-        TPA / (TPA + FNA + FPA); the sum of their IoU.
+        pairing: entries of B videos.
+        iou_threshold: least IoU of boxes that may match.
     """
     truth, predicted = pairing.truth, pairing.predicted
-    return _hota_sums(
-        truth.identity,
-        truth.n_entries,
-        truth.n_identities,
-        predicted.identity,
-        predicted.n_entries,
-        predicted.n_identities,
-        pairing.iou,
-        ALPHAS,
-    )
+    B, T = truth.n_entries.shape
+    matches = np.zeros(B, np.int64)
+    for b in range(B):
+        n_ids, m_ids = truth.n_identities[b], predicted.n_identities[b]
+        if n_ids == 0 or m_ids == 0:
+            continue
+        cost = np.zeros((n_ids, m_ids))
+        for t in range(T):
+            for i in range(truth.n_entries[b, t]):
+                for j in range(predicted.n_entries[b, t]):
+                    if pairing.iou[b, t, i, j] >= iou_threshold:
+                        cost[truth.identity[b, t, i], predicted.identity[b, t, j]] -= 1
+        column_of = assign(cost)
+        for i in range(n_ids):
+            if column_of[i] >= 0:
+                matches[b] -= np.int64(cost[i, column_of[i]])
+    return matches
 
 
 @njit(cache=True, nogil=True)
-def _hota_sums(
-    truth_identity: IntArray,
-    n_truth: IntArray,
-    n_truth_identities: IntArray,
-    predicted_identity: IntArray,
-    n_predicted: IntArray,
-    n_predicted_identities: IntArray,
-    iou: FloatArray,
-    alphas: FloatArray,
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    B, T, _ = truth_identity.shape
-    A = len(alphas)
-    matches = np.zeros((B, A), np.int64)
-    association, overlap = np.zeros((B, A)), np.zeros((B, A))
+def hota_sums(pairing: Pairing) -> FloatArray:
+    """What HOTA needs of every video; each adds up over videos.
+
+    Args:
+        pairing: entries of B videos.
+
+    Returns:
+        For every alpha, [3, B, 19]: matches (TP); the sum over them of TPA / (TPA + FNA + FPA);
+        the sum of their IoU.
+    """
+    truth, predicted = pairing.truth, pairing.predicted
+    B, T = truth.n_entries.shape
+    A = len(ALPHAS)
+    sums = np.zeros((3, B, A))
     for b in range(B):
-        truth_frames = np.zeros(n_truth_identities[b])
-        predicted_frames = np.zeros(n_predicted_identities[b])
+        truth_frames = np.zeros(truth.n_identities[b])
+        predicted_frames = np.zeros(predicted.n_identities[b])
         fit = np.zeros((len(truth_frames), len(predicted_frames)))
         for t in range(T):
-            n, m = n_truth[b, t], n_predicted[b, t]
-            objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
+            n, m = truth.n_entries[b, t], predicted.n_entries[b, t]
+            objects, others = truth.identity[b, t, :n], predicted.identity[b, t, :m]
             for i in range(n):
                 truth_frames[objects[i]] += 1
             for j in range(m):
                 predicted_frames[others[j]] += 1
-            _add_fit(objects, others, iou[b, t, :n, :m], fit)
-        together = np.zeros((*fit.shape, A), np.int32)
+            _add_fit(objects, others, pairing.iou[b, t, :n, :m], fit)
         _normalise(fit, truth_frames, predicted_frames)
+        together = np.zeros((*fit.shape, A), np.int32)
         for t in range(T):
-            n, m = n_truth[b, t], n_predicted[b, t]
-            objects, others = truth_identity[b, t, :n], predicted_identity[b, t, :m]
-            overlaps = iou[b, t, :n, :m]
-            _match_frame(objects, others, overlaps, fit, alphas, together, matches[b], overlap[b])
-        _add_association(together, truth_frames, predicted_frames, association[b])
-    return matches, association, overlap
+            n, m = truth.n_entries[b, t], predicted.n_entries[b, t]
+            objects, others = truth.identity[b, t, :n], predicted.identity[b, t, :m]
+            _match_frame(objects, others, pairing.iou[b, t, :n, :m], fit, together, sums[:, b])
+        _add_association(together, truth_frames, predicted_frames, sums[1, b])
+    return sums
 
 
 @njit(cache=True, nogil=True)
@@ -142,12 +153,10 @@ def _match_frame(
     others: IntArray,
     overlap: FloatArray,
     fit: FloatArray,
-    alphas: FloatArray,
     together: IntArray,
-    matches: IntArray,
-    matched_overlap: FloatArray,
+    sums: FloatArray,
 ) -> None:
-    """Match one frame; add to `together` [n, m, A], `matches` and `matched_overlap` [A]."""
+    """Match one frame; add to `together` [n, m, A], and to matches and IoU in `sums` [3, A]."""
     n, m = overlap.shape
     if n == 0 or m == 0:
         return
@@ -160,12 +169,12 @@ def _match_frame(
         j = column_of[i]
         if j < 0:
             continue
-        for a in range(len(alphas)):
-            if overlap[i, j] < alphas[a] - SLACK:
+        for a in range(len(ALPHAS)):
+            if overlap[i, j] < ALPHAS[a] - SLACK:
                 break
             together[objects[i], others[j], a] += 1
-            matches[a] += 1
-            matched_overlap[a] += overlap[i, j]
+            sums[0, a] += 1
+            sums[2, a] += overlap[i, j]
 
 
 @njit(cache=True, nogil=True)
