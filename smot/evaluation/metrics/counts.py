@@ -224,11 +224,10 @@ def count_errors(
     parts = []
     for start in range(0, max(B, 1), step):
         some = slice(start, start + step)
-        pairing = pair_up(truth[some], predicted[some], settings.confidence)
+        true, found = truth[some], predicted[some]
         seen = None if visibility is None else visibility[some]
-        sums = _sums(pairing, settings, seen)
-        kinds = detections(truth[some], predicted[some])
-        parts.append(VideoCounts(settings=settings, **sums, **kinds))
+        sums = _sums(pair_up(true, found, settings.confidence), settings, seen)
+        parts.append(VideoCounts(settings=settings, **sums, **detections(true, found)))
     return VideoCounts.stack(parts)
 
 
