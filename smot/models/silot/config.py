@@ -55,6 +55,10 @@ class SilotConfig:
         prior_own_features: whether the learned prior has its own feature network.
         prior_state_input: what drives the prior's recurrent state while frames are seen: its
             "own" samples or those of the "posterior".
+        prior_momentum: whether the learned prior reads an object's last displacement, and counts
+            its mean from that; it then needs `prior_own_features`.
+        roll_out_weight: factor of the prior's error over several steps in a row, in a stage of its
+            own.
         what_warmup: updates in which the weight of the fixed appearance priors' KLs grows from
             nearly 0 to 1; 0 for their full weight from the start.
         initial_what_std: what posteriors of appearances begin with, below 2.
@@ -110,6 +114,8 @@ class SilotConfig:
     learned_prior_weight: float = 1.0
     prior_own_features: bool = False
     prior_state_input: Literal["own", "posterior"] = "own"
+    prior_momentum: bool = False
+    roll_out_weight: float = 0.0
     what_warmup: int = 0
     initial_what_std: float = 1.0
     tight_boxes: bool = False
@@ -133,6 +139,8 @@ class SilotConfig:
         self._check("initial_what_std", self.initial_what_std < 2, "below 2")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
         self._check("background", colours, "three numbers between 0 and 1")
+        fits = self.prior_own_features or not self.prior_momentum
+        self._check("prior_momentum", fits, "false without prior_own_features")
         known = self.prior_state_input in ("own", "posterior")
         self._check("prior_state_input", known, "own or posterior")
 

@@ -9,9 +9,15 @@ from torch import Tensor, nn
 from smot.models.family import Objective
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import Backbone, Discovery, n_cells
-from smot.models.silot.objective import learned_prior_terms, posterior_terms, presence_term
+from smot.models.silot.objective import (
+    learned_prior_terms,
+    posterior_terms,
+    presence_term,
+    roll_out_term,
+)
 from smot.models.silot.objects import (
     NO_NOISE,
+    POSITION_LOGITS,
     Clip,
     ClipNoise,
     Drawn,
@@ -28,6 +34,21 @@ from smot.models.silot.objects import (
 )
 from smot.models.silot.propagation import Change, Propagation, build_features
 from smot.models.silot.rendering import Renderer
+
+N_SEEN = (2, 3, 3, 4)
+"""After how many frames roll-outs of the prior begin, each as likely: mostly as tests do."""
+
+
+class Memory(NamedTuple):
+    """What the learned prior remembers of objects.
+
+    Attributes:
+        hidden: its recurrent state, [B, K, H].
+        momentum: position logits of their last step, [B, K, 2]; 0 for new ones.
+    """
+
+    hidden: Tensor
+    momentum: Tensor
 
 
 class Step(NamedTuple):
@@ -225,7 +246,26 @@ class Silot(nn.Module):
         """
         normal = torch.randn(paths.mean.shape, generator=generator, device=generator.device)
         uniform = torch.rand(paths.logit.shape, generator=generator, device=generator.device)
-        return _objective(self.learned_terms(paths, Noise.of(normal, uniform)))
+        terms = self.learned_terms(paths, Noise.of(normal, uniform))
+        if self.config.roll_out_weight and len(paths.states) > min(N_SEEN):
+            draw = torch.randint(len(N_SEEN), (), generator=generator, device=generator.device)
+            n_seen = min(N_SEEN[int(draw)], len(paths.states) - 1)
+            term = self._roll_out_term(paths, n_seen)
+            terms["prior_roll_out"] = self.config.roll_out_weight * term
+        return _objective(terms)
+
+    def _roll_out_term(self, paths: Trajectories, n_seen: int) -> Tensor:
+        """How far what the prior imagines after some frames is from what the posterior saw.
+
+        The KLs judge single steps from the posterior's states. What several steps in a row add up
+        to, bounces above all, only this term sees. Source: ours.
+        """
+        horizon = len(paths.states) - n_seen
+        imagined = self._imagined(
+            paths.states[:n_seen], paths.is_new[:n_seen], paths.samples[: n_seen - 1], horizon
+        )
+        seen = unpacked(paths.states[n_seen - 1 :], self.config.what_size, 0)
+        return roll_out_term(imagined, seen, paths.is_new[n_seen:], self.config.anchor)
 
     def learned_terms(
         self, paths: Trajectories, noise: Noise | None, *, freeze: bool = False
@@ -251,11 +291,14 @@ class Silot(nn.Module):
             Objects of the frames that follow, [horizon, B, K, ...]; they have no recurrent state.
         """
         states = self._without_hidden(clip.states)
-        _, hidden = self._follow(states, clip.is_new, clip.samples)
+        return self._imagined(states, clip.is_new, clip.samples, horizon)
+
+    def _imagined(self, states: Tensor, is_new: Tensor, samples: Tensor, horizon: int) -> Objects:
+        _, memory = self._follow(states, is_new, samples)
         imagined = [states[-1]]
         for _ in range(horizon):
-            change = self._prior_step(imagined[-1], hidden)
-            hidden = self._prior_hidden(change, change.samples, hidden)
+            change = self._prior_step(imagined[-1], memory)
+            memory = self._remembered(change, change.samples, memory)
             imagined.append(change.objects.packed())
         return unpacked(torch.stack(imagined[1:]), self.config.what_size, 0)
 
@@ -267,44 +310,52 @@ class Silot(nn.Module):
         noise: Noise | None = None,
         *,
         freeze: bool = False,
-    ) -> tuple[list[Drawn], Tensor]:
+    ) -> tuple[list[Drawn], Memory]:
         """Let the learned prior run beside what the posterior made; arguments as elsewhere here.
 
         Returns:
-            What it drew from the second frame on, and its recurrent state at the end, [B, K, H].
+            What it drew from the second frame on, and what it remembers at the end.
         """
-        hidden = self._reset_new(is_new[0])
+        memory = self._reset_new(is_new[0])
         drawn = []
         for t in range(1, len(states)):
             step = noise.step(t - 1) if noise else NO_NOISE
-            change = self._prior_step(states[t - 1], hidden, step, freeze)
+            change = self._prior_step(states[t - 1], memory, step, freeze)
             drawn.append(change.drawn)
-            hidden = self._prior_hidden(change, samples[t - 1], hidden)
-            hidden = self._reset_new(is_new[t], hidden)
-        return drawn, hidden
+            memory = self._remembered(change, samples[t - 1], memory)
+            memory = self._reset_new(is_new[t], memory)
+        return drawn, memory
 
     def _prior_step(
-        self, state: Tensor, hidden: Tensor, noise: StepNoise = NO_NOISE, freeze: bool = False
+        self, state: Tensor, memory: Memory, noise: StepNoise = NO_NOISE, freeze: bool = False
     ) -> Change:
-        """The prior's step from objects [B, K, S - H] and its own recurrent state [B, K, H]."""
+        """The prior's step from objects [B, K, S - H] and what it remembers of them."""
         state, A = self._continued(state), self.config.what_size
         objects = unpacked(state, A, 0)
         network = self.prior.features or self.features
-        described = torch.cat([description(state, A, 0), hidden], -1)
-        features = network(described, objects.centre)
-        change: Change = self.prior(features, objects, noise, freeze=freeze)
+        described = [description(state, A, 0), memory.hidden]
+        momentum = memory.momentum if self.config.prior_momentum else None
+        if momentum is not None:
+            described.append(momentum)
+        features = network(torch.cat(described, -1), objects.centre)
+        change: Change = self.prior(features, objects, noise, momentum=momentum, freeze=freeze)
         return change
 
-    def _prior_hidden(self, change: Change, posterior_samples: Tensor, hidden: Tensor) -> Tensor:
-        """The prior's recurrent state after a step, [B, K, H], driven as configured."""
+    def _remembered(self, change: Change, posterior_samples: Tensor, memory: Memory) -> Memory:
+        """What the prior remembers after a step, driven as configured."""
         driven = self.config.prior_state_input == "posterior"
         samples = posterior_samples if driven else change.samples
-        state: Tensor = self.prior.heads.gru(samples, hidden)
-        return state
+        hidden: Tensor = self.prior.heads.gru(samples, memory.hidden)
+        return Memory(hidden, samples[..., POSITION_LOGITS])
 
-    def _reset_new(self, is_new: Tensor, hidden: Tensor | float = 0.0) -> Tensor:
-        """The prior's recurrent states [B, K, H], those of new objects at their initial value."""
-        return torch.where(is_new[..., None], self.discovery.initial_hidden, hidden)
+    def _reset_new(self, is_new: Tensor, memory: Memory | None = None) -> Memory:
+        """What the prior remembers of objects, of new ones nothing."""
+        hidden, momentum = memory or (0.0, 0.0)
+        new = is_new[..., None]
+        return Memory(
+            torch.where(new, self.discovery.initial_hidden, hidden),
+            torch.where(new, self.discovery.initial_hidden.new_zeros(2), momentum),
+        )
 
     def _without_hidden(self, states: Tensor) -> Tensor:
         parts = self.unpacked(states)

@@ -4,6 +4,7 @@ import math
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from smot.models.distributions import (
@@ -14,7 +15,7 @@ from smot.models.distributions import (
     relaxed_bernoulli_log_density,
 )
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.objects import Clip, Drawn
+from smot.models.silot.objects import Clip, Drawn, Objects
 
 PARTS = ("where", "size", "what", "depth")
 
@@ -60,6 +61,26 @@ def learned_prior_terms(posterior: Drawn, prior: Drawn) -> dict[str, Tensor]:
     parts = gaussian_terms(posterior, Gaussian(prior.mean, prior.scale))
     parts["presence"] = presence_divergence(posterior.sample, posterior.logit, prior.logit)
     return {f"prior_{name}": value for name, value in parts.items()}
+
+
+def roll_out_term(imagined: Objects, seen: Objects, is_new: Tensor, anchor: float) -> Tensor:
+    """How far imagined objects are from those seen, [], per video.
+
+    Objects count as long as the posterior carries them on: with the distance of their boxes
+    (smooth L1, quadratic below half a pixel), and with minus the log of their presence.
+
+    Args:
+        imagined: the frames after those seen, [h, B, K, ...].
+        seen: the last seen frame and the same frames, [1 + h, B, K, ...].
+        is_new: of the frames after those seen, [h, B, K].
+        anchor: pixels in a unit of boxes.
+    """
+    there = (seen.pres[..., 0] > 0.5).float()
+    stays = (there[:1] * (there[1:] * ~is_new).cumprod(0)).detach()
+    boxes = (imagined.box * anchor, seen.box[1:].detach() * anchor)
+    distance = F.smooth_l1_loss(*boxes, reduction="none", beta=0.5).sum(-1)
+    absence = -torch.log(imagined.pres[..., 0] + EPSILON)
+    return (stays * (distance + absence)).sum() / is_new.shape[1]
 
 
 def presence_term(config: SilotConfig, clip: Clip, step: int) -> Tensor:

@@ -10,6 +10,8 @@ from smot.models.distributions import Gaussian, Presence, logistic_noise
 
 AWAY = -10.0
 """A coordinate that no frame has, anchors."""
+POSITION_LOGITS = slice(2, 4)
+"""Where the position logits are in the samples of a propagation step; see `Change`."""
 _CENTRE = slice(-7, -5)
 """Where the centre of `Objects.box` is in packed objects."""
 

@@ -65,9 +65,9 @@ class ObjectFeatures(nn.Module):
         return features + interaction
 
 
-def build_features(config: SilotConfig) -> ObjectFeatures:
-    """The network of features, as configured."""
-    n_object = described_width(config.what_size, config.hidden_size)
+def build_features(config: SilotConfig, n_more: int = 0) -> ObjectFeatures:
+    """The network of features, as configured, of objects described by `n_more` numbers more."""
+    n_object = described_width(config.what_size, config.hidden_size) + n_more
     sigma = config.sigma if config.interacting else 0.0
     features = ObjectFeatures(n_object, config.n_features, sigma)
     if features.others is not None and config.zero_init_interaction:
@@ -106,7 +106,7 @@ class Propagation(nn.Module):
             self.suggest = Mlp(n, (WIDTH, WIDTH), 2 * A)
         else:
             if config.prior_own_features:
-                self.features = build_features(config)
+                self.features = build_features(config, 2 * config.prior_momentum)
             self.suggestion = nn.Parameter(torch.zeros(2 * A))
         self.heads = Heads(n, n if sees else 0, A, config.hidden_size, config.where_scale)
 
@@ -117,6 +117,7 @@ class Propagation(nn.Module):
         noise: StepNoise,
         image: Tensor | None = None,
         *,
+        momentum: Tensor | None = None,
         freeze: bool = False,
     ) -> Change:
         """One step.
@@ -126,10 +127,11 @@ class Propagation(nn.Module):
             objects: of the last frame, [B, K, ...].
             noise: of the step.
             image: the new frame, [B, C, H, W]; None for the prior.
+            momentum: position logits of the last step, [B, K, 2], for a prior that has it.
             freeze: whether the networks of boxes, depths and presences get no gradient.
         """
         if image is None:
-            motion = self.heads.move((features,), objects, noise.where, freeze=freeze)
+            motion = self.heads.move((features,), objects, noise.where, momentum, freeze=freeze)
             suggestion = self.suggestion.expand(*features.shape[:-1], -1)
             inputs: tuple[Tensor, ...] = (features, motion.summary)
             return self.heads.change(inputs, motion, suggestion, objects, noise, freeze=freeze)
@@ -205,7 +207,13 @@ class Heads(nn.Module):
         nn.init.ones_(self.what.output_bias.data[2 * what_size :])
 
     def move(
-        self, inputs: tuple[Tensor, ...], objects: Objects, noise: Tensor | None, *, freeze: bool
+        self,
+        inputs: tuple[Tensor, ...],
+        objects: Objects,
+        noise: Tensor | None,
+        momentum: Tensor | None = None,
+        *,
+        freeze: bool,
     ) -> Motion:
         """New boxes: y' = y + reach * tanh(l), and size logits that grow by an increment.
 
@@ -213,10 +221,13 @@ class Heads(nn.Module):
             inputs: features [B, K, F], and evidence [B, K, E] of the first glimpse if any.
             objects: the frame before.
             noise: standard normal, [B, K, 4], or None.
+            momentum: what the mean of the position logits is counted from, [B, K, 2]; None for 0.
             freeze: whether the network gets no gradient.
         """
         outputs = frozen(self.where(*inputs), freeze)
         shift, growth, raw = outputs.split([2, 2, 4], -1)
+        if momentum is not None:
+            shift = shift + momentum
         mean = torch.cat([shift, objects.size_logit + growth], -1)
         where = Gaussian(mean, positive_scale(raw))
         sample = where.sample(noise)
