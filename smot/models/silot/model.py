@@ -10,6 +10,7 @@ from smot.models.family import Objective
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import Backbone, Discovery, n_cells
 from smot.models.silot.objective import (
+    Schedule,
     learned_prior_terms,
     posterior_terms,
     presence_term,
@@ -35,8 +36,8 @@ from smot.models.silot.objects import (
 from smot.models.silot.propagation import Change, Propagation, build_features
 from smot.models.silot.rendering import Renderer
 
-N_SEEN = (2, 3, 3, 4)
-"""After how many frames roll-outs of the prior begin, each as likely: mostly as tests do."""
+N_SEEN = 3
+"""After how many frames roll-outs of the prior begin: as the test of prediction has it."""
 
 
 class Memory(NamedTuple):
@@ -194,22 +195,45 @@ class Silot(nn.Module):
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see `LearnedModel`. Only training crops and drops."""
+        schedule = self.schedule(step, frames.device)
+        return self.scheduled_objective(frames, schedule, self.freezes(step), generator)
+
+    def schedule(self, step: int, device: torch.device) -> Schedule:
+        """What changes from update to update."""
+        return Schedule.at(self.config, step, device)
+
+    def freezes(self, step: int) -> bool:
+        """Whether networks of boxes, depths and presences get no gradient yet."""
+        return step < self.config.freeze_attributes
+
+    def scheduled_objective(
+        self, frames: Tensor, schedule: Schedule, freeze: bool, generator: torch.Generator
+    ) -> Objective:
+        """The objective, all that depends on the number of updates given apart.
+
+        Made of tensors alone, so that it can be recorded once and replayed (`Replayed`).
+
+        Args:
+            frames: uint8 RGB, [B, T, H, W, 3].
+            schedule: of the update.
+            freeze: whether networks of boxes, depths and presences get no gradient.
+            generator: source of all noise.
+        """
         config = self.config
         images, offset = self.images(frames), None
         if config.crop and self.training:
             images, corner = random_squares(images, config.crop, generator)
             offset = corner / config.anchor
         noise = self._noise(images, generator, drops=self.training)
-        freeze = step < config.freeze_attributes
         clip = self.sweep(images, noise=noise, offset=offset, freeze=freeze)
         height, width = images.shape[-2:]
         painted = self.renderer(self.unpacked(clip.states), (height, width))
-        terms = posterior_terms(config, images, painted, clip, step)
+        terms = posterior_terms(config, images, painted, clip, schedule)
         if clip.moved is not None and config.learned_prior_weight:
             learned = self.learned_terms(self.trajectories(clip), noise.prior, freeze=freeze)
             weight = config.learned_prior_weight
             terms |= {name: weight * value for name, value in learned.items()}
-        terms["presence"] = presence_term(config, clip, step)
+        terms["presence"] = presence_term(clip, schedule.log_odds)
         return _objective(terms)
 
     def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
@@ -247,10 +271,8 @@ class Silot(nn.Module):
         normal = torch.randn(paths.mean.shape, generator=generator, device=generator.device)
         uniform = torch.rand(paths.logit.shape, generator=generator, device=generator.device)
         terms = self.learned_terms(paths, Noise.of(normal, uniform))
-        if self.config.roll_out_weight and len(paths.states) > min(N_SEEN):
-            draw = torch.randint(len(N_SEEN), (), generator=generator, device=generator.device)
-            n_seen = min(N_SEEN[int(draw)], len(paths.states) - 1)
-            term = self._roll_out_term(paths, n_seen)
+        if self.config.roll_out_weight and len(paths.states) > N_SEEN:
+            term = self._roll_out_term(paths, N_SEEN)
             terms["prior_roll_out"] = self.config.roll_out_weight * term
         return _objective(terms)
 
@@ -423,8 +445,9 @@ def random_squares(images: Tensor, side: int, generator: torch.Generator) -> tup
     """
     B, H, W = images.shape[1], *images.shape[-2:]
     device = images.device
-    room = torch.tensor([max(H - side, 0) + 1, max(W - side, 0) + 1], device=device)
-    corner = (torch.rand(B, 2, generator=generator, device=device) * room).long()
+    shares = torch.rand(B, 2, generator=generator, device=device)
+    room = max(H - side, 0) + 1, max(W - side, 0) + 1
+    corner = torch.stack([(share * n).long() for share, n in zip(shares.T, room, strict=True)], 1)
     rows = corner[:, :1] + torch.arange(min(H, side), device=device)
     columns = corner[:, 1:] + torch.arange(min(W, side), device=device)
     video = torch.arange(B, device=device)[:, None, None]

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,30 @@ from smot.models.silot.objects import Clip, Drawn, Objects
 PARTS = ("where", "size", "what", "depth")
 
 
+class Schedule(NamedTuple):
+    """What changes from update to update, each [] float64, on the model's device.
+
+    Attributes:
+        log_odds: of the count prior; see `count_log_odds`.
+        floor: see `log_floor`.
+        size_std: see `size_prior_std`.
+        what_weight: see `what_weight`.
+    """
+
+    log_odds: Tensor
+    floor: Tensor
+    size_std: Tensor
+    what_weight: Tensor
+
+    @classmethod
+    def at(cls, config: SilotConfig, step: int, device: torch.device) -> "Schedule":
+        """The values for the update after `step` updates."""
+        values = [each(config, step) for each in SCHEDULES]
+        return cls(*torch.tensor(values, dtype=torch.float64, device=device))
+
+
 def posterior_terms(
-    config: SilotConfig, images: Tensor, painted: Tensor, clip: Clip, step: int
+    config: SilotConfig, images: Tensor, painted: Tensor, clip: Clip, schedule: Schedule
 ) -> dict[str, Tensor]:
     """Reconstruction, and KLs of the posterior from the fixed priors, by name, [] each, nats.
 
@@ -30,21 +53,19 @@ def posterior_terms(
         images: what was seen, [T, B, C, H, W].
         painted: the reconstruction, the same.
         clip: what the posterior made of the images.
-        step: number of updates made.
+        schedule: of the update.
 
     Source: SILOT 3.7 and E.1.
     """
-    floor = log_floor(config, step)
-    terms = {
-        "reconstruction": config.reconstruction_weight * cross_entropy(images, painted, floor)
-    }
-    size_std = size_prior_std(config, step)
+    reconstruction = cross_entropy(images, painted, schedule.floor)
+    terms = {"reconstruction": config.reconstruction_weight * reconstruction}
+    size_std = schedule.size_std
     kinds = {"discovery": (clip.found, prior_of_discovery(config, size_std, images))}
     if clip.moved is not None:
         kinds["propagation"] = clip.moved, prior_of_propagation(config, size_std, images)
     for kind, (drawn, prior) in kinds.items():
         parts = gaussian_terms(drawn, prior)
-        parts["what"] = what_weight(config, step) * parts["what"]
+        parts["what"] = schedule.what_weight.float() * parts["what"]
         terms |= {f"{kind}_{name}": value for name, value in parts.items()}
     return terms
 
@@ -83,7 +104,7 @@ def roll_out_term(imagined: Objects, seen: Objects, is_new: Tensor, anchor: floa
     return (stays * (distance + absence)).sum() / is_new.shape[1]
 
 
-def presence_term(config: SilotConfig, clip: Clip, step: int) -> Tensor:
+def presence_term(clip: Clip, log_odds: Tensor) -> Tensor:
     """KL of all presences from the count prior, [], nats.
 
     The units of a frame are the K slots, then the J cells; in the first frame there are cells
@@ -92,7 +113,7 @@ def presence_term(config: SilotConfig, clip: Clip, step: int) -> Tensor:
     Source: SILOT 3.7; docs/models/silot.md 5.3.
     """
     K, J = clip.states.shape[2], clip.found.logit.shape[2]
-    tables = count_prior(K + J, count_log_odds(config, step), clip.states.device)
+    tables = count_prior(K + J, log_odds)
     found, found_on = clip.found.logit[..., 0], clip.found.pres[..., 0] > 0.5
     term = count_divergence(found[:1], found_on[:1], tables, K)
     if clip.moved is not None:
@@ -102,7 +123,7 @@ def presence_term(config: SilotConfig, clip: Clip, step: int) -> Tensor:
     return term
 
 
-def cross_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
+def cross_entropy(images: Tensor, painted: Tensor, floor: Tensor | float) -> Tensor:
     """Bernoulli cross entropy of pixels in [0, 1], per video, nats.
 
     Args:
@@ -128,7 +149,7 @@ def gaussian_terms(drawn: Drawn, prior: Gaussian) -> dict[str, Tensor]:
     return {name: part.sum() for name, part in zip(PARTS, parts, strict=True)}
 
 
-def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Gaussian:
+def prior_of_discovery(config: SilotConfig, size_std: Tensor, like: Tensor) -> Gaussian:
     """The fixed prior of discovered attributes, [5 + A]: N(0, 1) but for the size logits.
 
     Source: docs/models/silot.md 5.2.
@@ -139,7 +160,7 @@ def prior_of_discovery(config: SilotConfig, size_std: float, like: Tensor) -> Ga
     return Gaussian(mean, scale)
 
 
-def prior_of_propagation(config: SilotConfig, size_std: float, like: Tensor) -> Gaussian:
+def prior_of_propagation(config: SilotConfig, size_std: Tensor, like: Tensor) -> Gaussian:
     """The fixed prior of propagated attributes, [5 + A].
 
     Source: docs/models/silot.md 5.2: the authors' code compares the size logits themselves with
@@ -182,7 +203,7 @@ def presence_divergence(sample: Tensor, logits: Tensor, prior_logits: Tensor) ->
     return (posterior - prior).sum() / sample.shape[1]
 
 
-def count_prior(n: int, log_odds: float, device: torch.device) -> tuple[Tensor, Tensor]:
+def count_prior(n: int, log_odds: Tensor) -> tuple[Tensor, Tensor]:
     """Logs of the chances that the next unit is on, and off, given how many before it are on.
 
     The number C of units on, of n, has P(C) ~ s^C, and which are on is uniform given C. With i
@@ -191,8 +212,7 @@ def count_prior(n: int, log_odds: float, device: torch.device) -> tuple[Tensor, 
 
     Args:
         n: number of units.
-        log_odds: log(s / (1 - s)).
-        device: where to put the tables.
+        log_odds: log(s / (1 - s)), [] float64.
 
     Returns:
         Two tables [n, n + 1], float32: row i units seen, column c on; log(p + 1e-9) and
@@ -200,10 +220,8 @@ def count_prior(n: int, log_odds: float, device: torch.device) -> tuple[Tensor, 
 
     Source: docs/models/silot.md 5.3; the closed form of the authors' loop over units.
     """
-    ways, ratios = _count_ways(n, device)
-    odds = torch.tensor(log_odds, dtype=torch.float64, device=device)
-    log_s = torch.nn.functional.logsigmoid(odds)
-    logs = ways + torch.arange(n + 1, device=device) * log_s
+    ways, ratios = _count_ways(n, log_odds.device)
+    logs = ways + torch.arange(n + 1, device=log_odds.device) * F.logsigmoid(log_odds)
     # Where c > i nothing is possible: the clamps keep the empty sums from dividing 0 by 0.
     top = logs.amax(-1, keepdim=True).clamp(min=-1e300)
     weights = torch.exp(logs - top)
@@ -270,3 +288,7 @@ def _annealed(config: SilotConfig, step: int) -> float:
         return 0.0
     done = (step - config.anneal_from) / (config.anneal_until - config.anneal_from)
     return min(max(done, 0.0), 1.0)
+
+
+SCHEDULES = (count_log_odds, log_floor, size_prior_std, what_weight)
+"""In the order of the fields of `Schedule`."""

@@ -115,10 +115,9 @@ def paint_reference(
 
 def activated(sprites: Tensor, style: Paint) -> Tensor:
     """Colours and transparency in [0, 1] from their logits, [..., C + 1, G, G]."""
-    C = sprites.shape[-3] - 1
-    scale = sprites.new_tensor([style.colour_scale] * C + [style.alpha_scale])[:, None, None]
-    bias = sprites.new_tensor([0.0] * C + [style.alpha_bias])[:, None, None]
-    return torch.sigmoid((sprites * scale + bias).clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
+    colour = sprites[..., :-1, :, :] * style.colour_scale
+    alpha = sprites[..., -1:, :, :] * style.alpha_scale + style.alpha_bias
+    return torch.sigmoid(torch.cat([colour, alpha], -3).clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
 
 
 def ink_boxes(boxes: Tensor, appearances: Tensor, background: Tensor, threshold: float) -> Tensor:

@@ -33,7 +33,7 @@ def slow_table(n: int, odds: float) -> list[list[float]]:
 @pytest.mark.parametrize("log_odds", [-4.38, 0.0, 3.0])
 def test_table_equals_the_slow_loop_over_count_distributions(log_odds: float) -> None:
     n = 9
-    on, off = count_prior(n, log_odds, CPU)
+    on, off = count_prior(n, torch.tensor(log_odds, dtype=torch.float64))
     for seen, row in enumerate(slow_table(n, math.exp(log_odds))):
         for count in range(seen + 1):
             # The loop visits (seen, count) with the ``count`` on units first.
@@ -43,7 +43,7 @@ def test_table_equals_the_slow_loop_over_count_distributions(log_odds: float) ->
 
 
 def test_certain_odds_give_the_rule_of_succession() -> None:
-    on, _ = count_prior(32, 40.0, CPU)
+    on, _ = count_prior(32, torch.tensor(40.0, dtype=torch.float64))
     seen, count = torch.tril_indices(32, 32)
     expected = (count + 1) / (seen + 2)
     torch.testing.assert_close(on[seen, count].exp(), expected.float(), rtol=1e-5, atol=0)
@@ -51,7 +51,7 @@ def test_certain_odds_give_the_rule_of_succession() -> None:
 
 def test_chances_of_all_patterns_sum_to_one() -> None:
     n = 6
-    on, off = count_prior(n, 0.4, CPU)
+    on, off = count_prior(n, torch.tensor(0.4, dtype=torch.float64))
     total = 0.0
     for pattern in range(2**n):
         count, log_chance = 0, torch.zeros(())
@@ -65,4 +65,7 @@ def test_chances_of_all_patterns_sum_to_one() -> None:
 
 def test_tables_are_finite_over_the_whole_schedule() -> None:
     for odds in (13.8, 0.0, -4.38):
-        assert all(torch.isfinite(table).all() for table in count_prior(80, odds, CPU))
+        assert all(
+            torch.isfinite(table).all()
+            for table in count_prior(80, torch.tensor(odds, dtype=torch.float64))
+        )

@@ -110,7 +110,7 @@ def test_white_frames_on_a_white_background_cost_the_same_compiled_and_plain() -
 
 
 def test_count_divergence_counts_the_units_before() -> None:
-    tables = objective.count_prior(4, 0.3, CPU)
+    tables = objective.count_prior(4, torch.tensor(0.3, dtype=torch.float64))
     logits = torch.tensor([[[0.5, -1.0, 2.0, 0.1]]])
     on = torch.tensor([[[True, False, True, True]]])
     expected = sum(
@@ -122,7 +122,7 @@ def test_count_divergence_counts_the_units_before() -> None:
 
 
 def test_the_first_frame_starts_after_the_slots() -> None:
-    tables = objective.count_prior(4, 0.3, CPU)
+    tables = objective.count_prior(4, torch.tensor(0.3, dtype=torch.float64))
     logits, on = torch.tensor([[[0.5, -1.0]]]), torch.tensor([[[True, True]]])
     expected = sum(
         kl_divergence(Bernoulli(torch.sigmoid(logits[0, 0, i])), Bernoulli(tables[0][u, i].exp()))
