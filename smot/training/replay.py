@@ -1,6 +1,7 @@
 """Forward and backward passes on a GPU, recorded once and replayed: no Python, no launches."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -67,7 +68,8 @@ class Replayed:
         if self._n_calls[key] <= WARM_UP:
             objective = self._model.scheduled_objective(frames, schedule, freeze, self._generator)
             torch.autograd.backward(objective.total)
-            return objective
+            # Kept, the graph of the usual way would tie the recorded one to its stream.
+            return replace(objective, total=objective.total.detach())
         if key not in self._recorded:
             self._recorded[key] = self._record(frames, schedule, freeze)
         return self._recorded[key].replayed(frames, schedule, self._parameters)
@@ -82,6 +84,7 @@ class Replayed:
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             objective = self._model.scheduled_objective(frames, schedule, freeze, self._generator)
             torch.autograd.backward(objective.total)
+        objective = replace(objective, total=objective.total.detach())
         gradients = [each.grad for each in self._parameters]
         return _Recorded(graph, frames, schedule, objective, gradients)
 

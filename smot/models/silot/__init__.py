@@ -67,10 +67,10 @@ def _tracker(module: nn.Module, name: str) -> SilotTracker:
     return SilotTracker(model=module, name=name)
 
 
-def _posterior_tracks(model: nn.Module, frames: Tensor, generator: torch.Generator) -> Latents:
+def _posterior_tracks(model: nn.Module, frames: Tensor, _: torch.Generator) -> Latents:
     """The fields of `Trajectories` with videos in front, [B, T or T - 1, K, ...]."""
     assert isinstance(model, Silot)
-    paths = model.observe(frames, generator=generator)
+    paths = model.observe(frames)
     return {name: each.transpose(0, 1) for name, each in paths._asdict().items()}
 
 

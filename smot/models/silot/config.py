@@ -16,6 +16,10 @@ class SilotConfig:
         anchor: side of the anchor box, the unit of all boxes, pixels.
         crop: side of the random square crop that training sees, pixels; 0 for whole frames.
         n_slots: objects carried from frame to frame.
+        cell: side of a grid cell of discovery, pixels: 12 as in the paper, or 6 with a backbone of
+            residual blocks.
+        sleep_weight: factor of what discovery learns from scenes that are composed of objects
+            found before; see `smot.models.silot.sleep`. 0 composes none.
         n_backbone_filters: width of the backbone's convolutions.
         kaiming_backbone: whether the backbone's hidden layers begin with He's larger weights in
             place of Xavier's.
@@ -81,6 +85,8 @@ class SilotConfig:
     anchor: float = 48.0
     crop: int = 0
     n_slots: int = 16
+    cell: int = 12
+    sleep_weight: float = 0.0
     n_backbone_filters: int = 128
     kaiming_backbone: bool = False
     n_features: int = 64
@@ -128,6 +134,7 @@ class SilotConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "background", tuple(self.background))
         self._check("n_channels", self.n_channels in (1, 3), "1 or 3")
+        self._check("cell", self.cell in (6, 12), "6 or 12")
         for name in _POSITIVE:
             self._check(name, getattr(self, name) > 0, "above 0")
         for field in fields(self):

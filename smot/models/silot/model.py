@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from smot.models.family import Objective
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.discovery import Backbone, Discovery, n_cells
+from smot.models.silot.discovery import Discovery, build_backbone, n_cells
 from smot.models.silot.objective import (
     Schedule,
     learned_prior_terms,
@@ -35,6 +35,7 @@ from smot.models.silot.objects import (
 )
 from smot.models.silot.propagation import Change, Propagation, build_features
 from smot.models.silot.rendering import Renderer
+from smot.models.silot.sleep import compose, sleep_terms
 
 N_SEEN = 3
 """After how many frames roll-outs of the prior begin: as the test of prediction has it."""
@@ -80,12 +81,7 @@ class Silot(nn.Module):
     def __init__(self, config: SilotConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(
-            config.n_channels,
-            config.n_backbone_filters,
-            config.n_features,
-            kaiming=config.kaiming_backbone,
-        )
+        self.backbone = build_backbone(config)
         self.features = build_features(config)
         self.propagation = Propagation(config, sees=True)
         self.prior = Propagation(config, sees=False)
@@ -234,26 +230,47 @@ class Silot(nn.Module):
             weight = config.learned_prior_weight
             terms |= {name: weight * value for name, value in learned.items()}
         terms["presence"] = presence_term(clip, schedule.log_odds)
+        if config.sleep_weight and self.training:
+            terms |= self._sleep_terms(images[-1], clip, generator)
         return _objective(terms)
+
+    def _sleep_terms(
+        self, image: Tensor, clip: Clip, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """What discovery makes of scenes composed from the objects of the clip's last frame."""
+        states, weight = clip.states[-1].detach(), self.config.sleep_weight
+        steady = ~clip.is_new[-1] if len(clip.states) > 1 else None
+        scene = compose(self, image, states, steady, generator)
+        cells = self.backbone(scene.image)
+        context = (self._described(scene.explained), self.unpacked(scene.explained).centre)
+        found, drawn = self.discovery(scene.image, cells, context, FrameNoise())
+        return {
+            name: weight * term
+            for name, term in sleep_terms(scene, found, drawn, self.config).items()
+        }
 
     def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
         T, B, _, H, W = images.shape
         config = self.config
         dropout = (config.discovery_dropout, config.track_dropout) if drops else None
-        shape = (B, T, config.n_slots, n_cells(H, W))
+        shape = (B, T, config.n_slots, n_cells(H, W, config.cell))
         return draw_noise(shape, config.what_size, generator, dropout=dropout)
 
-    def observe(self, frames: Tensor, *, generator: torch.Generator) -> Trajectories:
+    def observe(self, frames: Tensor) -> Trajectories:
         """What the posterior, held fixed, makes of clips: to train the learned prior on.
+
+        By its means and without dropping anything, as a tracker does: noise of positions would
+        hide the motion that the prior has to learn.
 
         Args:
             frames: uint8 RGB, [B, T, H, W, 3]; at least two frames.
-            generator: source of the posterior's noise.
         """
+        training = self.training
+        self.eval()
         with torch.no_grad():
-            images = self.images(frames)
-            clip = self.sweep(images, noise=self._noise(images, generator, drops=True))
-            return self.trajectories(clip)
+            paths = self.trajectories(self.sweep(self.images(frames)))
+        self.train(training)
+        return paths
 
     def trajectories(self, clip: Clip) -> Trajectories:
         """What the learned prior reads of a clip of at least two frames."""

@@ -72,7 +72,7 @@ def test_cells_propose_within_half_a_cell_around_them() -> None:
     sample = torch.zeros(1, 2, 4)
     sample[0, :, 0] = 100
     sample[0, :, 1] = -100
-    _, local, box = _box(sample, cells, 48.0)
+    _, local, box = _box(sample, cells, 12 / 48)
     expected = torch.tensor([[0.375, -0.125], [0.375, 0.125]])
     torch.testing.assert_close(box[0, :, :2], expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(local[0, 0], torch.tensor([1.5, -0.5, 0.5, 0.5]), atol=1e-4, rtol=0)

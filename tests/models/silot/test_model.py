@@ -250,7 +250,7 @@ def test_training_the_prior_alone_moves_the_prior_alone(
     config: SilotConfig, videos: UInt8Array, generator: torch.Generator
 ) -> None:
     model = built(replace(config, prior_own_features=True))
-    paths = model.observe(torch.from_numpy(videos), generator=generator)
+    paths = model.observe(torch.from_numpy(videos))
     model.prior_objective(paths, generator=generator).total.backward()
     moved = {name for name, weight in model.named_parameters() if weight.grad is not None}
     assert {name.partition(".")[0] for name in moved - {"discovery.initial_hidden"}} == {"prior"}
