@@ -105,8 +105,7 @@ def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Te
     apart = gap.amax(-1) > MARGIN  # [B, K, K]
     itself = torch.eye(pres.shape[1], dtype=torch.bool, device=pres.device)
     alone = (apart | itself | (pres < UNSURE)[:, None]).all(-1)
-    limits = box.new_zeros(2)
-    limits[0], limits[1] = frame_size
+    limits = torch.stack([box.new_full((), side) for side in frame_size])
     inside = (low > -MARGIN).all(-1) & (high < limits + MARGIN).all(-1)
     usable = (pres > SURE) & alone & inside
     # Mean and spread of the longer sides of those that would do.
@@ -133,8 +132,7 @@ def _placed(
     """Boxes y, x, h, w of objects of given sizes, one after another where there is room."""
     B, M, _ = size.shape
     shares = torch.rand(B, M, N_CANDIDATES, 2, generator=generator, device=size.device)
-    limits = size.new_zeros(2)
-    limits[0], limits[1] = frame
+    limits = torch.stack([size.new_full((), side) for side in frame])
     half = size[:, :, None] / 2
     centres = half + shares * (limits - 2 * half).clamp(min=0)
     taken = size.new_zeros(B, M)
