@@ -74,6 +74,8 @@ def main() -> NoReturn:
             sys.stdout.flush()
             interruption.check()  # of a signal that came too late for the command
     except BaseException as error:
+        # A signal may still be about to be raised again, or a second one come: report only one.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = _report(error, debug=debug)
     # Nothing is left that could be interrupted but the end of Python, which prints tracebacks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

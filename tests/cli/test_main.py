@@ -26,6 +26,31 @@ sys.argv[1:] = sys.argv[1:] or ["broken"]
 cli.main()
 """
 
+INTERRUPTED_LATE = """
+import _thread, pathlib, sys, time
+import click
+from smot import __main__, cli
+
+folder = pathlib.Path(sys.argv.pop())
+(folder / "signals.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+sys.path.insert(0, str(folder))
+
+@click.command()
+def importing():
+    import signals  # the interrupt is raised again a moment after this import
+
+def reported(error, *, debug):
+    code = report(error, debug=debug)
+    while _thread._count():  # until it has been raised again
+        time.sleep(0.001)
+    return code
+
+report, cli._report = cli._report, reported
+cli.importing = importing
+cli.COMMANDS["importing"] = ("smot.cli:importing", "Is interrupted.")
+__main__.main()
+"""
+
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
@@ -87,6 +112,12 @@ def test_a_reader_that_leaves_early_is_no_error(videos: Path) -> None:
         process.stdout.close()
         errors = process.stderr.read()
     assert (process.returncode, errors) in ((0, ""), (141, ""))
+
+
+@pytest.mark.posix("sends signals to itself")
+def test_an_interrupt_that_is_raised_again_is_reported_once(tmp_path: Path) -> None:
+    done = run(sys.executable, "-c", INTERRUPTED_LATE, "importing", str(tmp_path))
+    assert (done.returncode, done.stderr) == (130, "smot: interrupted\n")
 
 
 @pytest.mark.posix("signals stop a process")
