@@ -1,9 +1,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +16,9 @@ from smot.evaluation.run import Job
 from smot.generators import CANONICAL
 from smot.generators.synthesis import generate
 from smot.tracks import DataDescription, Tracks
+from tests import processes
 from tests.evaluation.made import one_box
+from tests.processes import PATIENCE, wait_until
 
 FEW = ("--dataset", "shapes-48", "--counts", "1-2", "--n-videos", "3")
 
@@ -216,13 +215,11 @@ def test_results_are_compared_and_different_data_only_on_demand(
 
 
 def nobody_left(group: int) -> bool:
-    """Whether all processes of a group are gone, or will be in a moment."""
-    for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
+    """Whether all processes of a group are gone."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
     return False
 
 
@@ -231,43 +228,19 @@ def nobody_left(group: int) -> bool:
 def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(
     tmp_path: Path, workers: int
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "smot",
-        "eval",
-        "tests.evaluation.made_trackers:Failing",
-        "--set",
-        "how=sleep",
-        *FEW,
-        "--out",
-        str(tmp_path / "r"),
-        "--workers",
-        str(workers),
-    ]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        start_new_session=True,
-        env=environment,
-    )
+    tracker = ("tests.evaluation.made_trackers:Failing", "--set", "how=sleep")
+    rest = (*FEW, "--out", str(tmp_path / "r"), "--workers", str(workers))
+    command = ("-m", "smot", "eval", *tracker, *map(str, rest))
+    process = processes.start(*command, cwd=tmp_path, new_session=True)
+    assert process.stderr is not None
     assert process.stderr.readline().startswith("smot: test videos made on the spot")
-    deadline = time.monotonic() + 300
-    while not (tmp_path / "began").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until((tmp_path / "began").exists, process)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert (out, err.strip()) == ("", "smot: interrupted")
     assert list((tmp_path / "r").iterdir()) == []
-    assert nobody_left(process.pid)
+    wait_until(lambda: nobody_left(process.pid))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ from click.testing import CliRunner
 from smot.cli import cli, main
 from smot.errors import DataError
 from smot.videos import open_videos
+from tests import processes
+from tests.processes import PATIENCE, wait_until
 from tests.videos.sameness import contents
 
 SMALL = ["--n-train", "3", "--n-val", "2", "--n-test", "2", "--counts", "1-2,4"]
@@ -28,21 +29,11 @@ def _run(*arguments: str) -> str:
     return outcome.stdout
 
 
-def _process(*arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "smot", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _wait_for_temporary_file(process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
-    while not list(Path().glob(".a.h5.*.tmp")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def _endless() -> subprocess.Popen[str]:
+    """A process that has begun to write a.h5 and would go on for long."""
+    process = processes.start("-m", "smot", *ENDLESS, "--out", "a.h5", cwd=Path.cwd())
+    wait_until(lambda: list(Path().glob(".a.h5.*.tmp")), process)
+    return process
 
 
 def test_data_set_goes_to_its_canonical_place() -> None:
@@ -190,8 +181,7 @@ def test_notice_of_other_digits_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.posix("Ctrl-C and kill reach a process as signals")
 def test_killed_process_leaves_no_file_under_the_final_name() -> None:
-    process = _process(*ENDLESS, "--out", "a.h5")
-    _wait_for_temporary_file(process)
+    process = _endless()
     process.kill()
     process.communicate()
     assert not Path("a.h5").exists()
@@ -200,10 +190,9 @@ def test_killed_process_leaves_no_file_under_the_final_name() -> None:
 
 @pytest.mark.posix("Ctrl-C and kill reach a process as signals")
 def test_interrupted_process_cleans_up() -> None:
-    process = _process(*ENDLESS, "--out", "a.h5")
-    _wait_for_temporary_file(process)
+    process = _endless()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert said.splitlines()[-1] == "smot: interrupted"
     assert list(Path().iterdir()) == []

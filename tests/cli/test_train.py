@@ -1,9 +1,7 @@
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +15,12 @@ from smot.experiments.plans import Plan
 from smot.experiments.runs import RunOptions
 from smot.models.checkpoints import load_checkpoint
 from smot.training.run_folder import RunFolder
+from tests import processes
+from tests.processes import PATIENCE, wait_until
 from tests.training import with_toy
 
-ROOT = Path(__file__).parents[2]
 TOY = ("train", "toy", "--dataset", "toy", "--preset", "small")
 SLOWLY = ("--set", "train.max_steps=100000", "--set", "train.checkpoint_minutes=1e-6")
-PATIENCE = 300  # seconds; a busy machine may need a minute to start the processes
-ONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(autouse=True)
@@ -45,26 +42,15 @@ def invoke(*arguments: str) -> Result:
 
 def start(out: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """``smot train toy`` in processes of its own."""
-    command = [sys.executable, *launcher, "-m", "tests.training.with_toy", *TOY]
-    return subprocess.Popen(
-        [*command, "--out", str(out), *arguments],
-        cwd=ROOT,
-        env=ONE,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    command = (*launcher, "-m", "tests.training.with_toy", *TOY)
+    return processes.start(*command, "--out", str(out), *arguments)
 
 
 def wait_for_steps(folder: RunFolder, n_steps: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(process.communicate())
-        if folder.last.exists() and load_checkpoint(folder.last).about.step >= n_steps:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"no {n_steps} steps within {PATIENCE} s")
+    wait_until(
+        lambda: folder.last.exists() and load_checkpoint(folder.last).about.step >= n_steps,
+        process,
+    )
 
 
 def assert_equal_weights(first: Path, second: Path, *, tolerance: float) -> None:
