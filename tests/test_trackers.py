@@ -92,7 +92,9 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_built_in_trackers_are_found() -> None:
-    assert build_tracker("conncomp", {"threshold": "0.25"}, DATA).threshold == 0.25
+    tracker = build_tracker("conncomp", {"threshold": "0.25"}, DATA)
+    assert isinstance(tracker, ConnComp)
+    assert tracker.threshold == 0.25
     assert build_tracker("oracle", {}, DATA).name == "oracle"
 
 

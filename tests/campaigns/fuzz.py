@@ -182,8 +182,8 @@ class Hdf5(Kind):
         """A few shapes."""
         path = self.folder / "good.h5"
         sizes = "--n-train 3 --n-val 2 --n-test 2 --counts 1-2 --max-shapes 2 --frame-size 24"
-        command = [sys.executable, "-m", "smot", "generate", "shapes", "--quiet", "--out", path]
-        subprocess.run([*command, *sizes.split(), "--n-frames", "3"], check=True)
+        command = [sys.executable, "-m", "smot", "generate", "shapes", "--quiet", "--out"]
+        subprocess.run([*command, str(path), *sizes.split(), "--n-frames", "3"], check=True)
         self.said = self._said(path)
         return path.read_bytes()
 
@@ -336,11 +336,11 @@ class ResultFiles(Kind):
         """What a run of ConnComp wrote."""
         videos = self.folder / "videos.h5"
         sizes = "--n-train 2 --n-val 3 --n-test 3 --counts 1-2 --max-shapes 2 --frame-size 24"
-        command = [sys.executable, "-m", "smot", "generate", "shapes", "--quiet", "--out", videos]
-        subprocess.run([*command, *sizes.split()], check=True)
+        command = [sys.executable, "-m", "smot", "generate", "shapes", "--quiet", "--out"]
+        subprocess.run([*command, str(videos), *sizes.split()], check=True)
         out = self.folder / "run"
-        command = [sys.executable, "-m", "smot", "baseline", "conncomp", "--data", videos]
-        command += ["--out", out, "--workers", "1"]
+        command = [sys.executable, "-m", "smot", "baseline", "conncomp", "--data", str(videos)]
+        command += ["--out", str(out), "--workers", "1"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.whole = read_results(out / "results.json")
         return (out / "results.json").read_bytes()
@@ -351,7 +351,7 @@ class ResultFiles(Kind):
         comparison_table(line_up({path: found, self.folder / "good.json": self.whole}))
         to_csv(found)
         said: object = json.loads(dumped(found))
-        return said == json.loads(path.read_bytes())
+        return bool(said == json.loads(path.read_bytes()))
 
     def break_part(self, random: Random, path: Path) -> None:
         """Change parts of the tree."""

@@ -35,7 +35,7 @@ def test_tracks_survive_as_rows_in_any_order() -> None:
         back = to_arrays(again[-1])
         for name in ("video", "frame", "identity", "box", "confidence"):
             np.testing.assert_array_equal(getattr(back, name), getattr(rows, name))
-    first, second = (count_errors(*each, MatchSettings()) for each in (both, again))
+    first, second = (count_errors(truth, found, MatchSettings()) for truth, found in (both, again))
     assert summarise(first) == summarise(second)
 
 

@@ -18,7 +18,7 @@ from smot.models.family import FAMILIES, Objective
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.loop import Score, Task, TrainingLoop, named_objective
-from smot.training.prefetch import Batches
+from smot.training.prefetch import Batch, Batches
 from smot.training.reporting import Board, Progress, Reporter
 from smot.training.run_folder import RunFolder
 from smot.training.state import Identity, TrainingState, start_from
@@ -87,7 +87,7 @@ def losses(folder: RunFolder) -> list[tuple[int, float]]:
 def interrupting(batches: Batches, at: int) -> Batches:
     """Batches that send Ctrl-C to the run when step ``at`` is made ready."""
 
-    def made(step: int, n_frames: int) -> Tensor:
+    def made(step: int, n_frames: int) -> Batch:
         if step == at:
             signal.raise_signal(signal.SIGINT)
         return batches(step, n_frames)

@@ -12,7 +12,7 @@ from smot.videos import open_videos, write_videos
 from smot.videos.verification import verify
 from tests.videos.conftest import GROUPS, made_origin, made_videos
 
-Harm = Callable[[h5py.File], None]
+Harm = Callable[[h5py.File], object]
 
 
 def _silent(n_videos: int) -> None:

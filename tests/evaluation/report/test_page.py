@@ -13,7 +13,8 @@ from smot.evaluation.report.figures import Curve, curve_figure
 from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
 from smot.evaluation.results import mean_over_counts
-from smot.evaluation.run import Job, Outcome, make_plan, run
+from smot.evaluation.run import Job, Outcome, run
+from smot.evaluation.testsets import make_plan
 from tests.evaluation.made import made_outcome, made_results, made_videos
 from tests.evaluation.made_trackers import Crowd
 from tests.evaluation.report.chromium import Opened, open_page
