@@ -4,16 +4,26 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint coverage install clean
+# A process for each core, at most four as each takes 1 GB; conftest.py gives each one thread.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+
+# Types are checked on one core while kernels compile on another.
+MAKEFLAGS += --jobs=2
+
+.PHONY: demo test check lint kernels coverage install clean
 demo: $(VENV)/installed
 	$(BIN)/smot generate mnist --digits mnist-5k --max-digits 12 --n-train 0 --n-val 100 --n-test 50 --out data/demo.h5 --force
 	$(BIN)/smot baseline conncomp --data data/demo.h5 --out results/demo
 
-test: lint
-	$(BIN)/pytest
+test: lint kernels
+	$(PYTEST)
 
-check: lint
-	$(BIN)/pytest -m "not slow"
+check: lint kernels
+	$(PYTEST) -m "not slow"
+
+# Compile what most tests need once, before each of their processes would.
+kernels: $(VENV)/installed-test
+	$(BIN)/python -m tests.kernels
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

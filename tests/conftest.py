@@ -1,7 +1,13 @@
+import os
 import signal
 import sys
 
 import pytest
+
+# Before torch is loaded, and for the processes that tests start. The networks here are too small
+# to share among threads, and pytest may run in a process for each core.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import torch
 from hypothesis import HealthCheck, settings
 

@@ -31,6 +31,7 @@ from smot.models.silot import SilotConfig
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.reporting import Progress
+from smot.training.run_folder import RunFolder
 from smot.training.state import TrainingState
 from tests.training import toy as toys
 from tests.training import with_toy
@@ -41,11 +42,14 @@ TRAIN = TrainConfig(**toys.TRAIN)
 VALIDATION = ValidationConfig(n_videos=5, batch_size=2)
 TOY_DATA = DataConfig(dataset="toy")
 ALONE = Group()
+DRAW_CURVES = RunFolder.draw_curves
 
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     with_toy.register(monkeypatch.setitem)
+    # Drawing takes ten times as long as the toy's training.
+    monkeypatch.setattr(RunFolder, "draw_curves", lambda self, title: None)
 
 
 @pytest.fixture
@@ -203,7 +207,10 @@ def test_prediction_counts_into_the_score_if_asked_for() -> None:
     assert values.keys() >= {"ap", "count_error"}
 
 
-def test_a_run_leaves_everything_that_says_what_it_was(tmp_path: Path) -> None:
+def test_a_run_leaves_everything_that_says_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunFolder, "draw_curves", DRAW_CURVES)
     run(tmp_path / "a")
     names = {path.name for path in (tmp_path / "a").iterdir()}
     assert names == {"last.pt", "best.pt", "config.json", "env.json", "metrics.jsonl", "train.png"}

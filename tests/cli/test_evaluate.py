@@ -223,6 +223,7 @@ def nobody_left(group: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.posix("Ctrl-C reaches a group of processes as a signal")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_evaluation_leaves_one_line_and_nothing_else(

@@ -1,11 +1,11 @@
 from dataclasses import fields
 from pathlib import Path
 
+from smot.evaluation.metrics.occlusion import Occlusion
 from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.protocols import EvaluationSettings
 from smot.evaluation.results import (
     DatasetRecord,
-    Occlusion,
     Timing,
     TrackerRecord,
     TuningRecord,

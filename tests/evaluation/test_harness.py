@@ -47,6 +47,7 @@ def test_the_truth_scores_one_and_standing_still_does_not_predict() -> None:
     assert results.prediction_reason == ""
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_workers() -> None:
     data = made_videos(n_val=20, n_test=SPAN + 3, counts=(1, 3))
     plan = make_plan(data, None, None)
@@ -214,6 +215,7 @@ def test_a_tracker_predicts_before_it_has_seen_the_frames_to_come() -> None:
     assert scribbler.order == ["predict", "track"] * 2
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_gets_a_hint(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
@@ -233,6 +235,7 @@ def test_a_script_without_a_main_guard_gets_a_hint(tmp_path: Path) -> None:
     assert "while it started: in a script, call smot under `if __name__" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_one_line_and_no_hang() -> None:
     with pytest.raises(DataError, match=r"one of 2 processes died"):
         evaluate(Failing(how="die"), made_videos(), settings=SETTINGS, workers=2)

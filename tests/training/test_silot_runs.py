@@ -72,6 +72,7 @@ def assert_close(
         torch.testing.assert_close(tensor, right[name], rtol=rtol, atol=atol, msg=name)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_of_silot_repeats_the_uninterrupted_one_bit_by_bit(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
     run(tmp_path / "parted", n_steps=2)
@@ -115,6 +116,7 @@ def in_one_process(plan: Plan) -> TrainingState:
     return state
 
 
+@pytest.mark.slow
 def test_two_processes_teach_silot_what_one_does_that_sees_and_draws_the_same(
     tmp_path: Path,
 ) -> None:

@@ -76,6 +76,7 @@ def on_a_telephone(page: str, tmp_path_factory: pytest.TempPathFactory) -> Opene
     return open_page(page, tmp_path_factory.mktemp("telephone"), width=400, dark=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "width"), [("on_a_desk", 1280), ("on_a_telephone", 400)])
 def test_the_report_opens_whole_in_a_browser(
     pictures: list[Picture], device: str, width: int, request: pytest.FixtureRequest
@@ -116,6 +117,7 @@ def test_the_numbers_in_the_browser_are_those_of_the_results(
     assert numbers.headline["prediction-mota"] == METRICS["mota"].shown(predicted)
 
 
+@pytest.mark.slow
 def test_the_comparison_opens_whole_in_a_browser(tmp_path: Path) -> None:
     results = {
         Path(f"{name}.json"): made_results(name=name, target=name)

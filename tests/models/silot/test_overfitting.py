@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from smot.arrays import UInt8Array
@@ -65,6 +66,7 @@ def followed(model: Silot, frames: UInt8Array, truth: Tracks) -> float:
     return float(1 - (misses + switches) / truth.present.sum())
 
 
+@pytest.mark.slow
 def test_it_learns_to_follow_the_objects_of_eight_clips() -> None:
     model = build(CONFIG, 2)
     frames, truth = squares()

@@ -216,6 +216,7 @@ def test_the_score_signal_is_bounded_per_frame(frames: Tensor) -> None:
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 def test_digits_can_be_learned_by_heart() -> None:
     settings = MnistSettings(frame_size=(24, 24), n_frames=2, max_objects=2, object_size=14)
     places = np.arange(32)
