@@ -9,7 +9,7 @@ from smot.arrays import FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
 from smot.generators.digits import DigitSource
 from smot.generators.randomness import noise_table, rounded_up_normal
-from smot.generators.settings import SHAPES, MnistSettings, Settings, ShapesSettings
+from smot.generators.settings import SHAPES, MnistSettings, Settings
 from smot.generators.sprites import (
     SMALLEST_SIDE,
     Sprites,
@@ -25,12 +25,11 @@ class Scene(NamedTuple):
 
     Attributes:
         opacity: sprites to choose from, [n, S, S], uint8.
-        heights: of the sprites, [n], pixels.
-        widths: of the sprites, [n], pixels.
+        sizes: width, height of the sprites, [n, 2], pixels.
         n_pixels: of the sprites that are not transparent, [n].
         labels: class of each sprite, before its colour, [n].
         sources: index of each sprite in the digit source, -1 for shapes, [n].
-        sizes: cumulative probabilities of the sides 5, 6, ... of shapes; [0] for digits.
+        sides: cumulative probabilities of the sides 5, 6, ... of shapes; [0] for digits.
         colours: RGB, [C, 3].
         fewest: objects in a video.
         most: objects in a video.
@@ -44,12 +43,11 @@ class Scene(NamedTuple):
     """
 
     opacity: UInt8Array
-    heights: IntArray
-    widths: IntArray
+    sizes: IntArray
     n_pixels: IntArray
     labels: IntArray
     sources: IntArray
-    sizes: FloatArray
+    sides: FloatArray
     colours: IntArray
     fewest: int
     most: int
@@ -81,22 +79,22 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
         members = source.members(split)
         sprites = _digit_sprites(source, settings.object_size, split.partition("/")[0])
         labels, sources = source.labels[members].astype(np.int64), members.astype(np.int64)
-        sizes: FloatArray = np.zeros(0)
+        sides: FloatArray = np.zeros(0)
     else:
         largest = largest_side(settings)
         sprites = shape_sprites(largest)
         # Sprites come shape by shape, each in equally many sizes.
         labels = np.arange(len(sprites.heights)) // (len(sprites.heights) // len(SHAPES))
         sources = np.full(len(labels), -1)
-        sizes = _side_lengths(settings, largest)
+        deviation = settings.object_size * settings.size_spread
+        sides = rounded_up_normal(settings.object_size, deviation, SMALLEST_SIDE, largest)
     return Scene(
         opacity=sprites.opacity,
-        heights=sprites.heights,
-        widths=sprites.widths,
+        sizes=np.stack([sprites.widths, sprites.heights], axis=1),
         n_pixels=sprites.n_pixels,
         labels=labels,
         sources=sources,
-        sizes=sizes,
+        sides=sides,
         colours=np.array(settings.palette, np.uint32),
         fewest=fewest,
         most=most,
@@ -121,11 +119,6 @@ def object_range(settings: Settings, split: str) -> tuple[int, int]:
 @lru_cache(maxsize=8)
 def _digit_sprites(source: DigitSource, side: int, split: str) -> Sprites:
     return cropped(resize(source.images[source.members(split)], side, side))
-
-
-def _side_lengths(settings: ShapesSettings, largest: int) -> FloatArray:
-    deviation = settings.object_size * settings.size_spread
-    return rounded_up_normal(settings.object_size, deviation, SMALLEST_SIDE, largest)
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smot.boxes import reflect
-from smot.generators.motion import corner_at
+from smot.generators.drawing import corner_at
 
 LIMITS = st.integers(0, 90)
 STARTS = st.floats(0, 1)
