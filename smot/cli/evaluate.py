@@ -1,29 +1,30 @@
 """`smot eval`, `smot baseline` and `smot compare`: score trackers, compare results."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.options import Bar, progress_bar, read_counts
-from smot.cli.sources import (
+from smot.cli.options import (
     CKPT_OPTION,
     DATASET_OPTIONS,
     SET_OPTION,
+    Bar,
+    Request,
     find_videos,
+    progress_bar,
+    read_counts,
     tracker_options,
+    with_options,
 )
 
 if TYPE_CHECKING:
     from smot.evaluation.results import Results
     from smot.evaluation.run import Job, Outcome
-    from smot.evaluation.testsets import Plan, VideoSource
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+    from smot.evaluation.testsets import Plan
 
 BASELINES = ("conncomp", "oracle", "oracle-jitter", "oracle-motion")
 # Another process takes seconds to start: fewer videos are not worth one.
@@ -76,43 +77,10 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was typed, by the names of the options."""
-
-    name: str
-    ckpt: Path | None = None
-    assignments: tuple[str, ...]
-    data: Path | None
-    dataset: str
-    digits: str
-    mnist_root: Path | None
-    counts: tuple[int, ...] | None
-    n_videos: int | None
-    tune: str | None
-    observe: int
-    horizon: int
-    convention: str
-    backend: str
-    workers: int | None
-    threads: int
-    out: Path | None
-    as_json: bool
-    with_events: bool
-    no_report: bool
-    quiet: bool
-
-
-def _with_options(command: Command) -> Command:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
 @click.command("eval")
 @click.argument("name")
 @CKPT_OPTION
-@_with_options
+@with_options(_OPTIONS)
 def evaluate(**typed: Any) -> None:
     """Evaluate the tracker NAME: a name that `smot trackers` lists, or module:Class.
 
@@ -128,7 +96,7 @@ def evaluate(**typed: Any) -> None:
 
 @click.command()
 @click.argument("name", type=click.Choice(BASELINES))
-@_with_options
+@with_options(_OPTIONS)
 def baseline(**typed: Any) -> None:
     """Evaluate a tracker that does not learn; otherwise the same as `smot eval`.
 
@@ -185,13 +153,19 @@ def _evaluate(request: Request) -> None:
     from smot.trackers import Recipe
 
     settings = EvaluationSettings(
-        convention=request.convention,  # type: ignore[arg-type]
+        convention=request.convention,
         backend=request.backend,
         observe=request.observe,
         horizon=request.horizon,
     )
-    options = tracker_options(request.ckpt, request.assignments)
-    source = _source(request)
+    options = tracker_options(getattr(request, "ckpt", None), request.assignments)
+    source = find_videos(
+        request.data,
+        request,
+        counts=request.counts,
+        n_videos=request.n_videos,
+        quiet=request.quiet,
+    )
     plan = make_plan(source, request.counts, request.n_videos)
     job = Job(
         tracker=Recipe(target=request.name, options=options, data=source.description),
@@ -210,23 +184,11 @@ def _evaluate(request: Request) -> None:
     _print(request, outcome.results)
 
 
-def _source(request: Request) -> "VideoSource":
-    return find_videos(
-        request.data,
-        dataset=request.dataset,
-        digits=request.digits,
-        mnist_root=request.mnist_root,
-        counts=request.counts,
-        n_videos=request.n_videos,
-        quiet=request.quiet,
-    )
-
-
 def _workers(request: Request, plan: "Plan") -> int:
     from smot.files import available_cores
 
     if request.workers is not None:
-        return request.workers
+        return int(request.workers)
     return max(1, min(available_cores(), plan.n_total // _VIDEOS_PER_WORKER))
 
 

@@ -1,21 +1,29 @@
 """`smot generate`: make a data set."""
 
 import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.options import progress_bar, read_colour, read_counts, read_shard, read_size
-from smot.interruption import Interruption, catch_signals
+from smot.cli.options import (
+    Request,
+    digits_options,
+    interruptible_bar,
+    read_colour,
+    read_counts,
+    read_shard,
+    read_size,
+    warnings_as_lines,
+    with_options,
+)
+from smot.interruption import catch_signals
 
 if TYPE_CHECKING:
     from smot.generators import DigitSource, Settings
     from smot.videos import Shard
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 QUICK = {"n_train": 1000, "n_val": 100, "n_test": 50}
 LARGE_FRAME = 96  # pixels; from here on Scattered Shapes has the paper's larger numbers
@@ -64,15 +72,6 @@ _WORK_OPTIONS = (
 )
 
 
-def _with(options: Iterable[Callable[[Command], Command]]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in reversed(list(options)):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 @click.group()
 def generate() -> None:
     """Make a data set: videos of moving digits or shapes, with ground truth."""
@@ -81,21 +80,10 @@ def generate() -> None:
 @generate.command()
 @click.option("--max-digits", type=int, default=12, show_default=True, help="In training videos.")
 @click.option("--min-digits", type=int, default=1, show_default=True, help="In training videos.")
-@click.option(
-    "--digits",
-    type=click.Choice(["auto", "mnist", "mnist-5k"]),
-    default="auto",
-    show_default=True,
-    help="All 60,000, or the 5,000 that need no download.",
-)
-@click.option(
-    "--mnist-root",
-    type=click.Path(path_type=Path),
-    help="Folder of MNIST [SMOT_MNIST_ROOT, else the user's cache].",
-)
+@with_options(digits_options("All 60,000, or the 5,000 that need no download."))
 @click.option("--coloured", is_flag=True, help="Digits in six colours instead of white.")
-@_with(_SCENE_OPTIONS.values())
-@_with(_WORK_OPTIONS)
+@with_options(_SCENE_OPTIONS.values())
+@with_options(_WORK_OPTIONS)
 def mnist(
     max_digits: int,
     min_digits: int,
@@ -124,8 +112,8 @@ def mnist(
 @click.option(
     "--size-spread", type=float, default=0.1, show_default=True, help="Deviation of each side."
 )
-@_with(_SCENE_OPTIONS.values())
-@_with(_WORK_OPTIONS)
+@with_options(_SCENE_OPTIONS.values())
+@with_options(_WORK_OPTIONS)
 def shapes(max_shapes: int | None, min_shapes: int, size_spread: float, **options: Any) -> None:
     """Scattered Shapes: five shapes in six colours, faster than the digits.
 
@@ -153,90 +141,58 @@ def _digits(name: str, root: Path | None) -> "DigitSource":
     """Load digits; if others than hoped for had to be taken, say so in one line."""
     from smot.generators import load_digits
 
-    with warnings.catch_warnings(record=True) as notices:
-        warnings.simplefilter("always")
-        source = load_digits(name, root)
-    for notice in notices:
-        click.echo(f"smot: {notice.message}", err=True)
-    return source
+    with warnings_as_lines():
+        return load_digits(name, root)
 
 
 def _run(
     settings: "Settings", load: Callable[[], "DigitSource | None"], options: Mapping[str, Any]
 ) -> None:
     """Make the data set; a signal is looked at between units of work, where nothing drops it."""
-    with catch_signals(deferred=True) as interruption:
-        _make(settings, load, options, interruption)
-
-
-def _make(
-    settings: "Settings",
-    load: Callable[[], "DigitSource | None"],
-    options: Mapping[str, Any],
-    interruption: Interruption,
-) -> None:
     from smot.files import available_cores
     from smot.generators.synthesis import check_space, expect, generate, group_sizes
     from smot.videos import Shard
 
-    sizes = QUICK if options["quick"] else {}
+    request = Request(**options)
     given = {name: options[name] for name in QUICK if options[name] is not None}
-    groups = group_sizes(settings, counts=options["counts"], **{**sizes, **given})
-    shard = Shard(index=options["shard"][0], total=options["shard"][1])
-    path = _path(settings, shard, options)
-    workers = available_cores() if options["workers"] is None else options["workers"]
-    say = _reporter(options)
-    say(f"{path}: {_listed(groups)}{_part(shard)}")
-    source = load()
-    interruption.check()
-    expected = expect(settings, source, groups, seed=options["seed"], shard=shard)
-    interruption.check()
-    seconds = expected.seconds / max(workers, 1)
-    say(f"about {expected.n_bytes / 1e6:.0f} MB, {seconds:.0f} s with {workers} workers")
-    if options["dry_run"]:
-        return
-    check_space(path, expected.n_bytes)
-    started = time.perf_counter()
-    with progress_bar(expected.n_videos, "video", options["quiet"]) as bar:
-
-        def report(n_videos: int) -> None:
-            bar.update(n_videos)
-            interruption.check()
-
-        fingerprint = generate(
-            settings,
-            source,
-            path,
-            seed=options["seed"],
-            groups=groups,
-            workers=workers,
-            shard=shard,
-            force=options["force"],
-            report=report,
-        )
-    took = time.perf_counter() - started
+    sizes = QUICK | given if request.quick else given
+    groups = group_sizes(settings, counts=request.counts, **sizes)
+    shard = Shard(index=request.shard[0], total=request.shard[1])
+    path = _path(settings, shard, request)
+    workers = available_cores() if request.workers is None else request.workers
+    _say(request, f"{path}: {_listed(groups)}{_part(shard)}")
+    with catch_signals(deferred=True) as interruption:
+        source = load()
+        interruption.check()
+        expected = expect(settings, source, groups, seed=request.seed, shard=shard)
+        interruption.check()
+        work = f"{expected.n_bytes / 1e6:.0f} MB, {expected.seconds / max(workers, 1):.0f} s"
+        _say(request, f"about {work} with {workers} workers")
+        if request.dry_run:
+            return
+        check_space(path, expected.n_bytes)
+        make = partial(generate, settings, source, path, groups=groups, workers=workers)
+        began = time.perf_counter()
+        with interruptible_bar(expected.n_videos, request.quiet) as report:
+            found = make(seed=request.seed, shard=shard, force=request.force, report=report)
+    size, took = path.stat().st_size / 1e6, time.perf_counter() - began
     click.echo(
-        f"{path}: {expected.n_videos:,} videos, {path.stat().st_size / 1e6:.1f} MB, "
-        f"{took:.1f} s, content {fingerprint[:16]}"
+        f"{path}: {expected.n_videos:,} videos, {size:.1f} MB, {took:.1f} s, content {found[:16]}"
     )
 
 
-def _reporter(options: Mapping[str, Any]) -> Callable[[str], None]:
+def _say(request: Request, text: str) -> None:
     """Messages on the way go to standard error; in a dry run they are the result."""
-
-    def say(text: str) -> None:
-        if options["dry_run"] or not options["quiet"]:
-            click.echo(text, err=not options["dry_run"])
-
-    return say
+    if request.dry_run or not request.quiet:
+        click.echo(text, err=not request.dry_run)
 
 
-def _path(settings: "Settings", shard: "Shard", options: Mapping[str, Any]) -> Path:
+def _path(settings: "Settings", shard: "Shard", request: Request) -> Path:
     """Where the file goes: to --out, else to data/ under the data set's name."""
     from smot.generators.settings import dataset_name
 
-    suffix = "-quick" if options["quick"] else ""
-    path: Path = options["out"] or Path("data") / f"{dataset_name(settings)}{suffix}.h5"
+    suffix = "-quick" if request.quick else ""
+    path: Path = request.out or Path("data") / f"{dataset_name(settings)}{suffix}.h5"
     if shard.total == 1:
         return path
     return path.with_name(f"{path.stem}-{shard.index:05d}-of-{shard.total:05d}{path.suffix}")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.options import progress_bar
-from smot.interruption import catch_signals
+from smot.cli.options import interruptible_bar, progress_bar
 
 if TYPE_CHECKING:
     from smot.videos import VideoFile
@@ -85,19 +84,8 @@ def merge(
     with open_videos(files[0]) as first:
         total = sum(first.metadata.totals.values())
     threads = available_cores() if workers is None else workers
-    with progress_bar(total, "video", quiet) as bar, catch_signals(deferred=True) as interruption:
-
-        def report(n_videos: int) -> None:
-            bar.update(n_videos)
-            interruption.check()
-
-        fingerprint = merge_videos(
-            files,
-            out,
-            workers=threads,
-            force=force,
-            report=report,
-        )
+    with interruptible_bar(total, quiet) as report:
+        fingerprint = merge_videos(files, out, workers=threads, force=force, report=report)
     click.echo(f"{out}: {total:,} videos, content {fingerprint[:16]}")
 
 

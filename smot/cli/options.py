@@ -1,15 +1,80 @@
-"""What commands share: readers of option values that click has no type for, and progress bars."""
+"""What commands share: options, what they lead to, readers of their values, progress bars."""
 
 import re
 import sys
 import threading
-from contextlib import AbstractContextManager
-from typing import Protocol
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
+from smot.interruption import catch_signals
+
+if TYPE_CHECKING:
+    from smot.evaluation.testsets import VideoSource
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Command], Command]
 Shape = tuple[int, int]
 Colour = tuple[int, int, int]
+Request = SimpleNamespace
+"""What was typed, by the names of the options."""
+
+
+def digits_options(meaning: str) -> tuple[Option[Any], ...]:
+    """--digits, with the words that --help has for it, and --mnist-root."""
+    return (
+        click.option(
+            "--digits",
+            type=click.Choice(["auto", "mnist", "mnist-5k"]),
+            default="auto",
+            show_default=True,
+            help=meaning,
+        ),
+        click.option(
+            "--mnist-root",
+            type=click.Path(path_type=Path),
+            help="Folder of MNIST [SMOT_MNIST_ROOT, else the user's cache].",
+        ),
+    )
+
+
+DATASET_OPTIONS = (
+    click.option(
+        "--dataset",
+        default="mnist-12",
+        show_default=True,
+        metavar="NAME",
+        help="Without a file: mnist-12, mnist-6, shapes-48 or shapes-96, from data/ or made now.",
+    ),
+    *digits_options("What the videos must show."),
+)
+"""For what `find_videos` needs to know."""
+
+CKPT_OPTION = click.option(
+    "--ckpt",
+    type=click.Path(path_type=Path),
+    help="Weights of a learned tracker: a file, or a run's folder.",
+)
+
+SET_OPTION = click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Option of the tracker."
+)
+
+
+def with_options(options: Iterable[Option[Command]]) -> Option[Command]:
+    """Add options to a command, in their order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(list(options)):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def read_counts(
@@ -86,3 +151,85 @@ def progress_bar(total: int, unit: str, quiet: bool) -> AbstractContextManager[B
         total=total, unit=unit, unit_scale=True, disable=hidden, leave=False
     )
     return bar
+
+
+def tracker_options(checkpoint: Path | None, assignments: Sequence[str]) -> dict[str, str]:
+    """A tracker's options by name; --ckpt is one of them.
+
+    Args:
+        checkpoint: of --ckpt.
+        assignments: of --set, key=value each.
+    """
+    options = {} if checkpoint is None else {"checkpoint": str(checkpoint)}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{assignment!r} is not key=value", param_hint="'--set'")
+        if key in options:
+            raise click.BadParameter(f"{key} is set twice", param_hint="'--set'")
+        options[key] = value
+    return options
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print what is warned of inside the block as a line each, after it."""
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        yield
+    for notice in notices:
+        click.echo(f"smot: {notice.message}", err=True)
+
+
+def find_videos(
+    path: Path | None,
+    request: Request,
+    *,
+    counts: Sequence[int] | None,
+    n_videos: int | None,
+    quiet: bool,
+) -> "VideoSource":
+    """The videos of a file, or canonical ones; says which they are.
+
+    Args:
+        path: the file; None for the canonical data set.
+        request: the values of `DATASET_OPTIONS`.
+        counts: numbers of objects that are wanted; None for the paper's.
+        n_videos: videos of each count that are wanted; None for as many as there are.
+        quiet: whether to say nothing but warnings.
+    """
+    from smot.evaluation.testsets import canonical_videos, check_digits
+    from smot.videos import open_videos
+
+    source: VideoSource
+    with warnings_as_lines():
+        if path is not None:
+            source, said = open_videos(path), f"test videos from {path}"
+            check_digits(source, request.digits)
+        else:
+            source, said = canonical_videos(
+                request.dataset,
+                digits=request.digits,
+                mnist_root=request.mnist_root,
+                counts=counts,
+                n_videos=n_videos,
+            )
+    shown = source.metadata.digit_source
+    if not quiet:
+        click.echo(f"smot: {said}{f', digits {shown}' if shown else ''}", err=True)
+    return source
+
+
+@contextmanager
+def interruptible_bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar for videos; being told how many more are done, it also looks at signals.
+
+    Signals are looked at between units of work, where nothing drops them.
+    """
+    with progress_bar(total, "video", quiet) as bar, catch_signals(deferred=True) as interruption:
+
+        def report(n_videos: int) -> None:
+            bar.update(n_videos)
+            interruption.check()
+
+        yield report

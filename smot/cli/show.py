@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.sources import (
+from smot.cli.options import (
     CKPT_OPTION,
     DATASET_OPTIONS,
     SET_OPTION,
+    Request,
     find_videos,
     tracker_options,
+    with_options,
 )
 
 if TYPE_CHECKING:
@@ -50,37 +51,9 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was typed, by the names of the options."""
-
-    file: Path | None
-    video: int
-    group: str | None
-    name: str | None
-    ckpt: Path | None
-    assignments: tuple[str, ...]
-    predict: bool
-    observe: int
-    horizon: int
-    dataset: str
-    digits: str
-    mnist_root: Path | None
-    out: Path | None
-    gif: bool
-    scale: int
-    quiet: bool
-
-
-def _with_options(command: Any) -> Any:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@_with_options
+@with_options(_OPTIONS)
 def show(**typed: Any) -> None:
     """Draw a video of FILE, or of the canonical data set, as a filmstrip.
 
@@ -138,9 +111,7 @@ def _source(request: Request) -> "VideoSource":
     tests = re.fullmatch(r"test/(\d+)", request.group or "")
     return find_videos(
         request.file,
-        dataset=request.dataset,
-        digits=request.digits,
-        mnist_root=request.mnist_root,
+        request,
         counts=[int(tests[1])] if tests else [],
         n_videos=max(request.video + 1, 1) if tests else None,
         quiet=request.quiet or request.file is not None,
@@ -155,7 +126,7 @@ def _tracker(request: Request, source: "VideoSource") -> "Contestant | None":
     """The tracker that is named, or the one whose weights the checkpoint holds."""
     from smot.trackers import build_tracker
 
-    name = request.name
+    name: str | None = request.name
     if name is None and request.ckpt is not None:
         from smot.models.checkpoints import load_checkpoint
 
@@ -195,7 +166,7 @@ def _rows(
 def _path(request: Request, source: "VideoSource", group: str, tracker: str = "") -> Path:
     """Where the picture goes."""
     if request.out is not None:
-        return request.out
+        return Path(request.out)
     stem = request.file.stem if request.file else source.metadata.name
     parts = [stem, group, str(request.video), tracker, "predicted" if request.predict else ""]
     return Path(re.sub(r"[^\w.-]+", "-", "-".join(part for part in parts if part)) + ".png")

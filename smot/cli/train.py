@@ -2,12 +2,12 @@
 
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from smot.cli.options import with_options
 from smot.models.family import FAMILIES
 
 
@@ -52,16 +52,12 @@ def export(run: Path, out: Path, float32: bool) -> None:
 
 
 def _family_command(family: str) -> click.Command:
+    @with_options(_OPTIONS)
     def run(**options: Any) -> None:
         _run(family, **options)
 
-    command: Callable[..., Any] = run
-    for decorate in reversed(_OPTIONS):
-        command = decorate(command)
     text = f"Train {family.upper()}; --resume goes on with the settings of the run in --out."
-    made = click.command(name=family, help=text)(command)
-    assert isinstance(made, click.Command)
-    return made
+    return click.command(name=family, help=text)(run)
 
 
 _OPTIONS = (

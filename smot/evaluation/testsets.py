@@ -73,8 +73,7 @@ class RenderedVideos:
     def metadata(self) -> Metadata:
         """What a file would say of itself; there is no content fingerprint."""
         from smot.generators.synthesis import origin
-        from smot.videos.content import settings_fingerprint
-        from smot.videos.schema import FORMAT_VERSION, Shard
+        from smot.videos.content import FORMAT_VERSION, Shard, settings_fingerprint
 
         made = origin(self.settings, self.digits, self.seed)
         return Metadata(

@@ -8,8 +8,7 @@ import os
 import socket
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -185,34 +184,22 @@ def _downloaded(root: Path) -> DigitSource:
     from torchvision.datasets import MNIST
 
     made = [folder for folder in (root / _FOLDER, root / "MNIST", root) if not folder.exists()]
+    usual = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
     try:
-        with _impatient():
-            MNIST(root, train=True, download=True)
+        MNIST(root, train=True, download=True)
     except (OSError, EOFError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1].removeprefix("Got: ")
-        _remove_empty(made)
+        for folder in made:  # innermost first; what has been loaded stays
+            with suppress(OSError):
+                folder.rmdir()
         raise DataError(
             f"MNIST is not in {root} and cannot be downloaded ({reason}); "
             "give --mnist-root DIR or --digits mnist-5k"
         ) from error
+    finally:
+        socket.setdefaulttimeout(usual)
     found = _from_disk(root)
     if found is None:
         raise DataError(f"MNIST was downloaded to {root}, but {root / _FOLDER} lacks it")
     return found
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Take away what a download in vain has left behind, innermost first."""
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    usual = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(usual)

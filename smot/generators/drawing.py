@@ -21,7 +21,7 @@ from smot.generators.scenes import Scene, scene_of
 from smot.generators.settings import Settings
 from smot.seeding import video_keys
 from smot.videos import Videos
-from smot.videos.schema import FIELDS
+from smot.videos.content import FIELDS
 
 N_TRIES = 1000  # for one object, before the whole placement starts again
 N_RESTARTS = 200  # of the whole placement, before it is called impossible

@@ -6,6 +6,7 @@ generators", ACM TOMS 2021).
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,13 +102,15 @@ def rounded_up_normal(mean: float, deviation: float, smallest: int, largest: int
     return np.array([*inside, 1.0])
 
 
+@lru_cache(maxsize=4)
 def noise_table(deviation: float) -> IntArray:
     """Rounded normal noise by table: entry u is its quantile (u + 1/2) / 65536, [65536], int16.
 
-    The tails end where a probability falls below 2**-17, at 4.2 standard deviations.
+    The tails end where a probability falls below 2**-17, at 4.2 standard deviations. Without
+    noise the table is empty.
     """
     if deviation == 0:
-        return np.zeros(NOISE_LEVELS, np.int16)
+        return np.zeros(0, np.int16)
     reach = math.ceil(5 * deviation)
     levels = np.arange(-reach, reach + 1)
     edges = [(1 + math.erf((level + 0.5) / (deviation * math.sqrt(2)))) / 2 for level in levels]

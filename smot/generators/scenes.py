@@ -72,12 +72,15 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
     Raises:
         UsageError: digits are needed and not given.
     """
-    fewest, most = object_range(settings, split)
+    name, _, count = split.partition("/")
+    fewest, most = settings.min_objects, settings.max_objects
+    if name == "test":
+        fewest = most = int(count)
     if isinstance(settings, MnistSettings):
         if source is None:
             raise UsageError("Scattered MNIST needs digits: load_digits()")
         members = source.members(split)
-        sprites = _digit_sprites(source, settings.object_size, split.partition("/")[0])
+        sprites = _digit_sprites(source, settings.object_size, name)
         labels, sources = source.labels[members].astype(np.int64), members.astype(np.int64)
         sides: FloatArray = np.zeros(0)
     else:
@@ -103,24 +106,11 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
         appearance=float(settings.appearance),
         disappearance=float(settings.disappearance),
         background=np.array(settings.background, np.int64),
-        texture=_noise(settings.background_noise),
-        noise=_noise(settings.pixel_noise),
+        texture=noise_table(settings.background_noise),
+        noise=noise_table(settings.pixel_noise),
     )
-
-
-def object_range(settings: Settings, split: str) -> tuple[int, int]:
-    """Fewest and most objects in a video of a split."""
-    name, _, count = split.partition("/")
-    if name == "test":
-        return int(count), int(count)
-    return settings.min_objects, settings.max_objects
 
 
 @lru_cache(maxsize=8)
 def _digit_sprites(source: DigitSource, side: int, split: str) -> Sprites:
     return cropped(resize(source.images[source.members(split)], side, side))
-
-
-@lru_cache(maxsize=4)
-def _noise(deviation: float) -> IntArray:
-    return noise_table(deviation) if deviation else np.zeros(0, np.int16)

@@ -98,16 +98,6 @@ class SceneSettings:
         """The colours that objects may have."""
         raise NotImplementedError
 
-    @property
-    def canonical_name(self) -> str:
-        """What the data set is called where all other settings are the paper's."""
-        raise NotImplementedError
-
-    @property
-    def test_counts(self) -> tuple[int, ...]:
-        """The numbers of objects that the test videos of the paper's protocol have."""
-        raise NotImplementedError
-
     def plain(self) -> dict[str, Any]:
         """The settings as values that JSON knows, with the kind of data set."""
         values = {
@@ -152,12 +142,12 @@ class MnistSettings(SceneSettings):
 
     @property
     def canonical_name(self) -> str:
-        """Such as "scattered-mnist-12", for up to 12 digits in training."""
+        """The name where all else is the paper's, such as "scattered-mnist-12"."""
         return f"scattered-mnist-{self.max_objects}"
 
     @property
     def test_counts(self) -> tuple[int, ...]:
-        """1 .. 12, and on to what was trained on."""
+        """Numbers of digits in test videos: 1 .. 12, and on to what was trained on."""
         return tuple(range(1, max(12, self.max_objects) + 1))
 
 
@@ -197,7 +187,7 @@ class ShapesSettings(SceneSettings):
 
     @property
     def test_counts(self) -> tuple[int, ...]:
-        """1 .. 8 in small frames, 1 .. 35 in frames of 96 pixels and more."""
+        """Numbers of shapes in test videos: 1 .. 8, in frames from 96 pixels on 1 .. 35."""
         most = 35 if min(self.frame_size) >= 96 else 8
         return tuple(range(1, max(most, self.max_objects) + 1))
 
@@ -228,15 +218,11 @@ def dataset_name(settings: Settings) -> str:
         min_objects=settings.min_objects,
         max_objects=settings.max_objects,
     )
-    changed = [
-        f"{each.name.replace('_', '-')}-{_written(getattr(settings, each.name))}"
-        for each in fields(settings)
-        if getattr(settings, each.name) != getattr(reference, each.name)
-    ]
-    return "-".join([settings.canonical_name, *changed])
-
-
-def _written(value: object) -> str:
-    if isinstance(value, tuple):
-        return "x".join(str(part) for part in value)
-    return "on" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+    parts = [settings.canonical_name]
+    for name in (each.name for each in fields(settings)):
+        value = getattr(settings, name)
+        if value != getattr(reference, name):
+            numbers = value if isinstance(value, tuple) else (value,)
+            said = "on" if value is True else "x".join(f"{number:g}" for number in numbers)
+            parts.append(f"{name.replace('_', '-')}-{said}")
+    return "-".join(parts)

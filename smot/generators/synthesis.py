@@ -13,9 +13,8 @@ from smot.generators.digits import DigitSource
 from smot.generators.drawing import render
 from smot.generators.settings import Settings, dataset_name
 from smot.videos import Origin, Shard, Videos, write_videos
-from smot.videos.schema import UNIT
-from smot.videos.units import Produce, make_unit
-from smot.videos.writing import Report, span_of
+from smot.videos.content import UNIT
+from smot.videos.writing import Produce, Report, make_unit, span_of
 
 N_TRAIN, N_VAL, N_TEST = 60_000, 1_000, 1_000
 _FEWEST_SAMPLED = 16  # videos of a group from which size and time are estimated

@@ -3,9 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from smot.videos.content import Videos
+from smot.videos.content import Metadata, Origin, Shard, Videos
 from smot.videos.reading import VideoFile, open_videos
-from smot.videos.schema import Metadata, Origin, Shard
 
 if TYPE_CHECKING:
     from smot.videos.dataset import VideoDataset

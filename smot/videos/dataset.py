@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from smot.videos.content import FIELDS
 from smot.videos.reading import VideoFile
-from smot.videos.schema import FIELDS
 
 Target = dict[str, Tensor]
 

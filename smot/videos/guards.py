@@ -14,8 +14,7 @@ import numpy as np
 from smot.errors import DataError
 from smot.files import from_plain
 from smot.tracks import DataDescription
-from smot.videos.content import Videos
-from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata
+from smot.videos.content import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata, Videos
 
 PATIENCE = 30.0  # seconds for reading a few short texts; starting Python takes most of it
 LARGEST_TEXT = 1 << 20  # bytes of an attribute

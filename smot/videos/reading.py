@@ -12,9 +12,8 @@ import numpy as np
 
 from smot.errors import DataError, UsageError
 from smot.tracks import DataDescription
-from smot.videos.content import Videos
+from smot.videos.content import FIELDS, Metadata, Videos
 from smot.videos.guards import Checked, check_content, check_file
-from smot.videos.schema import FIELDS, Metadata
 
 _AT_ONCE = 4096  # videos whose truth is held in memory
 

@@ -10,9 +10,16 @@ import numpy as np
 
 from smot.arrays import FloatArray, IntArray, UInt8Array
 from smot.errors import DataError, UsageError
-from smot.videos.content import Videos, content_fingerprint, digests, settings_fingerprint
+from smot.videos.content import (
+    DIGEST,
+    Origin,
+    Videos,
+    batch_length,
+    content_fingerprint,
+    digests,
+    settings_fingerprint,
+)
 from smot.videos.reading import VideoFile
-from smot.videos.schema import DIGEST, Origin, batch_length
 from smot.videos.writing import Report, write_videos
 
 NOISE_SETTINGS = ("background_noise", "pixel_noise")

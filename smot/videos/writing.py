@@ -1,10 +1,16 @@
-"""Write files of videos: made and compressed in threads, whole or not at all."""
+"""Write files of videos: made and compressed in threads, whole or not at all.
+
+Arrays become HDF5 chunks outside of HDF5, which would compress under one lock, on one core.
+"""
 
 import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,11 +21,66 @@ import numpy as np
 from smot.arrays import UInt8Array
 from smot.errors import DataError, UsageError
 from smot.files import atomic_path, to_plain
-from smot.videos.content import content_fingerprint, settings_fingerprint
-from smot.videos.schema import DIGEST, FIELDS, FORMAT_VERSION, Origin, Shard
-from smot.videos.units import COMPRESSION_LEVEL, Produce, Span, Unit, units
+from smot.videos.content import (
+    DIGEST,
+    FIELDS,
+    FORMAT_VERSION,
+    UNIT,
+    Field,
+    Origin,
+    Shard,
+    Videos,
+    batch_length,
+    content_fingerprint,
+    digests,
+    settings_fingerprint,
+)
 
+try:  # the same format, three times as fast; not to be had on every kind of machine
+    from isal.isal_zlib import compress
+except ImportError:
+    from zlib import compress
+
+COMPRESSION_LEVEL = 1
+
+Produce = Callable[[str, int, int], Videos]
 Report = Callable[[int], object]
+
+_FRAMES, *_TRUTH = FIELDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """The videos of a group that a file holds.
+
+    Attributes:
+        group: the group's name.
+        start: first video, in the whole data set's group.
+        stop: one past the last.
+        sample: no videos, but of the group's shapes.
+    """
+
+    group: str
+    start: int
+    stop: int
+    sample: Videos
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """Some videos of a group as HDF5 chunks.
+
+    Attributes:
+        group: the group's name.
+        place: of the first video in the file's group.
+        chunks: array, place of its first video in the file's group, bytes as HDF5 stores them.
+        digests: of the videos' content, [n, 32].
+    """
+
+    group: str
+    place: int
+    chunks: list[tuple[Field, int, bytes]]
+    digests: UInt8Array
 
 
 def write_videos(
@@ -59,7 +120,7 @@ def write_videos(
         with atomic_path(path, replace=force) as draft:
             spans = [span_of(name, groups[name], produce, shard) for name in sorted(groups)]
             with h5py.File(draft, "w", libver=("v110", "v110")) as file:
-                fingerprint = _write_groups(file, spans, units(spans, produce, workers), report)
+                fingerprint = _write_groups(file, spans, _units(spans, produce, workers), report)
                 about = _attributes(origin, groups, shard, fingerprint)
                 for name, value in about.items():
                     _write_attribute(file, name, value)
@@ -74,6 +135,89 @@ def span_of(group: str, total: int, produce: Produce, shard: Shard) -> Span:
     return Span(group=group, start=start, stop=stop, sample=produce(group, start, start))
 
 
+def _units(spans: Sequence[Span], produce: Produce, workers: int) -> Iterator[Unit]:
+    """Make all units in order, a few ahead, so that memory stays bounded."""
+    jobs = (
+        (span, start, min(start + UNIT, span.stop))
+        for span in spans
+        for start in range(span.start, span.stop, UNIT)
+    )
+    waiting: deque[Future[Unit]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="smot-writer") as pool:
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(make_unit, produce, *job))
+                # Enough to keep every thread busy while HDF5 writes, and no more memory.
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def make_unit(produce: Produce, span: Span, start: int, stop: int) -> Unit:
+    """Make and compress videos [start, stop), at most `UNIT`, frames a few at a time.
+
+    Args:
+        produce: makes videos.
+        span: the group.
+        start: first video; a multiple of `UNIT` after the span's start.
+        stop: one past the last.
+    """
+    place = start - span.start
+    chunks: list[tuple[Field, int, bytes]] = []
+    truth: dict[str, list[np.ndarray]] = {field.name: [] for field in _TRUTH}
+    hashes = []
+    step = batch_length(span.sample.frames.shape)
+    for first in range(start, stop, step):
+        videos = produce(span.group, first, min(first + step, stop))
+        shift = place + first - start
+        chunks += [(_FRAMES, shift + n, chunk) for n, chunk in encode(_FRAMES, videos.frames)]
+        hashes.append(digests(videos))
+        for name, parts in truth.items():
+            parts.append(getattr(videos, name))
+    for field in _TRUTH:
+        array = np.concatenate(truth[field.name])
+        chunks += [(field, place + n, chunk) for n, chunk in encode(field, array)]
+    return Unit(group=span.group, place=place, chunks=chunks, digests=np.concatenate(hashes))
+
+
+def encode(field: Field, array: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """Compress an array of videos chunk by chunk, as HDF5's deflate and fletcher32 would.
+
+    Args:
+        field: the array's place in the layout.
+        array: [N, ...], beginning at a multiple of the field's chunk; the last chunk is filled
+            up with zeros, as HDF5 stores it.
+
+    Yields:
+        Place of the chunk's first video in the array, and the chunk as HDF5 stores it.
+    """
+    for start in range(0, len(array), field.chunk):
+        part = np.ascontiguousarray(array[start : start + field.chunk])
+        missing = field.chunk - len(part)
+        if missing:
+            part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
+        packed = compress(part.reshape(-1).view(np.uint8).data, COMPRESSION_LEVEL)
+        yield start, packed + fletcher32(packed).to_bytes(4, "little")
+
+
+def fletcher32(content: bytes) -> int:
+    """HDF5's checksum of bytes: Fletcher's, over big-endian 16-bit words, 32 bits.
+
+    Source: H5_checksum_fletcher32 of the HDF5 library, whose sums are those of ones' complement:
+    a sum that is not 0 stays above 0.
+    """
+    words = np.frombuffer(content + b"\0" * (len(content) % 2), ">u2").astype(np.int64)
+    # Word i is added to the first sum once, and to the sum of all first sums n - i times.
+    times = np.arange(len(words), 0, -1) % 0xFFFF
+    first, second = int(words.sum()), int((words * times).sum())
+    first, second = (value and (value - 1) % 0xFFFF + 1 for value in (first, second))
+    return (second << 16) | first
+
+
 def _write_groups(
     file: h5py.File, spans: Sequence[Span], made: Iterable[Unit], report: Report
 ) -> str:
@@ -82,9 +226,12 @@ def _write_groups(
         _create_group(file, span)
         found[span.group] = np.zeros((span.stop - span.start, 32), np.uint8)
     for unit in made:
-        _write_unit(file, unit)
-        found[unit.group][unit.place : unit.place + unit.n_videos] = unit.digests
-        report(unit.n_videos)
+        handles = {field.name: file[unit.group][field.name].id for field in FIELDS}
+        for field, place, chunk in unit.chunks:
+            handles[field.name].write_direct_chunk((place,) + (0,) * field.axes.count(" "), chunk)
+        n_videos = len(unit.digests)
+        found[unit.group][unit.place : unit.place + n_videos] = unit.digests
+        report(n_videos)
     for name, group_digests in found.items():
         file[name][DIGEST.name][...] = group_digests
     return content_fingerprint(found)
@@ -106,14 +253,6 @@ def _create_group(file: h5py.File, span: Span) -> None:
             compression=COMPRESSION_LEVEL,
             fletcher32=True,
         )
-
-
-def _write_unit(file: h5py.File, unit: Unit) -> None:
-    group = file[unit.group]
-    handles = {field.name: group[field.name].id for field in FIELDS}
-    for field, place, chunk in unit.chunks:
-        offset = (place,) + (0,) * (len(field.axes.split()) - 1)
-        handles[field.name].write_direct_chunk(offset, chunk)
 
 
 def _write_attribute(file: h5py.File, name: str, value: str | int) -> None:

@@ -9,9 +9,8 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.videos import VideoFile, Videos, open_videos, write_videos
-from smot.videos.content import content_fingerprint, digests
-from smot.videos.schema import FIELDS, FORMAT_VERSION
-from smot.videos.units import encode, fletcher32
+from smot.videos.content import FIELDS, FORMAT_VERSION, content_fingerprint, digests
+from smot.videos.writing import encode, fletcher32
 from tests.videos.conftest import GROUPS, made_origin, made_videos
 
 
