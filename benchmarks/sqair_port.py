@@ -14,7 +14,7 @@ from torch.distributions import Bernoulli, Normal
 
 from smot.models.sqair import Sqair
 from smot.models.sqair.encoders import Gru, Mlp, Product
-from smot.models.sqair.noise import Noise
+from smot.models.sqair.objects import Noise
 from smot.models.sqair.priors import PropagationPrior
 
 
@@ -36,8 +36,8 @@ class Port:
 
     def __call__(self, pixels: Tensor, noise: Noise) -> Weights:
         """Weights of a clip: pixels [B, T, C, H, W], noise for S = B * K rows."""
-        frames = pixels.repeat_interleave(noise.n_rows // len(pixels), dim=0)
-        S, N = noise.n_rows, noise.n_slots
+        N, S = noise.presence.shape[2:]
+        frames = pixels.repeat_interleave(S // len(pixels), dim=0)
         zeros = frames.new_zeros(S)
         outcome = Weights(log_weight=zeros, score=zeros)
         state = self._start(S, N)
@@ -170,7 +170,7 @@ class Port:
         outcome: Weights,
     ) -> list[dict[str, Tensor]]:
         net, prior = self.inference.discovery, self.generative.where_prior
-        S, A, N = len(frames), self.config.n_what, noise.n_slots
+        S, A, N = len(frames), self.config.n_what, noise.presence.shape[2]
         d, present = net.start.expand(S, -1), torch.ones(S)
         what, where = torch.zeros(S, A), torch.zeros(S, 4)
         context = torch.cat([prior.context_start.expand(S, -1), condition, staying[:, None]], 1)

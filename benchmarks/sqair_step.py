@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from smot.generators import MnistSettings, load_digits, render
 from smot.models.sqair import Sqair, SqairConfig, build
-from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import loss
+from smot.models.sqair.objects import Noise
 
 BATCH, PARTICLES = 16, 2
 
@@ -74,11 +74,11 @@ def measure(n_slots: int, n_frames: int, frames: Tensor, watch: Watch, rate: flo
 
     def new() -> None:
         evidence = model.generative.evidence(pixels, model.infer(pixels, noise))
-        step(model, evidence.log_weights.sum(0), evidence.score.sum(0))
+        step(model, evidence.log_weights, evidence.score)
 
     def trained() -> None:
         evidence = model.generative.evidence(pixels, model.infer(pixels, noise, counts=counts))
-        step(model, evidence.log_weights.sum(0), evidence.score.sum(0))
+        step(model, evidence.log_weights, evidence.score)
 
     def straightforward() -> None:
         outcome = port(pixels, noise)

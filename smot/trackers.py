@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -86,7 +86,8 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
     """Find a tracker and make one.
 
     A factory (a class or function) is called with keyword arguments only: `data`, if its
-    signature has it, and the options, turned into the type that its signature gives them.
+    signature has it, and the options, turned into the type that its signature gives them. A
+    parameter without default whose type is a dataclass is made of the options named as its fields.
 
     Args:
         name: a built-in name, the name of an entry point in group `smot.trackers`, or
@@ -100,13 +101,23 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
     """
     factory = _factory(name)
     with _blamed(name):
-        parameters = inspect.signature(factory, eval_str=True).parameters
+        parameters = dict(inspect.signature(factory, eval_str=True).parameters)
+        groups = {key: each.annotation for key, each in parameters.items() if _is_group(each)}
+        fields = {
+            key: inspect.signature(kind, eval_str=True).parameters for key, kind in groups.items()
+        }
+    for key in groups:
+        parameters |= fields[key]
+        del parameters[key]
     arguments: dict[str, Any] = {
         key: _converted(name, key, text, parameters) for key, text in options.items()
     }
     if "data" in parameters:
         arguments["data"] = data
     with _blamed(name):
+        for key, kind in groups.items():
+            given = {each: arguments.pop(each) for each in fields[key] if each in arguments}
+            arguments[key] = kind(**given)
         tracker = factory(**arguments)
         fits = isinstance(tracker, Contestant)  # looks at its attributes, which may be properties
     if not fits:
@@ -183,6 +194,12 @@ def _blamed(name: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(f"tracker {name!r} cannot be made: {described(error)}") from error
+
+
+def _is_group(parameter: inspect.Parameter) -> bool:
+    """Whether options are given by the fields of this parameter's type."""
+    has_default = parameter.default is not inspect.Parameter.empty
+    return is_dataclass(parameter.annotation) and not has_default and parameter.name != "data"
 
 
 def _converted(name: str, key: str, text: str, parameters: Mapping[str, inspect.Parameter]) -> Any:

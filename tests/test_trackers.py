@@ -1,7 +1,7 @@
 import pickle
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,18 @@ class Still:
         shape = (*videos.shape[:2], 1)
         boxes = np.broadcast_to(np.array([0, 0, self.size, self.size]), (*shape, 4))
         return Tracks(boxes=boxes, ids=np.zeros(shape, int), confidence=np.ones(shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Options that go together."""
+
+    size: int = 4
+    ratio: float | None = None
+
+
+def shaped(shape: Shape, loud: bool = False) -> Still:
+    return Still(size=shape.size, ratio=shape.ratio, loud=loud)
 
 
 class NoTracker:
@@ -195,3 +207,12 @@ def test_a_plug_in_that_raises_anything_on_import_is_contained(
 def test_mistakes_are_one_clear_line(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_tracker(name, options, DATA)
+
+
+def test_fields_of_a_parameter_that_is_a_dataclass_are_options() -> None:
+    target = f"{__name__}:shaped"
+    tracker = build_tracker(target, {"size": "9", "loud": "true"}, DATA)
+    assert isinstance(tracker, Still)
+    assert (tracker.size, tracker.ratio, tracker.loud) == (9, None, True)
+    with pytest.raises(UsageError, match="has no option 'shape'; it has: loud, size, ratio"):
+        build_tracker(target, {"shape": "{}"}, DATA)

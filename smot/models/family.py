@@ -117,7 +117,8 @@ class Family:
         presets: named runs.
         default_preset: the preset of a run that names none.
         stages: by the value of `train.objective` that selects them.
-        renamed: settings that older checkpoints hold under another name: old -> new.
+        renamed: settings that older checkpoints hold under another name: old -> new, or "" where
+            the setting is gone.
     """
 
     name: str
@@ -140,7 +141,8 @@ class Family:
         Raises:
             DataError: an unknown setting, or a value that cannot be.
         """
-        values = {self.renamed.get(name, name): value for name, value in stored.items()}
+        names = {name: self.renamed.get(name, name) for name in stored}
+        values = {new: stored[name] for name, new in names.items() if new}
         return from_plain(self.config_type, values, what=what)
 
     def preset(self, name: str, dataset: str) -> Preset:

@@ -65,7 +65,7 @@ def test_one_evaluation_tells_every_count_and_keeps_apart_from_the_normal_one(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("mode=oracle",), "mode must be normal or oracle-count, not 'oracle'"),
+        (("mode=oracle",), "mode must be one of normal, oracle-count, not 'oracle'"),
         (("mode=oracle-count", "count=2"), "count is not for mode 'oracle-count'"),
     ],
 )

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from smot.models.sprites import ink_boxes
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import Mlp
-from smot.models.sqair.objects import LOG_2PI, Geometry, sprite_boxes
+from smot.models.sqair.objects import LOG_2PI, Geometry
 
 # The mean image fades in where an object covers the canvas: sigmoid(20 * cover - 10).
 COVER_BIAS, COVER_SCALE = -10.0, 20.0
+# Scales of painted patches count as this at least.
+SMALLEST_SCALE = 1e-4
 
 
 class Decoder(nn.Module):
@@ -48,26 +50,27 @@ class Decoder(nn.Module):
         """Frames expected of the objects in them; only objects that are there are painted.
 
         Args:
-            what: appearances, [n, N, A].
-            where: places, [n, N, 4].
-            present: [n, N], 1 or 0.
+            what: appearances, [N, n, A].
+            where: places, [N, n, 4].
+            present: [N, n], 1 or 0.
 
         Returns:
             [n, C, H, W].
         """
-        canvas, slot = torch.nonzero(present > 0.5, as_tuple=True)
-        chosen = canvas * present.shape[1] + slot
+        n = present.shape[1]
+        slot, canvas = torch.nonzero(present > 0.5, as_tuple=True)
+        chosen = slot * n + canvas
         canvases, covers = paint(
             self.patches(what.flatten(0, 1).index_select(0, chosen)),
-            self.geometry.samples(where.flatten(0, 1).index_select(0, chosen)),
+            self.geometry.sprite_boxes(where.flatten(0, 1).index_select(0, chosen)),
             canvas,
-            n_canvases=len(present),
+            n_canvases=n,
             frame_size=self.geometry.frame_size,
         )
         shown = (COVER_SCALE * covers + COVER_BIAS).sigmoid()
         return torch.addcmul(canvases, shown[:, None], self.mean_image)
 
-    def log_likelihood(self, pixels: Tensor, expected: Tensor) -> Tensor:
+    def log_likelihood(self, pixels: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
         """Log density of pixels, summed over pixels and channels.
 
         Args:
@@ -75,13 +78,13 @@ class Decoder(nn.Module):
             expected: from `forward`, [n * K, C, H, W], particles of a frame side by side.
 
         Returns:
-            [n * K].
+            The log densities, and the squared errors that they come from, [n * K] each.
         """
         n = len(pixels)
         errors = (expected.view(n, -1, *pixels.shape[1:]) - pixels[:, None]).flatten(2)
-        squares = errors.square().sum(-1).flatten() / self.output_std**2
+        squares = errors.square().sum(-1).flatten()
         log_scale = LOG_2PI + 2 * math.log(self.output_std)
-        return -0.5 * (squares + errors.shape[-1] * log_scale)
+        return -0.5 * (squares / self.output_std**2 + errors.shape[-1] * log_scale), squares
 
     def ink_boxes(self, what: Tensor, where: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
         """The extent of what is bright in the patches of objects.
@@ -101,8 +104,7 @@ class Decoder(nn.Module):
         """
         patches = self.patches(what.flatten(0, -2)).clamp(0, 1)
         opaque = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1)
-        window = self.geometry.window().to(where.device)
-        sprites = sprite_boxes(where.flatten(0, -2), window)
+        sprites = self.geometry.sprite_boxes(where.flatten(0, -2))
         black = patches.new_zeros(patches.shape[1])
         size, centre = ink_boxes(sprites, opaque, black, threshold).flip(-1).split(2, dim=-1)
         boxes = torch.cat([centre - size / 2, centre + size / 2], dim=-1)
@@ -112,7 +114,7 @@ class Decoder(nn.Module):
 
 def paint(
     patches: Tensor,
-    places: Tensor,
+    boxes: Tensor,
     canvas: Tensor,
     *,
     n_canvases: int,
@@ -125,7 +127,7 @@ def paint(
 
     Args:
         patches: [M, C, G, G].
-        places: centre and distance of the patch's samples, y, x, dy, dx, [M, 4], pixel indices.
+        boxes: centre and size y, x, h, w, [M, 4], pixels.
         canvas: which canvas each patch belongs to, [M], int64.
         n_canvases: n.
         frame_size: H, W, pixels.
@@ -136,9 +138,9 @@ def paint(
     Source: docs/models/sqair.md 3.1 (the inverse transformer, corners aligned) and 7.2.
     """
     (H, W), G = frame_size, patches.shape[-1]
-    y, x, dy, dx = places.unbind(-1)
-    rows = _sampling_matrix(y, dy, H, G)
-    columns = _sampling_matrix(x, dx, W, G)
+    y, x, h, w = boxes.unbind(-1)
+    rows = _sampling_matrix(y, h, H, G)
+    columns = _sampling_matrix(x, w, W, G)
     pictures = rows[:, None] @ patches @ columns[:, None].transpose(-1, -2)
     outlines = rows.sum(-1)[:, :, None] * columns.sum(-1)[:, None, :]
     canvases = patches.new_zeros(n_canvases, *pictures.shape[1:])
@@ -146,9 +148,12 @@ def paint(
     return canvases.index_add(0, canvas, pictures), covers.index_add(0, canvas, outlines)
 
 
-def _sampling_matrix(centre: Tensor, step: Tensor, n_pixels: int, n_texels: int) -> Tensor:
+def _sampling_matrix(centre: Tensor, size: Tensor, n_pixels: int, n_texels: int) -> Tensor:
     """Share of every texel in every pixel of one axis, relu(1 - distance), [M, n_pixels, G]."""
-    pixels = torch.arange(n_pixels, device=centre.device)
-    place = (n_texels - 1) / 2 + (pixels - centre[:, None]) / step[:, None]
+    # The bound keeps the gradient of what lies below it.
+    least = SMALLEST_SCALE * (n_pixels - 1) * n_texels / (n_texels - 1)
+    size = size + (size.detach().clamp(min=least) - size.detach())
+    pixels = torch.arange(n_pixels, device=centre.device) + 0.5
+    place = (pixels - centre[:, None]) * (n_texels / size)[:, None] + (n_texels - 1) / 2
     texels = torch.arange(n_texels, device=centre.device)
-    return (1 - (place[..., None] - texels).abs()).clamp(min=0)
+    return (1 - (place[..., None] - texels).abs()).relu()

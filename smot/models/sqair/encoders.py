@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from smot.models.sprites import glimpse
-from smot.models.sqair.objects import Geometry, sprite_boxes
+from smot.models.sqair.objects import Geometry
 
 # Every deviation is softplus(.) + 0.01: densities stay bounded.
 STD_FLOOR = 0.01
-# Pixels per cell of the convolutional frame encoder: the product of its strides, 3 * 2 * 2.
-CELL = 12
+# Kernels and strides of the convolutional frame encoder, and how many pixels a cell of its output
+# stands for.
+CONVOLUTIONS = ((4, 3), (4, 2), (4, 2), (1, 1), (1, 1), (1, 1))
+CELL = 3 * 2 * 2
 
 
 def truncated_normal(weight: Tensor, gain: float, generator: torch.Generator) -> None:
@@ -145,12 +148,8 @@ class Mlp(nn.Module):
         elu_output: bool = False,
     ) -> None:
         super().__init__()
-        biases = [0.0] * (len(sizes) - 2) + [output_bias]
-        layers = [
-            Linear(n_in, n_out, generator, bias)
-            for n_in, n_out, bias in zip(sizes, sizes[1:], biases, strict=False)
-        ]
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(Linear(*pair, generator) for pair in pairwise(sizes))
+        nn.init.constant_(self.linear[-1].bias, output_bias)
         self.elu_output = elu_output
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -191,15 +190,12 @@ class Gru(nn.Module):
 
 
 def gru_update(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
-    """(1 - update) * candidate + update * state.
+    """(1 - update) * candidate + update * state, [M, h].
 
     Args:
         from_input: product of the input, [M, 3h]: reset, update, candidate.
-        from_state: product of the state, [M, 3h].
+        from_state: product of the state, likewise.
         state: [M, h].
-
-    Returns:
-        The next state, [M, h].
     """
     h = state.shape[-1]
     input_gates, input_candidate = from_input.split([2 * h, h], dim=-1)
@@ -246,9 +242,11 @@ class FrameEncoder(nn.Module):
             self.mlp = Mlp((C * H * W, n_hidden, n_hidden), generator, elu_output=True)
             self.n_features = n_hidden
             return
-        self.margins = (*_margin(W), *_margin(H))
-        n_in = C
-        for kernel, stride in ((4, 3), (4, 2), (4, 2), (1, 1), (1, 1), (1, 1)):
+        (n_high, above_below), (n_wide, beside) = _cells(H), _cells(W)
+        self.margins = beside + above_below
+        self.n_features = n_filters * n_high * n_wide
+        for number, (kernel, stride) in enumerate(CONVOLUTIONS):
+            n_in = n_filters if number else C
             # Without PyTorch's own initialisation, which draws from the global stream.
             layer = nn.utils.skip_init(nn.Conv2d, n_in, n_filters, kernel, stride)
             assert isinstance(layer, nn.Conv2d)
@@ -256,8 +254,6 @@ class FrameEncoder(nn.Module):
             truncated_normal(layer.weight, filter_gain, generator)
             nn.init.zeros_(layer.bias)
             self.convolutions.append(layer)
-            n_in = n_filters
-        self.n_features = n_filters * _n_cells(H) * _n_cells(W)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features [M, n_features] of frames [M, C, H, W] in [0, 1]."""
@@ -270,18 +266,16 @@ class FrameEncoder(nn.Module):
         return hidden.flatten(1)
 
 
-def _n_cells(n_pixels: int) -> int:
-    return -(-n_pixels // CELL)
+def _cells(n_pixels: int) -> tuple[int, tuple[int, int]]:
+    """Whole cells that cover a side, and the zeros before and after it that they need."""
+    n_cells = n_needed = -(-n_pixels // CELL)
+    for kernel, stride in reversed(CONVOLUTIONS):
+        n_needed = stride * (n_needed - 1) + kernel
+    before = (n_needed - n_pixels) // 2
+    return n_cells, (before, n_needed - n_pixels - before)
 
 
-def _margin(n_pixels: int) -> tuple[int, int]:
-    """Zeros before and after, so that the three strided convolutions give whole cells."""
-    receptive = 3 * (2 * (2 * (_n_cells(n_pixels) - 1) + 4 - 1) + 4 - 1) + 4
-    missing = receptive - n_pixels
-    return missing // 2, missing - missing // 2
-
-
-# `GlimpseEncoder.forward`, with layers of its own.
+# `GlimpseEncoder.forward` with its layers given.
 Look = Callable[..., tuple[Tensor, Tensor]]
 
 
@@ -290,28 +284,17 @@ class GlimpseEncoder(nn.Module):
 
     Args:
         geometry: where the glimpse is.
-        channels: C.
-        n_hidden: width of the hidden layers.
-        n_what: A.
+        sizes: of the network: of a flattened glimpse, of the hidden layers, and 2A.
         generator: source of the initial weights.
 
     Source: docs/models/sqair.md 3.2.
     """
 
-    window: Tensor
-
     def __init__(
-        self,
-        geometry: Geometry,
-        channels: int,
-        n_hidden: int,
-        n_what: int,
-        generator: torch.Generator,
+        self, geometry: Geometry, sizes: tuple[int, ...], generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.size = geometry.glimpse_size
-        self.register_buffer("window", geometry.window(), persistent=False)
-        sizes = (channels * self.size**2, n_hidden, n_hidden, 2 * n_what)
+        self.geometry = geometry
         self.mlp = Mlp(sizes, generator)
 
     def forward(
@@ -319,7 +302,8 @@ class GlimpseEncoder(nn.Module):
         frames: Tensor,
         where: Tensor,
         mask_logits: Tensor | None = None,
-        layers: Sequence[Reused] = (),
+        *,
+        layers: Sequence[Reused],
     ) -> tuple[Tensor, Tensor]:
         """What glimpses at boxes show.
 
@@ -327,16 +311,16 @@ class GlimpseEncoder(nn.Module):
             frames: the frame of every box, [M, C, H, W].
             where: [M, 4].
             mask_logits: glimpses are multiplied by their sigmoid, [M, G * G]; None for none.
-            layers: of the network; its own where none are given.
+            layers: of the network.
 
         Returns:
             Means and deviations, [M, A] each.
         """
         masks = None if mask_logits is None else mask_logits[:, None]
-        boxes = sprite_boxes(where, self.window)[:, None]
-        seen = glimpse(frames, boxes, unit=1.0, size=self.size, mask_logits=masks)
-        return normal_parameters(through(layers or self.mlp.linear, seen.flatten(1)))
+        boxes, size = self.geometry.sprite_boxes(where)[:, None], self.geometry.glimpse_size
+        seen = glimpse(frames, boxes, unit=1.0, size=size, mask_logits=masks)
+        return normal_parameters(through(layers, seen.flatten(1)))
 
     def reused(self) -> Look:
-        """The encoder for use in a loop."""
+        """The encoder for the loops of a clip."""
         return partial(self.forward, layers=self.mlp.reused())

@@ -1,19 +1,14 @@
 """SQAIR: sequential attend, infer, repeat, put together."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from smot.errors import DataError
 from smot.models.family import Objective
-from smot.models.sqair import discovery, propagation
 from smot.models.sqair.config import SqairConfig
-from smot.models.sqair.discovery import Discovery
+from smot.models.sqair.discovery import Discovery, DiscoveryLoop
 from smot.models.sqair.encoders import FrameEncoder, GlimpseEncoder, Mlp
-from smot.models.sqair.noise import Noise
 from smot.models.sqair.objective import (
-    Clip,
     FrameSample,
     Generative,
     diagnosis,
@@ -22,52 +17,8 @@ from smot.models.sqair.objective import (
     logit_excess,
     loss,
 )
-from smot.models.sqair.objects import Geometry, Samples, Slots, number, pack
-from smot.models.sqair.priors import PropagationPrior
-from smot.models.sqair.propagation import Propagation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What inference knows before the first frame of a clip.
-
-    Attributes:
-        pixels: the frames, [B, T, C, H, W].
-        from_frames: their part of discovery's recurrent product, [T, S, h].
-        noise: for S = B * K rows and the most slots allowed.
-        counts: how many objects each row has from the first frame to the last, [S]; None where
-            that is inferred.
-        prior: how objects go on by themselves.
-        propagation: weights for its loops.
-        discovery: weights for its loops.
-    """
-
-    pixels: Tensor
-    from_frames: Tensor
-    noise: Noise
-    counts: Tensor | None
-    prior: PropagationPrior
-    propagation: propagation.StepLayers
-    discovery: discovery.StepLayers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What a model knows between two frames.
-
-    Attributes:
-        slots: the objects, in S rows.
-        n_used: identities given so far, [S], int64.
-        n_seen: frames seen so far.
-    """
-
-    slots: Slots
-    n_used: Tensor
-    n_seen: int
-
-    def rows(self, rows: Tensor) -> "Memory":
-        """The memory of some rows, by index [S'], in that order; rows may repeat."""
-        return Memory(slots=self.slots.rows(rows), n_used=self.n_used[rows], n_seen=self.n_seen)
+from smot.models.sqair.objects import Geometry, Noise, Samples, Slots, number, pack
+from smot.models.sqair.propagation import Propagation, PropagationLoop
 
 
 class Inference(nn.Module):
@@ -84,9 +35,6 @@ class Inference(nn.Module):
     ) -> None:
         super().__init__()
         h, A, C = config.n_hidden, config.n_what, config.channels
-        self.fixed = config.presence == "fixed"
-        self.n_what, self.n_hidden = A, h
-        self.later_bias = config.later_bias
         self.frame_encoder = FrameEncoder(
             (C, *config.frame_size),
             h,
@@ -94,97 +42,17 @@ class Inference(nn.Module):
             n_filters=config.n_filters if config.encoder == "conv" else 0,
             filter_gain=config.filter_gain,
         )
-        self.glimpse_encoder = GlimpseEncoder(geometry, C, h, A, generator)
+        sizes = (C * config.glimpse_size**2, h, h, 2 * A)
+        self.glimpse_encoder = GlimpseEncoder(geometry, sizes, generator)
         self.propagation = Propagation(config, generator)
         self.discovery = Discovery(config, self.frame_encoder.n_features, generator)
         self.condition = Mlp((A + 4, h, h), generator, elu_output=True)
 
-    def prepare(
-        self, pixels: Tensor, noise: Noise, counts: Tensor | None, prior: PropagationPrior
-    ) -> Prepared:
-        """What all frames of a clip share; see `Prepared`.
-
-        Args:
-            pixels: [B, T, C, H, W].
-            noise: for T frames, S = B * K rows and N slots; N may differ from training's.
-            counts: of objects in each row, [S]; None to infer them, or as the settings fix them.
-            prior: of propagation.
-        """
-        B, T = pixels.shape[:2]
-        features = self.frame_encoder(pixels.transpose(0, 1).flatten(0, 1))
-        products = self.discovery.from_frames(features).view(T, B, -1)
-        if counts is None and self.fixed:
-            counts = products.new_full((noise.n_rows,), float(noise.n_slots))
-        return Prepared(
-            pixels=pixels,
-            from_frames=products.repeat_interleave(noise.n_rows // B, dim=1),
-            noise=noise,
-            counts=counts,
-            prior=prior,
-            propagation=self.propagation.step_layers(self.glimpse_encoder),
-            discovery=self.discovery.step_layers(self.glimpse_encoder),
-        )
-
-    def start(self, n_rows: int) -> Memory:
-        """Before the first frame: no objects in S rows."""
-        device = self.discovery.start.device
-        slots = Slots.empty(n_rows, self.n_what, self.n_hidden, device)
-        n_used = torch.zeros(n_rows, dtype=torch.int64, device=device)
-        return Memory(slots=slots, n_used=n_used, n_seen=0)
-
-    def advance(self, prepared: Prepared, memory: Memory) -> tuple[FrameSample, Memory]:
-        """Sample one frame, given what is known of those before: propagate, discover, pack.
-
-        Source: docs/models/sqair.md 5.
-        """
-        t, slots, counts = memory.n_seen, memory.slots, prepared.counts
-        n_most, prior = prepared.noise.n_slots, prepared.prior
-        noise, discovery_noise = prepared.noise.at(t)
-        expected, state = prior(slots)
-        S, A = slots.what.shape[1:]
-        propagated, temporal = Samples.empty(S, A, slots.what.device), slots.temporal
-        if slots.n_slots:
-            propagated, temporal = self.propagation(
-                prepared.pixels[:, t], slots, prepared.propagation, noise, stays=counts is not None
-            )
-        condition = self._condition(propagated)
-        if counts is not None and t:  # all are found in the first frame
-            counts = torch.zeros_like(counts)
-        discovered = self.discovery(
-            prepared.pixels[:, t],
-            self.discovery.constant(prepared.from_frames[t], condition),
-            prepared.discovery,
-            discovery_noise,
-            counts=counts,
-            logit_shift=self.later_bias if t else 0.0,
-        )
-        new_ids, n_used = number(discovered.present, memory.n_used)
-        ids = torch.where(propagated.present > 0.5, slots.ids, -1)
-        starts = (self.propagation.temporal_start, prior.start)
-        new_states = (each.expand(*new_ids.shape, -1) for each in starts)
-        packed = pack(
-            Slots.of(propagated, ids, temporal, state),
-            Slots.of(discovered, new_ids, *new_states),
-            n_most,
-        )
-        sample = FrameSample(
-            propagated=propagated,
-            expected=expected,
-            discovered=discovered,
-            slots=packed,
-            condition=condition,
-            staying=expected.logit.sigmoid().sum(0) / n_most - 0.5,
-        )
-        return sample, Memory(slots=packed, n_used=n_used, n_seen=t + 1)
-
-    def _condition(self, propagated: Samples) -> Tensor:
-        """A summary of a set of objects, [S, h]: the sum of a network's outputs for each.
+    def summary(self, propagated: Samples) -> Tensor:
+        """What discovery is told of propagation, [S, h]: a sum over objects.
 
         Source: docs/models/sqair.md 3.4 (a DeepSet).
         """
-        n, n_rows = propagated.present.shape
-        if n == 0:
-            return propagated.what.new_zeros(n_rows, self.n_hidden)
         each: Tensor = self.condition(torch.cat([propagated.what, propagated.where], dim=-1))
         return (each * propagated.present[..., None]).sum(0)
 
@@ -203,11 +71,7 @@ class Sqair(nn.Module):
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.geometry = Geometry(
-            frame_size=config.frame_size,
-            glimpse_size=config.glimpse_size,
-            scale_bounds=config.scale_bounds,
-        )
+        self.geometry = Geometry(config.frame_size, config.glimpse_size, config.scale_bounds)
         self.inference = Inference(config, self.geometry, generator)
         self.generative = Generative(config, self.geometry, generator)
 
@@ -235,24 +99,25 @@ class Sqair(nn.Module):
         noise = Noise.draw(T, n_slots, n_rows, config.n_what, generator)
         if config.shared_noise and self.training:
             noise = noise.shared(config.n_particles)
-        clip = self.infer(pixels, noise)
-        evidence = self.generative.evidence(pixels, clip, config.step_success_at(step))
-        log_weights = evidence.log_weights.sum(0).view(B, -1)
+        samples = self.infer(pixels, noise)
+        evidence = self.generative.evidence(pixels, samples)
+        log_weights = evidence.log_weights.view(B, -1)
         per_video = loss(
             log_weights,
-            evidence.score.sum(0).view(B, -1),
+            evidence.score.view(B, -1),
             estimator=config.estimator,
             clip=config.signal_clip * T,
             weight=config.score_weight_at(step),
         )
         if config.logit_limit > 0:
-            excess = logit_excess(clip, config.logit_limit, config.later_bias).view(B, -1).mean(-1)
-            per_video = per_video + config.logit_pull * excess
-        terms = diagnosis(pixels, clip, evidence, self.geometry)
-        terms["bound"] = importance_bound(log_weights.detach()).mean() / T
-        terms["elbo"] = log_weights.detach().mean() / T
-        terms["effective_particles"] = effective_particles(log_weights.detach()).mean()
-        terms["weight_spread"] = log_weights.detach().std(-1).mean()
+            excess = logit_excess(samples, config.logit_limit, config.later_bias)
+            per_video = per_video + excess.view(B, -1).mean(-1)
+        terms = diagnosis(pixels, samples, evidence, self.geometry)
+        weights = log_weights.detach()
+        terms["bound"] = importance_bound(weights).mean() / T
+        terms["elbo"] = weights.mean() / T
+        terms["effective_particles"] = effective_particles(weights).mean()
+        terms["weight_spread"] = weights.std(-1).mean()
         return Objective(total=per_video.mean() / T, terms=terms)
 
     def pixels(self, frames: Tensor) -> Tensor:
@@ -274,37 +139,91 @@ class Sqair(nn.Module):
         pixels = frames.permute(0, 1, 4, 2, 3).float() / 255
         return pixels.mean(2, keepdim=True) if self.config.channels == 1 else pixels.contiguous()
 
-    def infer(self, pixels: Tensor, noise: Noise, *, counts: Tensor | None = None) -> Clip:
-        """Sample what is in a clip.
+    def infer(
+        self, pixels: Tensor, noise: Noise, *, counts: Tensor | None = None
+    ) -> list[FrameSample]:
+        """Sample what is in the frames of a clip; for the arguments see `Following`."""
+        following = Following(self, pixels, noise, counts)
+        return [following.advance() for _ in range(pixels.shape[1])]
 
-        Args:
-            pixels: [B, T, C, H, W].
-            noise: for T frames, S = B * K rows and N slots; N may differ from training's.
-            counts: how many objects each row has from the first frame to the last, [S]; None
-                where presence is inferred (or fixed by the settings).
 
-        Returns:
-            All samples and what their densities need.
-        """
-        prior = self.generative.propagation_prior
-        prepared = self.inference.prepare(pixels, noise, counts, prior)
-        memory, samples = self.inference.start(noise.n_rows), []
-        for _ in range(pixels.shape[1]):
-            sample, memory = self.inference.advance(prepared, memory)
-            samples.append(sample)
-        known = self.knows_counts(counts)
-        return Clip.of(samples, n_most=noise.n_slots, n_seen=0, known_counts=known)
+class Following:
+    """Inference over a clip, frame by frame.
 
-    def knows_counts(self, counts: object | None) -> bool:
-        """Whether the number of objects is given, by someone or by the settings."""
-        return counts is not None or self.config.presence == "fixed"
+    Args:
+        model: does it.
+        pixels: [B, T, C, H, W].
+        noise: for T frames, S = B * K rows and N slots; N may differ from training's.
+        counts: how many objects each row has from the first frame to the last, [S]; None where
+            that is inferred (or fixed by the settings).
+
+    Source: docs/models/sqair.md 5.
+    """
+
+    def __init__(
+        self, model: Sqair, pixels: Tensor, noise: Noise, counts: Tensor | None = None
+    ) -> None:
+        net, (B, T) = model.inference, pixels.shape[:2]
+        self.model, self.noise, self.counts = model, noise, counts
+        _, _, self.n_most, S = noise.presence.shape
+        if counts is None and model.config.presence == "fixed":
+            self.counts = pixels.new_full((S,), self.n_most)
+        # By frame, and for every particle.
+        frames = pixels.transpose(0, 1)
+        features = net.frame_encoder(frames.flatten(0, 1)).view(T, B, -1)
+        self.frames = frames.repeat_interleave(S // B, dim=1)
+        look = net.glimpse_encoder.reused()
+        self.propagate = PropagationLoop(net.propagation, look)
+        self.discover = DiscoveryLoop(net.discovery, look, features, S // B)
+        self.t = 0
+        self.n_used = torch.zeros(S, dtype=torch.int64, device=pixels.device)
+        self.slots = Slots.empty(S, model.config.n_what, model.config.n_hidden, pixels.device)
+
+    def advance(self) -> FrameSample:
+        """Sample the next frame given those before: propagate, discover, pack."""
+        t, slots, frames, counts = self.t, self.slots, self.frames[self.t], self.counts
+        net, prior = self.model.inference, self.model.generative.propagation_prior
+        expected, state = prior(slots)
+        propagated, temporal = self.propagate(
+            frames, slots, self.noise.at(t, 0), stays=counts is not None
+        )
+        condition = net.summary(propagated)
+        discovered = self.discover(
+            t,
+            frames,
+            condition,
+            self.noise.at(t, 1),
+            # All are found in the first frame.
+            counts=torch.zeros_like(counts) if counts is not None and t else counts,
+            logit_shift=self.model.config.later_bias if t else 0.0,
+        )
+        new_ids, self.n_used = number(discovered.present, self.n_used)
+        ids = torch.where(propagated.present > 0.5, slots.ids, -1)
+        starts = (net.propagation.temporal_start, prior.start)
+        new_states = (each.expand(*new_ids.shape, -1) for each in starts)
+        self.t += 1
+        self.slots = pack(
+            Slots.of(propagated, ids, temporal, state),
+            Slots.of(discovered, new_ids, *new_states),
+            self.n_most,
+        )
+        return FrameSample(
+            propagated=propagated,
+            expected=expected,
+            discovered=discovered,
+            slots=self.slots,
+            condition=condition,
+            staying=expected.logit.sigmoid().sum(0) / self.n_most - 0.5,
+            n_most=self.n_most,
+            is_first=t == 0,
+            known_counts=counts is not None,
+        )
+
+    def go_on_from(self, rows: Tensor) -> None:
+        """Replace what is known by that of some rows, by index [S]; rows may repeat."""
+        self.slots, self.n_used = self.slots.rows(rows), self.n_used[rows]
 
 
 def build(config: SqairConfig, seed: int) -> Sqair:
-    """A freshly initialised model.
-
-    Args:
-        config: all settings.
-        seed: of the initial weights.
-    """
+    """A freshly initialised model; the same one from the same seed."""
     return Sqair(config, torch.Generator().manual_seed(seed))

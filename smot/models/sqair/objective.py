@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,11 @@ from smot.models.sqair.objects import (
     Samples,
     Slots,
     log_bernoulli,
-    log_discoveries,
 )
 from smot.models.sqair.priors import CountPrior, Expected, PropagationPrior, WherePrior
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrameSample:
+class FrameSample(NamedTuple):
     """One frame as inferred: N slots (whatever number was in use), S rows.
 
     Attributes:
@@ -32,6 +30,9 @@ class FrameSample:
         slots: what the frame ends with, packed.
         condition: summary of what was propagated, [S, h].
         staying: share of the slots that the prior expects to stay, less a half, [S].
+        n_most: most discoveries in a frame.
+        is_first: whether it is the first of the video.
+        known_counts: whether the numbers of objects were given, not inferred.
     """
 
     propagated: Samples
@@ -40,43 +41,13 @@ class FrameSample:
     slots: Slots
     condition: Tensor
     staying: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip(FrameSample):
-    """All frames of a clip, stacked: T in front of all shapes, and every frame has as many slots.
-
-    Attributes:
-        n_most: most discoveries in a frame.
-        n_seen: frames of the video before the clip.
-        known_counts: whether the numbers of objects were given, not inferred.
-    """
-
     n_most: int
-    n_seen: int
+    is_first: bool
     known_counts: bool
 
-    @classmethod
-    def of(
-        cls, frames: Sequence[FrameSample], *, n_most: int, n_seen: int, known_counts: bool
-    ) -> "Clip":
-        """Stack the frames of a clip, at least one; for the rest see the attributes."""
-        return cls(
-            propagated=Samples.stack([frame.propagated for frame in frames]),
-            expected=Expected.stack([frame.expected for frame in frames]),
-            discovered=Samples.stack([frame.discovered for frame in frames]),
-            slots=Slots.stack([frame.slots for frame in frames]),
-            condition=torch.stack([frame.condition for frame in frames]),
-            staying=torch.stack([frame.staying for frame in frames]),
-            n_most=n_most,
-            n_seen=n_seen,
-            known_counts=known_counts,
-        )
 
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Log densities of a clip, nats, [T, S] each unless said.
+class Evidence(NamedTuple):
+    """Log densities of what was inferred, nats, [S] each, of a frame or summed over frames.
 
     Attributes:
         likelihood: log p(frame | objects).
@@ -85,7 +56,7 @@ class Evidence:
         found_prior: log p of discovered objects, their number included.
         found_posterior: log q of the same.
         score: log q of all choices of presence, the part that the score function is for.
-        expected: the frames that the objects paint, [T, S, C, H, W].
+        squared_error: of the frame that the objects paint; no density.
     """
 
     likelihood: Tensor
@@ -94,11 +65,11 @@ class Evidence:
     found_prior: Tensor
     found_posterior: Tensor
     score: Tensor
-    expected: Tensor
+    squared_error: Tensor
 
     @property
     def log_weights(self) -> Tensor:
-        """Log importance weight of every frame, [T, S]; a particle's is their sum over frames."""
+        """Log importance weights, [S]."""
         prior = self.kept_prior + self.found_prior
         return self.likelihood + prior - self.kept_posterior - self.found_posterior
 
@@ -119,56 +90,64 @@ class Generative(nn.Module):
         self, config: SqairConfig, geometry: Geometry, generator: torch.Generator
     ) -> None:
         super().__init__()
+        n_learned = config.n_slots if config.count_prior == "cat" else 0
         self.propagation_prior = PropagationPrior(config, generator)
-        self.where_prior = WherePrior(config, generator)
-        self.count_prior = CountPrior(config, generator)
+        self.where_prior = WherePrior(config.n_hidden, config.scale_prior, generator)
+        self.count_prior = CountPrior(config.step_success, n_learned, generator)
         self.decoder = Decoder(config, geometry, generator)
 
-    def evidence(self, pixels: Tensor, clip: Clip, step_success: float | None = None) -> Evidence:
-        """Log densities of a clip's samples, all frames at once.
+    def evidence(self, pixels: Tensor, samples: Sequence[FrameSample]) -> Evidence:
+        """Log densities of frames in a row, summed.
 
         Args:
             pixels: [B, T, C, H, W].
-            clip: what was inferred.
-            step_success: ratio of the geometric count prior; None for that of the settings.
+            samples: what was inferred in each of the T frames.
         """
-        kept, found = clip.propagated, clip.discovered
-        log_q_stays = log_p_stays = log_q_count = log_p_count = torch.zeros_like(clip.staying)
-        if not clip.known_counts:  # else nothing was chosen
-            log_q_stays = log_bernoulli(kept.present, kept.logit).sum(1)
-            log_p_stays = log_bernoulli(kept.present, clip.expected.logit).sum(1)
+        frames = map(self._frame_evidence, pixels.unbind(1), samples)
+        return Evidence(*(torch.stack(parts).sum(0) for parts in zip(*frames, strict=True)))
+
+    def _frame_evidence(self, pixels: Tensor, sample: FrameSample) -> Evidence:
+        """Log densities of one frame, pixels [B, C, H, W]."""
+        kept, expected, found, slots, condition, staying, *_ = sample
+        likelihood, squared_error = self.decoder.log_likelihood(
+            pixels, self.decoder(slots.what, slots.where, slots.present)
+        )
+        log_p_kept = expected.log_density(kept.what, kept.where) * kept.present
+        log_p_where = self.where_prior(found.where, condition, staying)
+        log_p_found = log_p_where - 0.5 * (found.what.square() + LOG_2PI).sum(-1)
+        log_q_stays = log_p_stays = log_q_count = log_p_count = torch.zeros_like(staying)
+        if not sample.known_counts:  # else nothing was chosen
+            log_q_stays = log_bernoulli(kept.present, kept.logit).sum(0)
+            log_p_stays = log_bernoulli(kept.present, expected.logit).sum(0)
             log_q_count = log_discoveries(found.present, found.logit)
-            log_p_count = self._log_count(clip, step_success)
-        log_p_kept = clip.expected.log_density(kept.what, kept.where) * kept.present
-        log_p_where = self.where_prior(found.where, clip.condition, clip.staying)
-        log_p_what = -0.5 * (found.what.square() + LOG_2PI).sum(-1)
-        painted = self.paint(clip.slots)
-        T, S = painted.shape[:2]
-        frames = pixels.transpose(0, 1).flatten(0, 1)
-        likelihood = self.decoder.log_likelihood(frames, painted.flatten(0, 1)).view(T, S)
+            counts = self.count_prior(sample.n_most, staying, is_first=sample.is_first)
+            n_found = found.present.sum(0).long()
+            log_p_count = counts.gather(1, n_found[:, None])[:, 0]
         return Evidence(
             likelihood=likelihood,
-            kept_prior=log_p_kept.sum(1) + log_p_stays,
-            kept_posterior=kept.log_density().sum(1) + log_q_stays,
-            found_prior=((log_p_where + log_p_what) * found.present).sum(1) + log_p_count,
-            found_posterior=found.log_density().sum(1) + log_q_count,
+            kept_prior=log_p_kept.sum(0) + log_p_stays,
+            kept_posterior=kept.log_density.sum(0) + log_q_stays,
+            found_prior=(log_p_found * found.present).sum(0) + log_p_count,
+            found_posterior=found.log_density.sum(0) + log_q_count,
             score=log_q_stays + log_q_count,
-            expected=painted,
+            squared_error=squared_error,
         )
 
-    def _log_count(self, clip: Clip, step_success: float | None) -> Tensor:
-        """Log p of the numbers of discoveries, [T, S]."""
-        counts = self.count_prior(
-            clip.n_most, clip.staying, first=clip.n_seen, step_success=step_success
-        )
-        return self.count_prior.of(clip.discovered.present, counts)
 
-    def paint(self, slots: Slots) -> Tensor:
-        """The frames that objects [T, N, S, ...] paint, [T, S, C, H, W]."""
-        T, _, S = slots.present.shape
-        objects = (slots.what, slots.where, slots.present)
-        frames: Tensor = self.decoder(*(part.transpose(1, 2).flatten(0, 1) for part in objects))
-        return frames.view(T, S, *frames.shape[1:])
+def log_discoveries(present: Tensor, logit: Tensor) -> Tensor:
+    """Log q(n) of the number of discoveries: the Bernoulli terms up to and with the first stop.
+
+    Args:
+        present: 1 for the first n slots, then 0, [N, S].
+        logit: of each step, [N, S].
+
+    Returns:
+        [S].
+
+    Source: docs/models/sqair.md 4.5; the original's clamp at 1e-16 is not needed with logits.
+    """
+    before = torch.cat([torch.ones_like(present[:1]), present[:-1]])
+    return (before * log_bernoulli(present, logit)).sum(0)
 
 
 def importance_bound(log_weights: Tensor) -> Tensor:
@@ -244,32 +223,35 @@ def effective_particles(log_weights: Tensor) -> Tensor:
     return 1 / shares.square().sum(-1)
 
 
-def logit_excess(clip: Clip, limit: float, later_bias: float) -> Tensor:
+def logit_excess(samples: Sequence[FrameSample], limit: float, later_bias: float) -> Tensor:
     """How far discovery's logits lie beyond a limit, squared, summed over frames and slots, [S].
 
     Only logits that were a choice count, not those ruled out; each as the network gave it, so
     that the limit does not undo what was added to them.
 
     Args:
-        clip: what was inferred.
+        samples: what was inferred, frame by frame.
         limit: largest size that costs nothing.
         later_bias: what was added to the logits of all frames of the video but the first.
     """
-    logit = clip.discovered.logit
-    chosen = logit.abs() < -ABSENT_LOGIT
-    later = torch.arange(len(logit), device=logit.device) + clip.n_seen > 0
-    raw = logit - later_bias * later[:, None, None]
-    return ((raw.abs() - limit).clamp(min=0) * chosen).square().sum((0, 1))
+    total = torch.zeros_like(samples[0].staying)
+    for sample in samples:
+        logit = sample.discovered.logit
+        raw = logit if sample.is_first else logit - later_bias
+        beyond = (raw.abs() - limit).clamp(min=0) * (logit.abs() < -ABSENT_LOGIT)
+        total = total + beyond.square().sum(0)
+    return total
 
 
+@torch.no_grad()
 def diagnosis(
-    pixels: Tensor, clip: Clip, evidence: Evidence, geometry: Geometry
+    pixels: Tensor, samples: Sequence[FrameSample], evidence: Evidence, geometry: Geometry
 ) -> dict[str, Tensor]:
     """Figures that tell the known ways of failing apart, [] each, detached.
 
     Args:
         pixels: [B, T, C, H, W].
-        clip: what was inferred.
+        samples: what was inferred, frame by frame.
         evidence: its densities.
         geometry: how boxes are placed.
 
@@ -277,31 +259,28 @@ def diagnosis(
         `count`: objects per frame (0: presence collapsed; N: all slots on). `width`: mean
         width of boxes, pixels (frame wide: scale went to 1). `found_later`: discoveries per
         frame after the first (high: objects are found anew each frame). `lost`: departures per
-        frame. `presence`: mean probability of the objects there. `squared_error`: of the
-        reconstruction, per frame; `squared_error_empty`: of an empty canvas. `likelihood`,
-        `kl_kept`, `kl_found`: nats per frame.
+        frame. `presence`: mean probability of the objects there. `squared_error`, and that of an
+        empty canvas, `squared_error_empty`: per frame. `likelihood`, `kl_kept`, `kl_found`: nats
+        per frame.
     """
-    with torch.no_grad():
-        T, S = evidence.likelihood.shape
-        present = clip.slots.present
-        n_objects = present.sum().clamp(min=1)
-        later = max(T - 1, 1)
-        frames = pixels.transpose(0, 1)
-        repeated = frames.repeat_interleave(S // frames.shape[1], dim=1)
-        boxes = geometry.object_boxes(clip.slots.where)
-        widths = (boxes[..., 2] - boxes[..., 0]) * present
-        found = clip.discovered.present
-        before = torch.cat([torch.zeros_like(present[:1]), present[:-1]]).sum()
-        return {
-            "count": present.sum() / (T * S),
-            "width": widths.sum() / n_objects,
-            "found_first": found[0].sum() / S,
-            "found_later": found[1:].sum() / (later * S),
-            "lost": (before - clip.propagated.present.sum()) / (later * S),
-            "presence": (clip.slots.logit.sigmoid() * present).sum() / n_objects,
-            "squared_error": (repeated - evidence.expected).square().sum() / (T * S),
-            "squared_error_empty": frames.square().sum() / (T * frames.shape[1]),
-            "likelihood": evidence.likelihood.mean(),
-            "kl_kept": (evidence.kept_posterior - evidence.kept_prior).mean(),
-            "kl_found": (evidence.found_posterior - evidence.found_prior).mean(),
-        }
+    (B, T), S = pixels.shape[:2], len(evidence.score)
+    slots = [sample.slots for sample in samples]
+    logits = torch.cat([each.logit[each.present > 0] for each in slots])
+    boxes = geometry.object_boxes(torch.cat([each.where[each.present > 0] for each in slots]))
+    n_there = torch.stack([each.present.sum() for each in slots]) / S
+    n_kept = torch.stack([sample.propagated.present.sum() for sample in samples]) / S
+    n_found = torch.stack([sample.discovered.present.sum() for sample in samples]) / S
+    n_objects, n_later = max(len(boxes), 1), max(T - 1, 1)
+    return {
+        "count": n_there.mean(),
+        "width": (boxes[:, 2] - boxes[:, 0]).sum() / n_objects,
+        "found_first": n_found[0],
+        "found_later": n_found[1:].sum() / n_later,
+        "lost": (n_there[:-1] - n_kept[1:]).sum() / n_later,
+        "presence": logits.sigmoid().sum() / n_objects,
+        "squared_error": evidence.squared_error.mean() / T,
+        "squared_error_empty": pixels.square().sum() / (B * T),
+        "likelihood": evidence.likelihood.mean() / T,
+        "kl_kept": (evidence.kept_posterior - evidence.kept_prior).mean() / T,
+        "kl_found": (evidence.found_posterior - evidence.found_prior).mean() / T,
+    }

@@ -1,7 +1,7 @@
 """What is expected before looking: how many objects appear, where, and how objects go on."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,14 +9,7 @@ from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import Gru, Linear, Mlp, Product, normal_parameters
-from smot.models.sqair.noise import Noise
-from smot.models.sqair.objects import (
-    ABSENT_LOGIT,
-    Slots,
-    SlotTensors,
-    log_normal,
-    masked_logit,
-)
+from smot.models.sqair.objects import ABSENT_LOGIT, Noise, Slots, log_normal, masked_logit
 
 # Constants of the original code: see docs/models/sqair.md 4.2 to 4.4.
 N_CONTEXT = 128
@@ -29,121 +22,96 @@ class WherePrior(nn.Module):
     """Places of discovered objects, each given the one before and what was propagated.
 
     Args:
-        config: widths and the initial mean of the size logits.
+        n_hidden: size of the summary of what was propagated.
+        scale: initial mean of the size logits.
         generator: source of the initial weights.
 
     Source: docs/models/sqair.md 4.2. The code's recurrent state stays at its first value, so the
     prior is a first-order chain and is evaluated for all steps at once.
     """
 
-    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+    def __init__(self, n_hidden: int, scale: float, generator: torch.Generator) -> None:
         super().__init__()
-        h = config.n_hidden
         self.context_start = nn.Parameter(torch.zeros(4))
-        self.context = Linear(4 + h + 1, N_CONTEXT, generator)
+        self.context = Linear(4 + n_hidden + 1, N_CONTEXT, generator)
         self.from_where = Linear(4, 4, generator)
         self.from_context = Product(N_CONTEXT, 4, generator)
         self.where_start = nn.Parameter(torch.zeros(4))
         self.output = Linear(4, 8, generator)
         with torch.no_grad():
-            scale = config.scale_prior
             self.output.bias.copy_(torch.tensor([scale, scale, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]))
 
     def forward(self, where: Tensor, condition: Tensor, staying: Tensor) -> Tensor:
         """Log density of sampled places.
 
         Args:
-            where: [T, N, S, 4], in the order of discovery.
-            condition: summary of what was propagated, [T, S, h].
-            staying: share of the slots expected to stay, less a half, [T, S].
+            where: [N, S, 4], in the order of discovery.
+            condition: summary of what was propagated, [S, h].
+            staying: share of the slots expected to stay, less a half, [S].
 
         Returns:
-            [T, N, S].
+            [N, S].
         """
-        T, _, S, _ = where.shape
-        start = self.context_start.expand(T, S, 4)
-        context = F.elu(self.context(torch.cat([start, condition, staying[..., None]], dim=-1)))
-        before = torch.cat([self.where_start.expand(T, 1, S, 4), where[:, :-1]], dim=1)
-        state = (self.from_where(before) + self.from_context(context)[:, None]).tanh()
-        return log_normal(where, *normal_parameters(self.output(state)))
+        S = len(condition)
+        start = self.context_start.expand(S, 4)
+        context = F.elu(self.context(torch.cat([start, condition, staying[:, None]], dim=1)))
+        before = torch.cat([self.where_start.expand(1, S, 4), where[:-1]])
+        state = (self.from_where(before) + self.from_context(context)).tanh()
+        mean, std = normal_parameters(self.output(state))
+        return log_normal((where - mean) / std, std)
 
 
 class CountPrior(nn.Module):
     """How many objects appear in a frame: learned ("cat") or a truncated geometric ("geom").
 
     Args:
-        config: kind, most objects, and the ratio of the geometric.
+        step_success: ratio of the geometric.
+        n_learned: most objects of the learned prior; 0 for the geometric.
         generator: source of the initial weights.
 
     Source: docs/models/sqair.md 4.3. The original's "geom" is not truncated; that of the SILOT
     comparison is.
     """
 
-    def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
+    def __init__(self, step_success: float, n_learned: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.step_success = config.step_success
+        self.step_success = step_success
         self.learned: Mlp | None = None
-        if config.count_prior == "cat":
-            n_counts = config.n_slots + 1
-            self.learned = Mlp((1, 10, n_counts), generator)
-            self.offset = nn.Parameter(torch.zeros(n_counts))
-            later = torch.zeros(n_counts)
-            later[0] = NONE_LATER
-            self.later_offset = nn.Parameter(later)
+        if n_learned:
+            self.learned = Mlp((1, 10, n_learned + 1), generator)
+            self.offset = nn.Parameter(torch.zeros(n_learned + 1))
+            self.later_offset = nn.Parameter(torch.zeros(n_learned + 1))
+            with torch.no_grad():
+                self.later_offset[0] = NONE_LATER
 
-    def forward(
-        self,
-        n_slots: int,
-        staying: Tensor,
-        *,
-        first: int = 0,
-        step_success: float | None = None,
-    ) -> Tensor:
+    def forward(self, n_slots: int, staying: Tensor, *, is_first: bool) -> Tensor:
         """Log probability of every count.
 
         Args:
             n_slots: N, most discoveries.
-            staying: share of the slots expected to stay, less a half, [T, S].
-            first: place in the video of the first of these frames.
-            step_success: ratio of the geometric; None for that of the settings.
+            staying: share of the slots expected to stay, less a half, [S].
+            is_first: whether it is the first frame of the video.
 
         Returns:
-            [T, S, N + 1].
+            [S, N + 1].
         """
-        T, S = staying.shape
         if self.learned is None:
-            ratio = self.step_success if step_success is None else step_success
-            steps = torch.arange(n_slots + 1, device=staying.device, dtype=torch.float32)
-            logits = steps * torch.tensor(ratio, device=staying.device).log()
-            return logits.log_softmax(-1).expand(T, S, -1)
-        later = (torch.arange(first, first + T, device=staying.device) > 0).float()[:, None, None]
-        logits = self.offset + later * self.later_offset + self.learned(staying[..., None])
-        return F.elu(logits).log_softmax(-1)
-
-    def of(self, found: Tensor, log_probabilities: Tensor) -> Tensor:
-        """Log probability of the number of discoveries made, [T, S].
-
-        Args:
-            found: the discoveries, [T, N, S], 1 or 0.
-            log_probabilities: from `forward`, [T, S, N + 1].
-        """
-        n_found = found.sum(1).long()
-        return log_probabilities.gather(-1, n_found[..., None])[..., 0]
+            logits = math.log(self.step_success) * torch.arange(n_slots + 1.0)
+            return logits.log_softmax(-1).to(staying.device).expand(len(staying), -1)
+        logits = self.offset + self.learned(staying[:, None])
+        return F.elu(logits if is_first else logits + self.later_offset).log_softmax(-1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expected(SlotTensors):
-    """The propagation prior's distributions for the next frame, [N, S, ...] or [T, N, S, ...].
+class Expected(NamedTuple):
+    """The propagation prior's distributions for the next frame.
 
     Attributes:
-        logit: of staying; -88 where there was no object, [...].
-        where: mean, [..., 4].
-        where_std: deviation, [..., 4].
-        what: mean, [..., A].
-        what_std: deviation, [..., A].
+        logit: of staying; -88 where there was no object, [N, S].
+        where: mean, [N, S, 4].
+        where_std: deviation, [N, S, 4].
+        what: mean, [N, S, A].
+        what_std: deviation, [N, S, A].
     """
-
-    ABSENT: ClassVar = {"logit": ABSENT_LOGIT, "where_std": 1.0, "what_std": 1.0}
 
     logit: Tensor
     where: Tensor
@@ -152,9 +120,9 @@ class Expected(SlotTensors):
     what_std: Tensor
 
     def log_density(self, what: Tensor, where: Tensor) -> Tensor:
-        """Log density of samples, [...]."""
-        where_part = log_normal(where, self.where, self.where_std)
-        return where_part + log_normal(what, self.what, self.what_std)
+        """Log density of samples, [N, S]."""
+        places = log_normal((where - self.where) / self.where_std, self.where_std)
+        return places + log_normal((what - self.what) / self.what_std, self.what_std)
 
 
 class PropagationPrior(nn.Module):
@@ -225,14 +193,13 @@ class PropagationPrior(nn.Module):
         frames = []
         for t in range(len(noise.presence)):
             expected, state = self(slots)
-            drawn, n = noise.at(t)[0], slots.n_slots
+            where, what, uniform = (part[: slots.n_slots] for part in noise.at(t, 0))
             present = slots.present
             if not stays:
-                present = present * (drawn.presence[:n] < expected.logit.sigmoid())
-            slots = replace(
-                slots,
-                what=torch.addcmul(expected.what, expected.what_std, drawn.what[:n]),
-                where=torch.addcmul(expected.where, expected.where_std, drawn.where[:n]),
+                present = present * (uniform < expected.logit.sigmoid())
+            slots = slots._replace(
+                what=torch.addcmul(expected.what, expected.what_std, what),
+                where=torch.addcmul(expected.where, expected.where_std, where),
                 present=present,
                 logit=expected.logit,
                 prior=state,

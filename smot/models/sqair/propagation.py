@@ -1,6 +1,6 @@
 """Propagation: every object of the last frame moves, changes its appearance, and may leave."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import (
     STD_FLOOR,
-    GlimpseEncoder,
     Gru,
     Linear,
     Look,
@@ -20,8 +19,7 @@ from smot.models.sqair.encoders import (
     normal_parameters,
     through,
 )
-from smot.models.sqair.noise import SlotNoise
-from smot.models.sqair.objects import Samples, Slots, Usage, masked_logit
+from smot.models.sqair.objects import Noise, Samples, Slots, log_normal, masked_logit
 
 # Constants of the original code: see docs/models/sqair.md 3.2 and 3.3.
 PROPOSAL_SCALE = 0.1
@@ -34,65 +32,6 @@ GATE_LIMIT = 0.9999
 SMALLEST_STRETCH = 1e-3
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepLayers:
-    """The weights of the loop over slots, cut by input and joined by output; once per clip.
-
-    Attributes:
-        relation: for [what, where, present] of the slot before and the state r.
-        heads: the first layers of `where` and presence for r, joined.
-        where: the other layers of `where`.
-        look: the glimpse encoder.
-        temporal: the temporal network's for its input.
-        codes: the temporal appearance and the gates, joined.
-        presence_what: the first layer of presence for `what`.
-        presence: the other layers of presence.
-    """
-
-    relation: Reused
-    heads: Reused
-    where: list[Reused]
-    look: Look
-    temporal: Reused
-    codes: Reused
-    presence_what: Reused
-    presence: list[Reused]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What does not depend on the order of slots, for M entries.
-
-    Attributes:
-        relation: the relation network's product with everything known, [M, h].
-        heads: the same of the first layers of `where` and presence, joined, [M, 3h / 2].
-        from_state: the temporal network's product with its state, [M, 3h].
-        temporal: that state, [M, h].
-        what: appearance in the last frame, [M, A].
-        where: box in the last frame, [M, 4].
-        where_noise: noise with the correlations of `where`, [M, 4].
-        what_noise: standard normal, [M, A].
-        presence: uniform, [M].
-        mask_logits: of the glimpse's mask, [M, G * G]; or [M, 0] for no mask.
-    """
-
-    relation: Tensor
-    heads: Tensor
-    from_state: Tensor
-    temporal: Tensor
-    what: Tensor
-    where: Tensor
-    where_noise: Tensor
-    what_noise: Tensor
-    presence: Tensor
-    mask_logits: Tensor
-
-    def by_slot(self, sizes: tuple[int, ...]) -> list["Given"]:
-        """The same for each slot, which so many of the entries use."""
-        parts = zip(*(part.split(sizes) for part in vars(self).values()), strict=True)
-        return [Given(**dict(zip(vars(self), part, strict=True))) for part in parts]
-
-
 class Propagation(nn.Module):
     """The posterior of objects that were there in the last frame.
 
@@ -103,14 +42,10 @@ class Propagation(nn.Module):
     Source: docs/models/sqair.md 3.3 (the original's relation RNN over slots).
     """
 
-    # What a slot holds that no row uses: deviations of 1 leave densities finite.
-    absent: Tensor
-
     def __init__(self, config: SqairConfig, generator: torch.Generator) -> None:
         super().__init__()
         h, A = config.n_hidden, config.n_what
-        self.n_hidden, self.n_what = h, A
-        self.what_std_floor = config.what_std_floor
+        self.n_what, self.what_std_floor = A, config.what_std_floor
         self.proposal = Mlp((h, h // 2, 4), generator)
         self.mask = None
         if config.masked_glimpse:
@@ -129,12 +64,7 @@ class Propagation(nn.Module):
         self.temporal_start = nn.Parameter(torch.zeros(h))
         self.temporal_what = Linear(h, 2 * A, generator)
         self.gates = Linear(h, 3 * A, generator, bias=REMEMBER_BIAS)
-        sizes = (2 * h + A, h // 2, 1)
-        self.presence = Mlp(sizes, generator, output_bias=config.propagation_bias)
-        self.step_sizes = (A, 4, 1, 1, A, 4, h)
-        absent = torch.zeros(sum(self.step_sizes))
-        absent[A + 6 : 2 * A + 10] = 1.0
-        self.register_buffer("absent", absent, persistent=False)
+        self.presence = Mlp((2 * h + A, h // 2, 1), generator, output_bias=config.propagation_bias)
 
     def factor(self) -> tuple[Tensor, Tensor]:
         """The factor L0 + 1 that correlates the numbers of `where`, and its diagonal.
@@ -150,151 +80,196 @@ class Propagation(nn.Module):
         stretch = (1 + lower.diagonal()).clamp(min=SMALLEST_STRETCH)
         return (lower.tril(-1) + stretch.diag()).T, stretch
 
-    def step_layers(self, encoder: GlimpseEncoder) -> StepLayers:
-        """Cut and join the weights for the loops of one clip."""
-        h, A = self.n_hidden, self.n_what
-        _, before, _, _ = self.relation.weight.split(self.relation_sizes, dim=1)
-        where_r, _ = self.where.linear[0].weight.split([h, h + 4], dim=1)
-        presence_r, _, presence_what = self.presence.linear[0].weight.split([h, h, A], dim=1)
-        heads = (self.temporal_what, self.gates)
-        return StepLayers(
-            relation=Reused(torch.cat([before, self.relation_state.weight], dim=1)),
-            heads=Reused(torch.cat([where_r, presence_r])),
-            where=self.where.reused()[1:],
-            look=encoder.reused(),
-            temporal=Reused(self.temporal.from_input.weight, self.temporal.from_input.bias),
-            codes=Reused(
-                torch.cat([head.weight for head in heads]),
-                torch.cat([head.bias for head in heads]),
-            ),
-            presence_what=Reused(presence_what),
-            presence=self.presence.reused()[1:],
-        )
 
-    def forward(
-        self,
-        frames: Tensor,
-        slots: Slots,
-        layers: StepLayers,
-        noise: SlotNoise,
-        *,
-        stays: bool,
+class Usage(NamedTuple):
+    """Which rows use which slots: the rows that use most come first, so each slot is a prefix.
+
+    Objects are packed to the front, so the rows that use slot k + 1 are among those that use k.
+    What is gathered stands slot after slot, for each its rows in the order of `order`.
+
+    Attributes:
+        order: rows, those with most objects first, [S].
+        entries: places of the entries in use, in [N * S], [M].
+        sizes: how many rows use each slot; they sum to M.
+    """
+
+    order: Tensor
+    entries: Tensor
+    sizes: list[int]
+
+    @classmethod
+    def of(cls, present: Tensor) -> "Usage":
+        """The usage of slots [N, S] that are packed."""
+        held = present > 0.5
+        order = torch.sort(held.sum(0), descending=True, stable=True).indices
+        used = held[:, order]
+        slots, rows = torch.nonzero(used, as_tuple=True)
+        return cls(order, slots * present.shape[1] + order[rows], used.sum(1).tolist())
+
+    def gather(self, part: Tensor) -> Tensor:
+        """The entries in use, [N, S, ...] to [M, ...]."""
+        return part.flatten(0, 1).index_select(0, self.entries)
+
+    def scatter(self, entries: Tensor) -> Tensor:
+        """Entries back at their slots and rows, [M, D] to [N, S, D], and zeros elsewhere."""
+        n_slots, n_rows = len(self.sizes), len(self.order)
+        whole = entries.new_zeros(n_slots * n_rows, entries.shape[1])
+        return whole.index_copy(0, self.entries, entries).view(n_slots, n_rows, -1)
+
+
+class Given(NamedTuple):
+    """What does not depend on the order of slots, for M entries.
+
+    Attributes:
+        what: appearance in the last frame, [M, A].
+        where: box in the last frame, [M, 4].
+        temporal: state of the temporal network, [M, h].
+        from_state: that network's product with it, [M, 3h].
+        relation: the relation network's product with everything known, [M, h].
+        heads: the same of the first layers of `where` and presence, joined, [M, 3h / 2].
+        mask_logits: of the glimpse's mask, [M, G * G]; or [M, 0] for no mask.
+        where_noise: noise with the correlations of `where`, [M, 4].
+        what_noise: standard normal, [M, A].
+        presence: uniform, [M].
+    """
+
+    what: Tensor
+    where: Tensor
+    temporal: Tensor
+    from_state: Tensor
+    relation: Tensor
+    heads: Tensor
+    mask_logits: Tensor
+    where_noise: Tensor
+    what_noise: Tensor
+    presence: Tensor
+
+
+class PropagationLoop:
+    """The loop over slots, for the frames of one clip: weights cut by input, joined by output.
+
+    Args:
+        net: whose weights.
+        look: the glimpse encoder.
+    """
+
+    def __init__(self, net: Propagation, look: Look) -> None:
+        h, A = len(net.relation_start), net.n_what
+        proposal, before, own, tau = net.relation.weight.split(net.relation_sizes, dim=1)
+        where_r, self.where_known = net.where.linear[0].weight.split([h, h + 4], dim=1)
+        presence = net.presence.linear[0].weight.split([h, h, A], dim=1)
+        presence_r, self.presence_tau, presence_what = presence
+        self.net, self.look = net, look
+        self.lower, self.stretch = net.factor()
+        self.known = torch.cat([proposal, own, tau], dim=1)
+        self.relation = Reused(torch.cat([before, net.relation_state.weight], dim=1))
+        self.heads = Reused(torch.cat([where_r, presence_r]))
+        self.where = net.where.reused()[1:]
+        self.temporal = Reused(net.temporal.from_input.weight, net.temporal.from_input.bias)
+        codes = (net.temporal_what, net.gates)
+        self.codes = Reused(
+            torch.cat([layer.weight for layer in codes]),
+            torch.cat([layer.bias for layer in codes]),
+        )
+        self.presence_what = Reused(presence_what)
+        self.presence = net.presence.reused()[1:]
+        # Of what a step gives: what, where, present, r, logit, both deviations, temporal state.
+        self.sizes = [A, 4, 1, h, 1, A, 4, h]
+
+    def __call__(
+        self, frames: Tensor, slots: Slots, noise: Noise, *, stays: bool
     ) -> tuple[Samples, Tensor]:
         """Sample the slots of this frame given those of the last one.
 
         Args:
-            frames: [B, C, H, W].
-            slots: of the last frame, packed, [N, S, ...], S = B * K, N at least 1.
-            layers: from `step_layers`.
+            frames: for every row, [S, C, H, W].
+            slots: of the last frame, packed, [N, S, ...].
             noise: for N slots or more.
             stays: True where no object may leave; logits are what they are all the same.
 
         Returns:
             The samples, and the temporal states after this frame, [N, S, h].
         """
-        usage, n = Usage.of(slots.present), slots.n_slots
-        _, stretch = self.factor()
-        given = self._given(frames, slots, usage, layers.look, noise)
-        frames = usage.frames(frames)
-        S, A = len(frames), self.n_what
-        r, before = self.relation_start.expand(S, -1), frames.new_zeros(S, A + 5)
-        steps = []
-        for slot, m in zip(given.by_slot(usage.sizes), usage.sizes, strict=True):
-            # Rows of this slot are the first m of those of the slot before.
-            r = layers.relation(torch.cat([before[:m], r[:m]], dim=1), slot.relation).tanh()
-            step = self._step(r, slot, frames[:m], layers, stays=stays)
-            before = step[:, : A + 5]
-            steps.append(step)
-        whole = usage.scatter(torch.cat(steps), self.absent).split(self.step_sizes, dim=-1)
-        what, where, present, logit, what_std, where_std, temporal = whole
-        samples = Samples(
-            what=what,
-            where=where,
-            present=present[..., 0].detach(),
-            logit=masked_logit(logit[..., 0], slots.present),
-            what_std=what_std,
-            where_std=where_std * stretch,
-            what_noise=noise.what[:n],
-            where_noise=noise.where[:n],
-        )
-        return samples, temporal
+        if slots.n_slots == 0:
+            return Samples(*slots[:4], log_density=slots.present), slots.temporal
+        usage = Usage.of(slots.present)
+        frames = frames.index_select(0, usage.order)
+        drawn = Noise(*(usage.gather(part[: slots.n_slots]) for part in noise))
+        what, where, tau = map(usage.gather, (slots.what, slots.where, slots.temporal))
+        looks = torch.cat([frames[:m] for m in usage.sizes])
+        given = self._given(looks, what, where, tau, drawn)
+        steps = self._steps(frames, given, usage.sizes, stays=stays).split(self.sizes, dim=1)
+        what, where, present, _, logit, what_std, where_std, temporal = steps
+        density = log_normal(drawn.what, what_std)
+        density = density + log_normal(drawn.where, where_std * self.stretch)
+        entries = [what, where, present, logit, density[:, None] * present.detach(), temporal]
+        whole = usage.scatter(torch.cat(entries, dim=1))
+        what, where, flags, temporal = whole.split([self.sizes[0], 4, 3, self.sizes[-1]], dim=-1)
+        present, logit, density = flags.unbind(-1)
+        logit = masked_logit(logit, slots.present)
+        return Samples(what, where, present.detach(), logit, log_density=density), temporal
 
     def _given(
-        self,
-        frames: Tensor,
-        slots: Slots,
-        usage: Usage,
-        look: Look,
-        noise: SlotNoise,
+        self, frames: Tensor, what: Tensor, where: Tensor, tau: Tensor, noise: Noise
     ) -> Given:
         """Everything that does not depend on the order of slots, for all of them at once."""
-        what, where, tau = (
-            usage.gather(each) for each in (slots.what, slots.where, slots.temporal)
-        )
-        noise = SlotNoise(*(usage.gather(part[: slots.n_slots]) for part in noise))
-        mask_logits = None if self.mask is None else self.mask(tau)
-        expected = where + PROPOSAL_SCALE * self.proposal(tau)
-        proposal, _ = look(usage.frames_of_entries(frames), expected, mask_logits)
+        net = self.net
+        mask_logits = None if net.mask is None else net.mask(tau)
+        expected = where + PROPOSAL_SCALE * net.proposal(tau)
+        proposal, _ = self.look(frames, expected, mask_logits)
         # Every entry in use holds an object, so its presence is 1.
         known = torch.cat([proposal, what, where, torch.ones_like(where[:, :1]), tau], dim=1)
-        for_proposal, _, for_own, for_tau = self.relation.weight.split(self.relation_sizes, dim=1)
-        for_known = torch.cat([for_proposal, for_own, for_tau], dim=1)
-        h, where_first, presence_first = (
-            self.n_hidden,
-            self.where.linear[0],
-            self.presence.linear[0],
-        )
         place = torch.cat([where, tau], dim=1)
-        heads = [
-            F.linear(place, where_first.weight[:, h:], where_first.bias),
-            F.linear(tau, presence_first.weight[:, h : 2 * h], presence_first.bias),
-        ]
+        heads = (
+            F.linear(place, self.where_known, net.where.linear[0].bias),
+            F.linear(tau, self.presence_tau, net.presence.linear[0].bias),
+        )
         return Given(
-            relation=F.linear(known, for_known, self.relation.bias),
-            heads=torch.cat(heads, dim=1),
-            from_state=self.temporal.from_state(tau),
-            temporal=tau,
             what=what,
             where=where,
-            where_noise=noise.where @ self.factor()[0],
+            temporal=tau,
+            from_state=net.temporal.from_state(tau),
+            relation=F.linear(known, self.known, net.relation.bias),
+            heads=torch.cat(heads, dim=1),
+            mask_logits=tau[:, :0] if mask_logits is None else mask_logits,
+            where_noise=noise.where @ self.lower,
             what_noise=noise.what,
             presence=noise.presence,
-            mask_logits=tau[:, :0] if mask_logits is None else mask_logits,
         )
 
-    def _step(
-        self,
-        r: Tensor,
-        given: Given,
-        frames: Tensor,
-        layers: StepLayers,
-        *,
-        stays: bool,
-    ) -> Tensor:
-        """One slot: what, where, present, logit, both deviations and the temporal state, joined.
+    def _steps(self, frames: Tensor, given: Given, sizes: list[int], *, stays: bool) -> Tensor:
+        """What all slots give, one after another: of each, so many of the rows [S, C, H, W]."""
+        n_before, start = sum(self.sizes[:4]), self.net.relation_start.expand(len(frames), -1)
+        nothing = start.new_zeros(len(start), n_before - start.shape[1])
+        steps = [torch.cat([nothing, start], dim=1)]
+        by_slot = zip(*(part.split(sizes) for part in given), strict=True)
+        for slot, m in zip(map(Given._make, by_slot), sizes, strict=True):
+            # Rows of this slot are the first m of those of the slot before.
+            r = self.relation(steps[-1][:m, :n_before], slot.relation).tanh()
+            steps.append(self._step(r, slot, frames[:m], stays=stays))
+        return torch.cat(steps[1:])
 
-        The numbers of the steps are those of docs/models/sqair.md 3.3.
-        """
-        h = self.n_hidden
-        for_where, for_presence = layers.heads(r, given.heads).split([h, h // 2], dim=1)
+    def _step(self, r: Tensor, given: Given, frames: Tensor, *, stays: bool) -> Tensor:
+        """What one slot gives, joined; the numbers are those of docs/models/sqair.md 3.3."""
+        net, h = self.net, r.shape[1]
+        for_where, for_presence = self.heads(r, given.heads).split([h, h // 2], dim=1)
         # 3. The box.
-        shift, raw = through(layers.where, F.elu(for_where)).chunk(2, dim=1)
-        where_std = F.softplus(raw + (self.where_std + STD_SHIFT)) + STD_FLOOR
-        where = given.where + shift + where_std * given.where_noise
+        shift, raw = through(self.where, F.elu(for_where)).chunk(2, dim=1)
+        where_std = F.softplus(raw + (net.where_std + STD_SHIFT)) + STD_FLOOR
+        where = torch.addcmul(given.where + shift, where_std, given.where_noise)
         # 4. What the glimpse there shows.
-        mask_logits = given.mask_logits if self.mask is not None else None
-        seen = layers.look(frames, where, mask_logits)
+        seen = self.look(frames, where, None if net.mask is None else given.mask_logits)
         # 5. The temporal state, and the appearance.
         inputs = torch.cat([r, where, *seen], dim=1)
-        temporal = gru_update(layers.temporal(inputs), given.from_state, given.temporal)
-        codes = layers.codes(temporal)
-        what, what_std = blend(codes, seen, given.what, given.what_noise, self.what_std_floor)
+        temporal = gru_update(self.temporal(inputs), given.from_state, given.temporal)
+        codes = self.codes(temporal)
+        what, what_std = blend(codes, seen, given.what, given.what_noise, net.what_std_floor)
         # 6. Whether it stays; a slot that is computed was present.
-        hidden = F.elu(layers.presence_what(what, for_presence))
-        logit = through(layers.presence, hidden)
+        hidden = F.elu(self.presence_what(what, for_presence))
+        logit = through(self.presence, hidden)
         present = given.presence[:, None] < logit.detach().sigmoid()
         present = (present | stays).to(logit.dtype)
-        return torch.cat([what, where, present, logit, what_std, where_std, temporal], dim=1)
+        return torch.cat([what, where, present, r, logit, what_std, where_std, temporal], dim=1)
 
 
 def blend(

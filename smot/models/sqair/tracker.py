@@ -1,8 +1,9 @@
 """SQAIR as a tracker: samples weighed by the frames seen so far."""
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,15 +11,11 @@ from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
-from smot.models.sqair.model import Sqair
-from smot.models.sqair.noise import Noise
-from smot.models.sqair.objective import Clip, FrameSample
-from smot.models.sqair.objects import Slots
+from smot.models.sqair.model import Following, Sqair
+from smot.models.sqair.objects import Noise, Slots
 from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
 VIDEOS_AT_ONCE = 50
-CHOICES = ("frame", "video")
-LATENTS = ("sample", "mean")
 # Puts the least confidence of an object of known number above one half.
 SLIGHTLY = 1e-6
 
@@ -38,32 +35,35 @@ class TrackerConfig:
         rollout: the same for prediction.
         n_first_looks: how often the first frame is shown; 1 as published. Ours: from the second
             look on propagation corrects what discovery placed badly. Only the last counts.
+        mode: "normal"; or "oracle-count": an evaluation tells how many objects each video has.
+        count: how many objects every video has, where that is known; None to infer it.
         seed: of all noise.
 
     Raises:
-        UsageError: a value outside what is said above.
+        UsageError: a value outside its range, or a count in mode "oracle-count".
     """
 
     n_slots: int = 0
     n_particles: int = 0
-    choose: str = "frame"
-    latents: str = "sample"
-    rollout: str = "sample"
+    choose: Literal["frame", "video"] = "frame"
+    latents: Literal["sample", "mean"] = "sample"
+    rollout: Literal["sample", "mean"] = "sample"
     n_first_looks: int = 1
+    mode: Literal["normal", "oracle-count"] = "normal"
+    count: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("choose", CHOICES), ("latents", LATENTS), ("rollout", LATENTS)):
-            if getattr(self, name) not in allowed:
+        for name, least in (("n_slots", 0), ("n_particles", 0), ("n_first_looks", 1), ("seed", 0)):
+            if getattr(self, name) < least:
                 value = getattr(self, name)
-                raise UsageError(f"sqair: {name} must be {' or '.join(allowed)}, not {value!r}")
-        for name in ("n_slots", "n_particles", "seed"):
-            if getattr(self, name) < 0:
-                value = getattr(self, name)
-                raise UsageError(f"sqair: {name} must not be negative, not {value}")
-        if self.n_first_looks < 1:
-            value = self.n_first_looks
-            raise UsageError(f"sqair: n_first_looks must be at least 1, not {value}")
+                raise UsageError(f"sqair: {name} must be at least {least}, not {value}")
+        if self.count is not None and self.count < 0:
+            raise UsageError(f"sqair: count must be at least 0, not {self.count}")
+        if self.count is not None and self.mode == "oracle-count":
+            raise UsageError(
+                "sqair: count is not for mode 'oracle-count', which counts for itself"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,13 +77,11 @@ class SqairTracker:
         model: in eval mode.
         config: how it tracks.
         name: what tables and curves call it.
-        count: how many objects every video has; None to infer it.
     """
 
     model: Sqair
     config: TrackerConfig
     name: str = "sqair"
-    count: int | None = None
 
     def __post_init__(self) -> None:
         n_slots, model = self._n_slots, self.model.config
@@ -92,13 +90,10 @@ class SqairTracker:
                 f"sqair: n_slots must be at most {model.n_slots} (the learned count prior ends "
                 f"there), not {n_slots}"
             )
-        if self.count is not None and self.count < 0:
-            raise UsageError(f"sqair: count must not be negative, not {self.count}")
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        videos = as_frames(videos)
-        return self.track_given(videos, self._counts(videos))
+        return self.given(videos, self._counts(videos))
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing new appears.
@@ -107,124 +102,126 @@ class SqairTracker:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             horizon: number of frames to predict, at least 1.
         """
-        videos = as_frames(videos)
-        return self.predict_given(videos, self._counts(videos), horizon)
+        return self.given(videos, self._counts(videos), horizon)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
         """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
-        videos = as_frames(videos)
         counts = self._counts(videos)
         with torch.inference_mode():
-            seen, predicted = self._follow_on(videos, counts, horizon)
-            known = self.model.knows_counts(counts)
-            return explain(self.model, [*seen, *predicted], known_counts=known)
+            frames = self._objects(as_frames(videos), counts, horizon)
+            return explain(self.model, frames, known_counts=self._knows(counts))
 
-    def with_count(self, count: int) -> "SqairTracker":
-        """The same tracker for videos that all have so many objects, from first frame to last."""
-        return replace(self, count=count, name=f"{self.name} (oracle count)")
+    def given(self, videos: UInt8Array, counts: IntArray | None, horizon: int = 0) -> Tracks:
+        """Track videos, or predict the frames after them.
 
-    def track_given(self, videos: UInt8Array, counts: IntArray | None) -> Tracks:
-        """Track videos with so many objects each, [B]; None to infer how many."""
+        Videos of which the number of objects is given go with others of that number: how many
+        slots there are decides which noise a slot gets.
+
+        Args:
+            videos: the frames seen, RGB, [B, T, H, W, 3].
+            counts: of objects in each video, [B]; None to infer them.
+            horizon: number of frames to predict; 0 to track those seen.
+        """
+        videos, parts, places = as_frames(videos), [], []
         if len(videos) == 0:
-            return nothing(videos.shape[1])
-        return self._in_batches(videos, counts, lambda some, n: self._follow(some, n)[0])
-
-    def predict_given(self, videos: UInt8Array, counts: IntArray | None, horizon: int) -> Tracks:
-        """Predict videos with so many objects each, [B]; None to infer how many."""
-        if len(videos) == 0:
-            return nothing(horizon)
-        return self._in_batches(
-            videos, counts, lambda some, n: self._follow_on(some, n, horizon)[1]
-        )
+            shape = (0, horizon or videos.shape[1], 1)
+            ids, scores = np.zeros(shape, np.int32), np.zeros(shape)
+            return Tracks(boxes=np.zeros((*shape, 4)), ids=ids, confidence=scores)
+        with torch.inference_mode():
+            for some in _batches(len(videos), counts):
+                these = None if counts is None else counts[some]
+                frames = self._objects(videos[some], these, horizon)[-horizon:]
+                parts.append(tracks_of(self.model, frames, known_counts=self._knows(counts)))
+                places.append(some)
+        return Tracks.stack(parts)[np.argsort(np.concatenate(places))]
 
     @property
     def _n_slots(self) -> int:
         return self.config.n_slots or self.model.config.n_slots
 
-    @property
-    def _n_particles(self) -> int:
-        if self.config.latents == "mean":
-            return 1
-        return self.config.n_particles or self.model.config.n_particles
-
     def _counts(self, videos: UInt8Array) -> IntArray | None:
-        return None if self.count is None else np.full(len(videos), self.count)
+        return None if self.config.count is None else np.full(len(videos), self.config.count)
 
-    def _in_batches(
-        self,
-        videos: UInt8Array,
-        counts: IntArray | None,
-        found: Callable[[UInt8Array, IntArray | None], list[Slots]],
-    ) -> Tracks:
-        """Tracks of what is found in videos, some at a time.
+    def _knows(self, counts: IntArray | None) -> bool:
+        """Whether the number of objects is given, by someone or by the model's settings."""
+        return counts is not None or self.model.config.presence == "fixed"
 
-        Videos of which the number of objects is given go with others of that number: how many
-        slots there are decides which noise a slot gets.
-        """
-        parts, places = [], []
-        with torch.inference_mode():
-            for some in _batches(len(videos), counts):
-                frames = found(videos[some], None if counts is None else counts[some])
-                known = self.model.knows_counts(counts)
-                parts.append(tracks_of(self.model, frames, known_counts=known))
-                places.append(some)
-        return Tracks.stack(parts)[np.argsort(np.concatenate(places))]
-
-    def _follow(self, videos: UInt8Array, counts: IntArray | None) -> tuple[list[Slots], Slots]:
-        """The objects of every frame of a batch of videos, and the state after the last."""
-        n_again = self.config.n_first_looks - 1
-        videos = np.concatenate([videos[:, :1]] * n_again + [videos], axis=1)
+    def _objects(self, videos: UInt8Array, counts: IntArray | None, horizon: int) -> list[Slots]:
+        """What is in each frame of a batch of videos, and what the prior makes of those after."""
+        config, n_slots, of_rows = self.config, self._n_slots, None
+        videos = np.concatenate([videos[:, :1]] * (config.n_first_looks - 1) + [videos], axis=1)
+        K = config.n_particles or self.model.config.n_particles
+        if config.latents == "mean":
+            K = 1
         device = next(self.model.parameters()).device
         pixels = self.model.pixels(torch.tensor(videos, device=device))
-        of_rows, n_slots = None, self._n_slots
         if counts is not None:
-            of_videos = torch.from_numpy(np.asarray(counts, np.float32)).to(device)
-            of_rows = of_videos.repeat_interleave(self._n_particles)
-            n_slots = max(int(counts.max(initial=0)), 1)
-        causal, noise = self.config.choose == "frame", self._chance(videos, n_slots)
-        frames, last = follow(self.model, pixels, *noise, of_rows, causal=causal)
-        return frames[n_again:], last
+            of_rows = torch.tensor(np.repeat(counts, K), dtype=torch.float32, device=device)
+            n_slots = max(int(counts.max()), 1)
+        noise = self._noise(videos, (videos.shape[1], n_slots, K), 0, config.latents)
+        following = Following(self.model, pixels, noise, of_rows)
+        gumbel, causal = self._gumbel(videos, K).to(device), config.choose == "frame"
+        frames = follow(following, pixels, gumbel, causal=causal)
+        frames = frames[config.n_first_looks - 1 :]
+        if horizon:
+            # As many slots as there may be, so that the noise is the same for any number in use.
+            n_slots = max(self._n_slots, frames[-1].n_slots)
+            noise = self._noise(videos, (horizon, n_slots, 1), 2, config.rollout)
+            prior = self.model.generative.propagation_prior
+            frames += prior.roll_out(frames[-1], noise, stays=counts is not None)
+        return frames
 
-    def _follow_on(
-        self, videos: UInt8Array, counts: IntArray | None, horizon: int
-    ) -> tuple[list[Slots], list[Slots]]:
-        """What is in a batch of videos, and what the prior makes of the frames after."""
-        frames, last = self._follow(videos, counts)
-        if horizon == 0:
-            return frames, []
-        noise = self._rollout_noise(videos, horizon, last.n_slots)
-        prior = self.model.generative.propagation_prior
-        return frames, prior.roll_out(last, noise, stays=counts is not None)
+    def _noise(
+        self, videos: UInt8Array, shape: tuple[int, int, int], purpose: int, kind: str
+    ) -> Noise:
+        """Noise for T frames, N slots and K rows for each video; see `_generator`."""
+        (T, N, K), A = shape, self.model.config.n_what
+        if kind == "mean":
+            parts = [Noise.none(T, N, K * len(videos), A)]
+        else:
+            parts = [Noise.draw(T, N, K, A, self._generator(video, purpose)) for video in videos]
+        device = next(self.model.parameters()).device
+        return Noise(*(torch.cat(each, 3).to(device) for each in zip(*parts, strict=True)))
 
-    def _chance(self, videos: UInt8Array, n_slots: int) -> tuple[Noise, Tensor]:
-        """Noise for T frames and B * K rows, and Gumbel noise of the draws among particles."""
-        B, T, K = len(videos), videos.shape[1], self._n_particles
-        A, device = self.model.config.n_what, next(self.model.parameters()).device
-        if self.config.latents == "mean":
-            noise = Noise.none(T, n_slots, B * K, A, device)
-            return noise, torch.zeros(T, B, K, device=device)
-        parts, gumbel = [], []
-        for video in videos:
-            parts.append(Noise.draw(T, n_slots, K, A, self._generator(video, 0)))
-            uniform = torch.rand(T, K, generator=self._generator(video, 1))
-            gumbel.append(-(-uniform.clamp_(1e-9, 1 - 1e-7).log()).log())
-        noise = Noise.side_by_side(parts).to(device)
-        return noise, torch.stack(gumbel, dim=1).to(device)
-
-    def _rollout_noise(self, videos: UInt8Array, horizon: int, n_slots: int) -> Noise:
-        """Noise for the frames to predict, one row per video."""
-        A, device = self.model.config.n_what, next(self.model.parameters()).device
-        if self.config.rollout == "mean":
-            return Noise.none(horizon, n_slots, len(videos), A, device)
-        n_drawn = max(self._n_slots, n_slots)
-        parts = [Noise.draw(horizon, n_drawn, 1, A, self._generator(video, 2)) for video in videos]
-        return Noise.side_by_side(parts).to(device)
+    def _gumbel(self, videos: UInt8Array, K: int) -> Tensor:
+        """Gumbel noise of the draws among particles, [T, B, K]."""
+        shape = (videos.shape[1], K)
+        uniform = [torch.rand(shape, generator=self._generator(video, 1)) for video in videos]
+        return -(-torch.stack(uniform, dim=1).clamp_(1e-9, 1 - 1e-7).log()).log()
 
     def _generator(self, video: UInt8Array, purpose: int) -> torch.Generator:
         """A generator that depends on the seed, the video's first frame, and what it is for."""
         content = zlib.crc32(np.ascontiguousarray(video[0]).tobytes())
         words = np.random.SeedSequence([self.config.seed, content, purpose]).generate_state(2)
         return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
+def follow(following: Following, pixels: Tensor, gumbel: Tensor, *, causal: bool) -> list[Slots]:
+    """Infer what is in videos.
+
+    Args:
+        following: of their B * K particles; at the first frame.
+        pixels: [B, T, C, H, W].
+        gumbel: noise of the draws among particles, [T, B, K].
+        causal: draw a particle after every frame and let all go on from it; else let every
+            particle go its own way, and draw one by the weights of all frames.
+
+    Returns:
+        The objects of every frame, [N, B, ...].
+    """
+    (T, B, K), evidence = gumbel.shape, following.model.generative.evidence
+    first = torch.arange(B, device=pixels.device) * K
+    log_weights, frames = pixels.new_zeros(B * K), []
+    for t in range(T):
+        sample = following.advance()
+        log_weights = log_weights + evidence(pixels[:, t : t + 1], [sample]).log_weights
+        # The largest log weight plus Gumbel noise is a draw by the weights.
+        rows = first + (log_weights.view(B, K) + gumbel[t]).argmax(-1)
+        frames.append(sample.slots.rows(rows) if causal else sample.slots)
+        if causal:
+            following.go_on_from(rows.repeat_interleave(K))
+            log_weights = torch.zeros_like(log_weights)
+    return frames if causal else [slots.rows(rows) for slots in frames]
 
 
 def _batches(n_videos: int, counts: IntArray | None) -> list[IntArray]:
@@ -254,7 +251,7 @@ class CountOracle:
 
     def track_counted(self, videos: UInt8Array, counts: IntArray) -> Tracks:
         """Track videos, RGB, [B, T, H, W, 3], with so many objects each, [B]."""
-        return self.tracker.track_given(as_frames(videos), counts)
+        return self.tracker.given(videos, counts)
 
     def predict_counted(self, videos: UInt8Array, counts: IntArray, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing leaves.
@@ -264,61 +261,7 @@ class CountOracle:
             counts: of objects in each video, [B].
             horizon: number of frames to predict, at least 1.
         """
-        return self.tracker.predict_given(as_frames(videos), counts, horizon)
-
-
-def follow(
-    model: Sqair,
-    pixels: Tensor,
-    noise: Noise,
-    gumbel: Tensor,
-    counts: Tensor | None,
-    *,
-    causal: bool,
-) -> tuple[list[Slots], Slots]:
-    """Infer what is in videos.
-
-    Args:
-        model: does the inference.
-        pixels: [B, T, C, H, W].
-        noise: of the samples, for T frames and B * K rows.
-        gumbel: noise of the draws among particles, [T, B, K].
-        counts: how many objects each row has, [B * K]; None where that is inferred.
-        causal: draw a particle after every frame and let all go on from it; else let every
-            particle go its own way, and draw one by the weights of all frames.
-
-    Returns:
-        The objects of every frame, [N, B, ...], and those after the last frame.
-    """
-    net, prior = model.inference, model.generative.propagation_prior
-    B, T = pixels.shape[:2]
-    K = noise.n_rows // B
-    known = model.knows_counts(counts)
-    prepared, memory = net.prepare(pixels, noise, counts, prior), net.start(noise.n_rows)
-    samples: list[FrameSample] = []
-    frames = []
-
-    def drawn(first: int, n_seen: int, t: int) -> Tensor:
-        """Rows of the particles that the weights of some frames favour, [B]."""
-        clip = Clip.of(samples[first:], n_most=noise.n_slots, n_seen=n_seen, known_counts=known)
-        weights = model.generative.evidence(pixels[:, first : t + 1], clip).log_weights.sum(0)
-        # The largest log weight plus Gumbel noise is a draw by the weights.
-        chosen = (weights.view(B, K) + gumbel[t]).argmax(-1)
-        return torch.arange(B, device=chosen.device) * K + chosen
-
-    for t in range(T):
-        sample, memory = net.advance(prepared, memory)
-        samples.append(sample)
-        if causal:
-            rows = drawn(t, t, t)
-            frames.append(sample.slots.rows(rows))
-            memory = memory.rows(rows.repeat_interleave(K))
-    if causal:
-        rows = torch.arange(B, device=pixels.device) * K
-    else:
-        rows = drawn(0, 0, T - 1)
-        frames = [each.slots.rows(rows) for each in samples]
-    return frames, memory.slots.rows(rows)
+        return self.tracker.given(videos, counts, horizon)
 
 
 def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False) -> Tracks:
@@ -335,16 +278,16 @@ def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = Fal
             [0, 1].
     """
     slots = _by_video(frames)
-    confidence = slots["logit"].sigmoid()
+    confidence = slots.logit.sigmoid()
     if known_counts:
         confidence = 0.5 + SLIGHTLY + confidence / 2
-    config, ids = model.config, slots["ids"]
+    config, ids = model.config, slots.ids
     if config.tight_boxes:
         decoder = model.generative.decoder
-        boxes, seen = decoder.ink_boxes(slots["what"], slots["where"], config.ink_threshold)
+        boxes, seen = decoder.ink_boxes(slots.what, slots.where, config.ink_threshold)
         ids = ids.where(seen, ABSENT)
     else:
-        boxes = model.geometry.object_boxes(slots["where"])
+        boxes = model.geometry.object_boxes(slots.where)
     return Tracks(
         boxes=boxes.numpy(force=True),
         ids=ids.numpy(force=True),
@@ -352,17 +295,11 @@ def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = Fal
     )
 
 
-def _by_video(frames: Sequence[Slots]) -> dict[str, Tensor]:
-    """The slots of frames by name, [B, T, N, ...] each, N at least 1."""
+def _by_video(frames: Sequence[Slots]) -> Slots:
+    """The slots of frames, [B, T, N, ...], N at least 1."""
     n_slots = max(1, *(each.n_slots for each in frames))
-    whole = Slots.stack([each.padded(n_slots) for each in frames])
-    return {name: part.movedim(2, 0) for name, part in vars(whole).items()}
-
-
-def nothing(n_frames: int) -> Tracks:
-    """The tracks of no videos."""
-    ids = np.zeros((0, n_frames, 1), np.int32)
-    return Tracks(boxes=np.zeros((*ids.shape, 4)), ids=ids, confidence=np.zeros(ids.shape))
+    parts = zip(*(each.padded(n_slots) for each in frames), strict=True)
+    return Slots(*(torch.stack(part).movedim(2, 0) for part in parts))
 
 
 def explain(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False) -> Trace:
@@ -377,15 +314,14 @@ def explain(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False
     """
     tracks = tracks_of(model, frames, known_counts=known_counts)
     slots = _by_video(frames)
-    what, where, present = slots["what"], slots["where"], slots["present"]
-    decoder = model.generative.decoder
-    painted = decoder(what.flatten(0, 1), where.flatten(0, 1), present.flatten(0, 1))
-    pictures = painted.unflatten(0, present.shape[:2]).numpy(force=True)
-    patches = decoder.patches(what.flatten(0, 2)).unflatten(0, present.shape).numpy(force=True)
+    decoder, shape = model.generative.decoder, slots.present.shape
+    objects = (part.flatten(0, 1).transpose(0, 1) for part in slots[:3])
+    pictures = decoder(*objects).unflatten(0, shape[:2]).numpy(force=True)
+    patches = decoder.patches(slots.what.flatten(0, 2)).unflatten(0, shape).numpy(force=True)
     colours = _rgb(patches, axis=3)
     return Trace(
         tracks=tracks,
-        is_new=_first_seen(slots["ids"].numpy(force=True)) & tracks.present,
+        is_new=_first_seen(slots.ids.numpy(force=True)) & tracks.present,
         appearances=np.concatenate([colours, np.ones_like(colours[:, :, :, :1])], axis=3),
         reconstruction=np.moveaxis(_rgb(pictures, axis=2), 2, -1),
     )

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from smot.models.sqair import Sqair, SqairConfig, build
-from smot.models.sqair.noise import Noise
-from smot.models.sqair.objects import Geometry
+from smot.models.sqair.objects import Geometry, Noise
 
 SMALL = SqairConfig(
     frame_size=(24, 20),
@@ -50,7 +49,7 @@ def noise() -> Noise:
     return Noise.draw(4, 3, 8, 6, torch.Generator().manual_seed(5))
 
 
-GEOMETRY = Geometry(frame_size=(24, 20), glimpse_size=7, scale_bounds=(0.0, 1.0))
+GEOMETRY = Geometry((24, 20), 7, (0.0, 1.0))
 WHOLE = torch.tensor([20.0, 20.0, 0.0, 0.0])
 
 
@@ -66,7 +65,7 @@ def places(n: int) -> Tensor:
 
 def grid(where: Tensor, size: tuple[int, int], inverse: bool) -> Tensor:
     """Sampling positions as `grid_sample` wants them, corners aligned, [M, *size, 2]."""
-    sx, sy, tx, ty = GEOMETRY.transform(where).unbind(-1)
+    (sx, sy), (tx, ty) = where[:, :2].sigmoid().T, where[:, 2:].tanh().T
     v, u = torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1])
     if inverse:
         x, y = (u - tx[:, None]) / sx[:, None], (v - ty[:, None]) / sy[:, None]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from smot.models.sprites import glimpse
 from smot.models.sqair import SqairConfig
 from smot.models.sqair.decoder import Decoder, paint
-from smot.models.sqair.objects import Geometry, sprite_boxes
+from smot.models.sqair.objects import Geometry
 
 from .conftest import GEOMETRY, WHOLE, grid, places
 
@@ -20,11 +20,7 @@ def generator() -> torch.Generator:
 
 
 def decoder_of(config: SqairConfig) -> Decoder:
-    geometry = Geometry(
-        frame_size=config.frame_size,
-        glimpse_size=config.glimpse_size,
-        scale_bounds=config.scale_bounds,
-    )
+    geometry = Geometry(config.frame_size, config.glimpse_size, config.scale_bounds)
     return Decoder(config, geometry, generator())
 
 
@@ -40,7 +36,11 @@ def test_painting_is_that_of_grid_sample() -> None:
             made = F.grid_sample(both, grid(where, SIZE, True), align_corners=True)
         else:
             canvases, covers = paint(
-                shown, GEOMETRY.samples(where), torch.arange(12), n_canvases=12, frame_size=SIZE
+                shown,
+                GEOMETRY.sprite_boxes(where),
+                torch.arange(12),
+                n_canvases=12,
+                frame_size=SIZE,
             )
             made = torch.cat([canvases, covers[:, None]], dim=1)
         (made * gradients).sum().backward()
@@ -53,7 +53,7 @@ def test_painting_is_that_of_grid_sample() -> None:
 
 
 def test_patches_on_one_canvas_add_up() -> None:
-    patches, where = torch.ones(2, 1, G, G), GEOMETRY.samples(WHOLE.expand(2, 4))
+    patches, where = torch.ones(2, 1, G, G), GEOMETRY.sprite_boxes(WHOLE.expand(2, 4))
     canvases, covers = paint(
         patches, where, torch.zeros(2, dtype=torch.long), n_canvases=2, frame_size=SIZE
     )
@@ -64,11 +64,11 @@ def test_patches_on_one_canvas_add_up() -> None:
 
 def test_seeing_the_whole_frame_and_painting_it_gives_the_frame_back() -> None:
     image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(3))
-    square = Geometry(frame_size=(16, 16), glimpse_size=16, scale_bounds=(0.0, 1.0))
+    square = Geometry((16, 16), 16, (0.0, 1.0))
     where = WHOLE.expand(1, 4)
-    seen = glimpse(image, sprite_boxes(where, square.window())[:, None], unit=1.0, size=16)[:, 0]
+    seen = glimpse(image, square.sprite_boxes(where)[:, None], unit=1.0, size=16)[:, 0]
     painted, _ = paint(
-        seen, square.samples(where), torch.tensor([0]), n_canvases=1, frame_size=(16, 16)
+        seen, square.sprite_boxes(where), torch.tensor([0]), n_canvases=1, frame_size=(16, 16)
     )
     torch.testing.assert_close(seen, image, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(painted, image, atol=1e-5, rtol=1e-5)
@@ -97,7 +97,8 @@ def test_a_perfect_reconstruction_gives_the_ceiling_of_the_bound(
     config = SqairConfig(frame_size=size, channels=channels, output_std=std, n_hidden=2)
     decoder = decoder_of(config)
     pixels = torch.rand(2, channels, *size, generator=generator())
-    logs = decoder.log_likelihood(pixels, pixels.repeat_interleave(3, 0))
+    logs, errors = decoder.log_likelihood(pixels, pixels.repeat_interleave(3, 0))
+    assert not errors.any()
     assert logs.shape == (6,)
     assert logs[0].item() == pytest.approx(nats, abs=0.1)
 
@@ -109,15 +110,15 @@ def test_one_channel_with_the_reduced_deviation_weighs_errors_like_three() -> No
         config = SqairConfig(channels=channels, output_std=std, n_hidden=2)
         decoder = decoder_of(config)
         frames = pixels.expand(1, channels, 48, 48)
-        perfect = decoder.log_likelihood(frames, frames)
-        worse.append(perfect - decoder.log_likelihood(frames, torch.zeros_like(frames)))
+        perfect, _ = decoder.log_likelihood(frames, frames)
+        worse.append(perfect - decoder.log_likelihood(frames, torch.zeros_like(frames))[0])
     torch.testing.assert_close(worse[0], worse[1])
 
 
 def test_absent_objects_paint_nothing() -> None:
     decoder = decoder_of(SqairConfig(n_hidden=4, channels=1, mean_image=0.5))
-    what, where = torch.randn(2, 3, 50), torch.randn(2, 3, 4)
-    painted = decoder(what, where, torch.zeros(2, 3))
+    what, where = torch.randn(3, 2, 50), torch.randn(3, 2, 4)
+    painted = decoder(what, where, torch.zeros(3, 2))
     assert painted.abs().max() < 1e-4
 
 
@@ -127,3 +128,14 @@ def test_the_mean_image_shows_only_where_something_is_painted() -> None:
     painted = decoder(torch.zeros(1, 1, 50), torch.zeros(1, 1, 4), torch.ones(1, 1))[0, 0]
     assert painted[24, 24].item() == pytest.approx(0.5, abs=1e-3)
     assert painted[0, 0] < 1e-4
+
+
+def test_a_patch_too_small_to_paint_still_gets_the_gradient_of_its_size() -> None:
+    boxes = GEOMETRY.sprite_boxes(torch.tensor([[-30.0, -30.0, 0.0, 0.0]])).requires_grad_()
+    canvas, _ = paint(
+        torch.rand(1, 1, G, G), boxes, torch.zeros(1).long(), n_canvases=1, frame_size=SIZE
+    )
+    assert torch.isfinite(canvas).all()
+    canvas[..., 12, 10].sum().backward()
+    assert boxes.grad is not None
+    assert torch.isfinite(boxes.grad).all()

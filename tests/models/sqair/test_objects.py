@@ -3,16 +3,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
+from smot.models.sqair.objective import log_discoveries
 from smot.models.sqair.objects import (
     Slots,
-    Usage,
     log_bernoulli,
-    log_discoveries,
     log_normal,
     masked_logit,
     number,
     pack,
 )
+from smot.models.sqair.propagation import Usage
 
 
 def slots_of(present: list[list[int]], first_id: int) -> Slots:
@@ -62,27 +62,19 @@ def test_what_is_gathered_comes_back_to_its_place() -> None:
     present = torch.tensor([[1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]], dtype=torch.float32)
     usage = Usage.of(present)
     part = torch.arange(24.0).view(3, 4, 2)
-    assert usage.sizes == (3, 2, 1)
-    back = usage.scatter(usage.gather(part), torch.full((2,), -1.0))
-    torch.testing.assert_close(back, torch.where(present[..., None] > 0, part, -1.0))
+    assert usage.sizes == [3, 2, 1]
+    back = usage.scatter(usage.gather(part))
+    torch.testing.assert_close(back, torch.where(present[..., None] > 0, part, 0.0))
 
 
 def test_rows_of_a_slot_are_a_prefix_of_the_order() -> None:
     present = torch.tensor([[1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]], dtype=torch.float32)
     usage = Usage.of(present)
-    rows: Tensor = usage.index % 4
+    rows: Tensor = usage.entries % 4
     start = 0
     for size in usage.sizes:
         assert rows[start : start + size].tolist() == usage.order[:size].tolist()
         start += size
-
-
-def test_frames_follow_their_rows() -> None:
-    present = torch.tensor([[0, 1, 1, 1], [0, 0, 0, 1]], dtype=torch.float32)
-    usage = Usage.of(present)  # rows 3 | 1 2, particles 2: videos 1 | 0 1
-    frames = torch.tensor([10.0, 20.0])
-    assert usage.frames(frames).tolist() == [20, 10, 20, 10]
-    assert usage.frames_of_entries(frames).tolist() == [20, 10, 20, 20]
 
 
 def test_padding_adds_absent_slots() -> None:
@@ -103,7 +95,7 @@ def test_probabilities_of_all_numbers_of_discoveries_sum_to_one() -> None:
         present = (torch.arange(N) < n).float()
         could = torch.cat([torch.ones(1), present[:-1]])
         masked = masked_logit(logit, could)
-        total += log_discoveries(present.view(1, N, 1), masked.view(1, N, 1)).exp().item()
+        total += log_discoveries(present[:, None], masked[:, None]).exp().item()
     assert total == pytest.approx(1)
 
 
@@ -116,7 +108,7 @@ def test_log_densities_are_those_of_torch() -> None:
     value, mean = torch.randn(2, 5, 3, generator=generator())
     std = torch.rand(5, 3, generator=generator()) + 0.1
     expected = Normal(mean, std).log_prob(value).sum(-1)
-    torch.testing.assert_close(log_normal(value, mean, std), expected)
+    torch.testing.assert_close(log_normal((value - mean) / std, std), expected)
     present, logit = torch.tensor([0.0, 1.0]), torch.tensor([0.3, -2.0])
     expected = Bernoulli(logits=logit).log_prob(present)
     torch.testing.assert_close(log_bernoulli(present, logit), expected)

@@ -3,8 +3,7 @@ import torch
 
 from smot.experiments.training_data import DATASETS
 from smot.files import from_plain, to_plain
-from smot.models.sqair import FAMILY, SqairConfig, build
-from smot.models.sqair.presets import PRESETS
+from smot.models.sqair import FAMILY, PRESETS, SqairConfig, build
 from smot.training.config import TrainConfig
 
 ALL = [(name, dataset) for name, table in PRESETS.items() for dataset in table]

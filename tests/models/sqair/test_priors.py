@@ -12,55 +12,51 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.mark.parametrize("kind", ["cat", "geom"])
-def test_count_priors_are_distributions(kind: str) -> None:
-    prior = CountPrior(SqairConfig(n_slots=4, count_prior=kind), generator())
-    staying = torch.linspace(-0.5, 0.5, 6).view(2, 3)
-    logs = prior(4, staying)
-    assert logs.shape == (2, 3, 5)
-    torch.testing.assert_close(logs.exp().sum(-1), torch.ones(2, 3))
+@pytest.mark.parametrize("n_learned", [4, 0])
+def test_count_priors_are_distributions(n_learned: int) -> None:
+    prior = CountPrior(0.516, n_learned, generator())
+    logs = prior(4, torch.linspace(-0.5, 0.5, 3), is_first=True)
+    assert logs.shape == (3, 5)
+    torch.testing.assert_close(logs.exp().sum(-1), torch.ones(3))
 
 
 def test_the_geometric_prior_is_truncated_and_follows_the_number_of_slots() -> None:
-    prior = CountPrior(SqairConfig(step_success=0.4), generator())
+    prior = CountPrior(0.4, 0, generator())
     for n_slots in (2, 12):
-        logs = prior(n_slots, torch.zeros(1, 1))[0, 0]
+        logs = prior(n_slots, torch.zeros(1), is_first=True)[0]
         torch.testing.assert_close(logs.diff(), torch.full((n_slots,), math.log(0.4)))
 
 
 def test_the_learned_prior_expects_nothing_new_after_the_first_frame() -> None:
-    prior = CountPrior(SqairConfig(count_prior="cat"), generator())
-    logs = prior(6, torch.zeros(2, 1))
-    assert logs[0, 0, 0] < -0.5
-    assert logs[1, 0, 0] > -0.01
-    torch.testing.assert_close(prior(6, torch.zeros(1, 1), first=1)[0], logs[1])
+    prior = CountPrior(0.516, 6, generator())
+    assert prior(6, torch.zeros(1), is_first=True)[0, 0] < -0.5
+    assert prior(6, torch.zeros(1), is_first=False)[0, 0] > -0.01
 
 
 def test_the_prior_of_places_is_a_chain_over_steps() -> None:
-    config = SqairConfig(n_hidden=8)
-    prior = WherePrior(config, generator())
-    where = torch.randn(2, 3, 5, 4, generator=generator())
-    condition, staying = torch.rand(2, 5, 8, generator=generator()), torch.rand(2, 5)
+    prior = WherePrior(8, -2.0, generator())
+    where = torch.randn(3, 5, 4, generator=generator())
+    condition, staying = torch.rand(5, 8, generator=generator()), torch.rand(5)
     together = prior(where, condition, staying)
     changed = where.clone()
-    changed[:, 1] += 1
+    changed[1] += 1
     moved = prior(changed, condition, staying) != together
-    assert moved[:, 1:].all()
-    assert not moved[:, 0].any()
-    first = prior(where[:, :1], condition, staying)
-    torch.testing.assert_close(first, together[:, :1])
+    assert moved[1:].all()
+    assert not moved[0].any()
+    first = prior(where[:1], condition, staying)
+    torch.testing.assert_close(first, together[:1])
 
 
 def test_the_prior_of_sizes_starts_small() -> None:
-    prior = WherePrior(SqairConfig(), generator())
-    places = torch.tensor([[-2.0, -2.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0]]).view(1, 1, 2, 4)
-    logs = prior(places, torch.zeros(1, 2, 256), torch.zeros(1, 2))[0, 0]
+    prior = WherePrior(256, -2.0, generator())
+    places = torch.tensor([[-2.0, -2.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0]])[None]
+    logs = prior(places, torch.zeros(2, 256), torch.zeros(2))[0]
     assert logs[0] > logs[1] + 3
 
 
 @pytest.mark.parametrize("kind", ["rnn", "rw", "guided"])
 def test_priors_of_propagation_differ_in_what_they_start_from(kind: str) -> None:
-    config = SqairConfig(n_hidden=8, n_what=3, propagation_prior=kind)
+    config = SqairConfig(n_hidden=8, n_what=3, propagation_prior=kind)  # type: ignore[arg-type]
     prior = PropagationPrior(config, generator())
     what, where = 9 * torch.ones(2, 4, 3), -9 * torch.ones(2, 4, 4)
     present = torch.tensor([[1.0] * 4, [0.0] * 4])

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from smot.models.sqair import SqairConfig
-from smot.models.sqair.objects import Samples
+from smot.models.sqair.objects import log_normal
 from smot.models.sqair.propagation import Propagation, blend
 
 
@@ -15,24 +15,12 @@ def numbers(*shape: int, seed: int = 0) -> Tensor:
 
 def test_the_density_of_a_propagated_place_is_that_of_its_covariance() -> None:
     module = Propagation(SqairConfig(n_hidden=4), torch.Generator().manual_seed(0))
-    lower, _ = module.factor()
+    lower, stretch = module.factor()
     d = torch.tensor([0.1, 0.2, 0.3, 0.4])
     noise = torch.randn(1, 4, generator=torch.Generator().manual_seed(0))
     where = d * (noise @ lower)[0]
-    _, stretch = module.factor()
-    empty = torch.zeros(1, 0)
-    chosen = Samples(
-        what=empty,
-        where=where[None],
-        present=torch.ones(1),
-        logit=torch.zeros(1),
-        what_std=empty,
-        what_noise=empty,
-        where_std=(d * stretch)[None],
-        where_noise=noise,
-    )
     expected = MultivariateNormal(torch.zeros(4), scale_tril=d[:, None] * lower.T)
-    torch.testing.assert_close(chosen.log_density()[0], expected.log_prob(where))
+    torch.testing.assert_close(log_normal(noise[0], d * stretch), expected.log_prob(where))
 
 
 def test_closed_gates_keep_the_appearance() -> None:

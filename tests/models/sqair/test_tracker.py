@@ -13,13 +13,24 @@ from smot.models.sqair import (
     SqairTracker,
     TrackerConfig,
     build,
-    load_tracker,
 )
 from smot.models.sqair.objects import Slots
 from smot.models.sqair.tracker import tracks_of
-from smot.tracks import CountInformed, Explainer, Predictor, Tracker, Tracks
+from smot.trackers import build_tracker
+from smot.tracks import (
+    CountInformed,
+    DataDescription,
+    Explainer,
+    Predictor,
+    Tracker,
+    Tracks,
+)
 
-from .conftest import SMALL, shaken
+from .conftest import SMALL
+
+DATA = DataDescription(
+    dataset="mnist", frame_size=(48, 48), n_frames=8, max_objects=6, palette=((255, 255, 255),)
+)
 
 
 @pytest.fixture
@@ -145,8 +156,7 @@ def test_more_particles_and_slots_than_in_training(small: Sqair, videos: UInt8Ar
 
 
 def test_the_oracle_of_counts_finds_as_many_as_given(small: Sqair, videos: UInt8Array) -> None:
-    known = tracker(small).with_count(5)
-    assert known.name == "sqair (oracle count)"
+    known = tracker(small, count=5)
     assert isinstance(known, Predictor)
     assert (known.track(videos).present.sum(-1) == 5).all()
     assert (known.predict(videos, 2).present.sum(-1) == 5).all()
@@ -179,7 +189,7 @@ def test_objects_of_known_number_have_confidences_that_differ(
 ) -> None:
     with torch.no_grad():  # inference by itself would find nothing
         small.inference.discovery.presence.linear[-1].bias.fill_(-6.0)
-    tracks = tracker(small).with_count(3).track(videos)
+    tracks = tracker(small, count=3).track(videos)
     sure = tracks.confidence[tracks.present]
     assert ((sure > 0.5) & (sure < 1)).all()
     assert len(np.unique(sure)) > 10
@@ -198,10 +208,9 @@ def test_a_learned_count_prior_bounds_the_slots() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"choose": "best"}, "choose must be frame or video, not 'best'"),
-        ({"latents": "mode"}, "latents must be sample or mean, not 'mode'"),
+        ({"count": -1}, "count must be at least 0, not -1"),
         ({"n_first_looks": 0}, "n_first_looks must be at least 1, not 0"),
-        ({"n_particles": -1}, "n_particles must not be negative, not -1"),
+        ({"n_particles": -1}, "n_particles must be at least 0, not -1"),
     ],
 )
 def test_settings_that_cannot_be_are_named(options: dict[str, object], message: str) -> None:
@@ -209,13 +218,26 @@ def test_settings_that_cannot_be_are_named(options: dict[str, object], message: 
         TrackerConfig(**options)  # type: ignore[arg-type]
 
 
-def test_an_oracle_needs_a_count() -> None:
-    with pytest.raises(UsageError, match="count must not be negative, not -1"):
-        tracker(shaken(build(SMALL, 0))).with_count(-1)
-    with pytest.raises(UsageError, match="mode must be normal or oracle-count, not 'oracle'"):
-        load_tracker(mode="oracle")
-    with pytest.raises(UsageError, match="count is not for mode 'oracle-count'"):
-        load_tracker(mode="oracle-count", count=3)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"choose": "best"}, "choose must be one of frame, video, not 'best'"),
+        ({"mode": "oracle"}, "mode must be one of normal, oracle-count, not 'oracle'"),
+        ({"mode": "oracle-count", "count": "3"}, "count is not for mode 'oracle-count'"),
+        ({"checkpoint": "none.pt", "look": "1"}, "it has: checkpoint, device, n_slots, n_part"),
+    ],
+)
+def test_options_that_cannot_be_are_named(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build_tracker("sqair", options, DATA)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({}, ""), ({"count": "2"}, " (oracle count)"), ({"mode": "oracle-count"}, " (oracle count)")],
+)
+def test_a_tracker_that_is_given_counts_says_so(options: dict[str, str], name: str) -> None:
+    assert build_tracker("sqair", options, DATA).name == f"sqair{name}"
 
 
 def test_the_family_makes_trackers_of_its_modules_only(small: Sqair) -> None:
@@ -255,7 +277,7 @@ def test_an_object_is_new_in_the_first_frame_of_its_identity(
 def test_reconstruction_is_black_where_nothing_is(small: Sqair, videos: UInt8Array) -> None:
     follower = tracker(small)
     assert isinstance(follower, Explainer)
-    trace = follower.with_count(0).trace(videos)
+    trace = tracker(small, count=0).trace(videos)
     assert not trace.tracks.present.any()
     assert trace.reconstruction.shape == (4, 4, 24, 20, 3)
     assert trace.reconstruction.max() < 1e-3
@@ -263,7 +285,7 @@ def test_reconstruction_is_black_where_nothing_is(small: Sqair, videos: UInt8Arr
 
 
 def test_every_object_has_its_own_appearance(small: Sqair, videos: UInt8Array) -> None:
-    trace = tracker(small).with_count(3).trace(videos)
+    trace = tracker(small, count=3).trace(videos)
     assert (trace.tracks.present.sum(-1) == 3).all()
     sprites = trace.appearances[0, 0, :, :3]
     assert np.abs(sprites[0] - sprites[1]).max() > 1e-4
@@ -316,7 +338,7 @@ def test_without_ink_the_box_is_the_patch_and_counts_for_nothing() -> None:
 @pytest.mark.parametrize("tight", [False, True])
 def test_a_box_without_ink_is_no_object(tight: bool) -> None:
     model = painting(torch.zeros(7, 7), tight=tight)
-    follower = tracker(model).with_count(2)
+    follower = tracker(model, count=2)
     videos: UInt8Array = np.zeros((3, 2, 24, 20, 3), np.uint8)
     trace = follower.trace(videos, 1)
     for tracks in (follower.track(videos), follower.predict(videos, 1), trace.tracks):
