@@ -142,7 +142,7 @@ class Family:
             DataError: an unknown setting, or a value that cannot be.
         """
         names = {name: self.renamed.get(name, name) for name in stored}
-        values = {new: stored[name] for name, new in names.items() if new}
+        values = {new: stored[name] for name, new in names.items() if new != ""}
         return from_plain(self.config_type, values, what=what)
 
     def preset(self, name: str, dataset: str) -> Preset:

@@ -52,11 +52,11 @@ from smot.training.prefetch import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def touch():
-    torch.ones(9 << 20)  # 36 MB: up to 32 MB glibc learns by itself to keep
-for _ in range(5):
+    torch.ones(1 << 24)
+for _ in range(20):
     touch()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(20):
     touch()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
