@@ -43,7 +43,7 @@ class TrainConfig:
             the hardware has it, decided (and stored) when the run starts.
         device: "cpu", "cuda", "cuda:1".
         replay: on a GPU in float32, record updates as CUDA graphs and replay them, where the model
-            can.
+            can; off until a whole run on a GPU has been tested.
         max_steps: budget in updates; 0 is none.
         max_hours: budget in hours of training, evaluation included; 0 is none.
         eval_steps: updates between evaluations.
@@ -81,7 +81,7 @@ class TrainConfig:
     short_frames: int = 1
     precision: str = "float32"
     device: str = "cpu"
-    replay: bool = True
+    replay: bool = False
     max_steps: int = 0
     max_hours: float = 0.0
     eval_steps: int = 5000

@@ -161,7 +161,9 @@ def fast_model(model: SilotConfig) -> SilotConfig:
     )
 
 
-FAST_DIGITS = replace(fast_model(DIGITS), size_prior_std=0.25)
+# Digits move at one known speed, so that lost ones can be linked by motion. Shapes do not: with
+# linking, MOTA falls by 0.004 (12 pixels) to 0.07 (6 pixels).
+FAST_DIGITS = replace(fast_model(DIGITS), size_prior_std=0.25, link_reach=6.0)
 # Shapes are larger and move faster than digits: sides of 14 pixels and a longer reach.
 FAST_SHAPES = replace(
     fast_model(SHAPES), where_scale=0.3, size_prior_mean=-0.9, size_prior_std=0.25
@@ -181,7 +183,7 @@ start, propagation left its work to discovery (5 objects too many after 4,000 up
 more than there are objects are enough."""
 
 # The narrow prior of sizes, and the high floor, are needed until boxes have found their digits.
-REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002}
+REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002, "link_reach": 6.0}
 
 PREDICTION = {"score": "mota+prior"}
 

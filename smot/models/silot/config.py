@@ -69,6 +69,9 @@ class SilotConfig:
         tight_boxes: whether the tracker reports the extent of an object's ink in place of its
             box; see `smot.models.sprites.ink_boxes`.
         ink_threshold: least difference to the background that counts as ink, in [0, 1].
+        link_reach: how far from where it should be by now the tracker looks for an object,
+            pixels; 0 keeps the identities of slots. See `smot.models.silot.linking`.
+        link_memory: frames for which it looks for an object that it has lost.
         anneal_from: update at which `log_floor` and `size_prior_std` begin to move.
         anneal_until: update at which they arrive at their ends.
         log_floor_end: where `log_floor` goes (geometrically).
@@ -126,6 +129,8 @@ class SilotConfig:
     initial_what_std: float = 1.0
     tight_boxes: bool = False
     ink_threshold: float = 0.12
+    link_reach: float = 0.0
+    link_memory: int = 2
     anneal_from: int = 0
     anneal_until: int = 0
     log_floor_end: float = 1e-9
@@ -142,6 +147,7 @@ class SilotConfig:
                 self._check(field.name, getattr(self, field.name) >= 0, "at least 0")
         for name in ("discovery_dropout", "track_dropout", "end_below", "end_below_training"):
             self._check(name, getattr(self, name) <= 1, "between 0 and 1")
+        self._check("link_memory", self.link_memory >= 1, "at least 1")
         self._check("n_slots", self.n_slots <= 10_000, "at most 10,000")
         self._check("initial_what_std", self.initial_what_std < 2, "below 2")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.models.silot.discovery import n_cells
+from smot.models.silot.linking import linked
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Clip, Objects
 from smot.models.sprites import ink_boxes
@@ -65,7 +66,7 @@ class SilotTracker:
             painted = self.model.renderer(objects, videos.shape[2:4])
             sprites = self.model.renderer.appearances(objects.what)
             is_new = np.pad(_numpy(clip.is_new), ((0, horizon), (0, 0), (0, 0)))
-            tracks = self.tracks(objects, is_new, None)[0].above(THRESHOLD)
+            tracks = self._linked(self.tracks(objects, is_new, None)[0]).above(THRESHOLD)
         return Trace(
             tracks=tracks,
             is_new=is_new.swapaxes(0, 1) & tracks.present,
@@ -88,12 +89,13 @@ class SilotTracker:
         with torch.inference_mode():
             clip = self._sweep(videos)
             tracks, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
-        return tracks
+        return self._linked(tracks)
 
     def _predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         with torch.inference_mode():
             clip = self._sweep(videos)
-            _, ids = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
+            seen, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
+            ids = self._linked(seen).ids[:, -1]
             states = self.model.imagine(clip, horizon)
             nothing_new = np.zeros(states.pres.shape[:-1], bool)
             tracks, _ = self.tracks(states, nothing_new, ids)
@@ -124,6 +126,18 @@ class SilotTracker:
             confidence=pres.swapaxes(0, 1),
         )
         return tracks, current.astype(np.int32)
+
+    def _linked(self, tracks: Tracks) -> Tracks:
+        """Identities by motion, where the model's settings ask for them."""
+        config = self.model.config
+        if not config.link_reach:
+            return tracks
+        return linked(
+            tracks,
+            reach=config.link_reach,
+            memory=config.link_memory,
+            confidence=THRESHOLD,
+        )
 
     def _boxes(self, objects: Objects) -> FloatArray:
         """x0, y0, x1, y1 of objects, [T, B, K, 4], pixels."""
