@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 
 from smot.errors import SmotError, UsageError, described
 from smot.files import from_text
-from smot.tracks import Contestant, CountInformed, DataDescription, Oracle, Predictor, Tracker
+from smot.tracks import Contestant, DataDescription, Tracker
 
 GROUP = "smot.trackers"
 _RECIPE = "_smot_recipe"  # the attribute of a tracker that holds its recipe
@@ -99,8 +99,8 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
         UsageError: no such tracker, it cannot be imported or made, an option that it does not
             take or of the wrong type, or what it made is not a tracker.
     """
-    factory = _factory(name)
     with _blamed(name):
+        factory = _factory(name)
         parameters = dict(inspect.signature(factory, eval_str=True).parameters)
         groups = {key: each.annotation for key, each in parameters.items() if _is_group(each)}
         fields = {
@@ -133,11 +133,6 @@ def recipe_of(tracker: Contestant) -> Recipe | None:
     """What a tracker was made of, if `build_tracker` made it."""
     found = getattr(tracker, "__dict__", {}).get(_RECIPE)  # not what __getattr__ may make up
     return found if isinstance(found, Recipe) else None
-
-
-def can_predict(tracker: Contestant) -> bool:
-    """Whether the tracker takes part in the prediction test."""
-    return isinstance(tracker, Predictor | Oracle | CountInformed)
 
 
 def _plugins() -> list[EntryPoint]:

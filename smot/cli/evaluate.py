@@ -22,8 +22,9 @@ from smot.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from smot.evaluation.protocols import Job
     from smot.evaluation.results import Results
-    from smot.evaluation.run import Job, Outcome
+    from smot.evaluation.run import Outcome
     from smot.evaluation.testsets import Plan
 
 BASELINES = ("conncomp", "oracle", "oracle-jitter", "oracle-motion")
@@ -147,8 +148,8 @@ def _evaluate(request: Request) -> None:
     # Before numpy and torch are loaded. Threads that wait for each other are slow on a machine
     # that does other work too; processes are not.
     limit_threads(request.threads)
-    from smot.evaluation.protocols import EvaluationSettings
-    from smot.evaluation.run import Job, run
+    from smot.evaluation.protocols import EvaluationSettings, Job
+    from smot.evaluation.run import run
     from smot.evaluation.testsets import make_plan
     from smot.trackers import Recipe
 
@@ -189,7 +190,7 @@ def _workers(request: Request, plan: "Plan") -> int:
 
     if request.workers is not None:
         return int(request.workers)
-    return max(1, min(available_cores(), plan.n_total // _VIDEOS_PER_WORKER))
+    return max(1, min(available_cores(), sum(plan.n_videos.values()) // _VIDEOS_PER_WORKER))
 
 
 def _usual_folder(name: str, options: Mapping[str, str], dataset: str) -> Path:

@@ -1,4 +1,4 @@
-"""Hand videos to a tracker, and check what it gives back: tracking, and the prediction test.
+"""What an evaluation does with a span of videos: predict, track, and count what went wrong.
 
 In the prediction test the tracker gets a copy of the first frames and a number of frames to
 predict; it never holds the rest, so that it cannot look. Scoring starts anew at the first
@@ -7,24 +7,29 @@ predicted frame: identities that changed before it cost nothing.
 Source: supplement G.1 (frames 1-3 seen, frames 4-8 predicted).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
 from smot.arrays import IntArray, UInt8Array
 from smot.errors import DataError, UsageError, described, was_interrupted
-from smot.evaluation.metrics.matching import Convention, MatchSettings
-from smot.trackers import can_predict
-from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracker, Tracks
+from smot.evaluation.metrics.counts import VideoCounts, count_errors
+from smot.evaluation.metrics.events import Events, events
+from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.testsets import Plan, VideoSource
+from smot.trackers import Recipe, build_tracker
+from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracker, Tracks, Tunable
 from smot.videos import Videos
+from smot.videos.content import digests
 
 BACKENDS = ("smot", "motmetrics")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
+class EvaluationSettings(MatchSettings):
     """What an evaluation needs to know beside the tracker and the data.
 
     Attributes:
@@ -41,9 +46,6 @@ class EvaluationSettings:
         UsageError: a value out of range.
     """
 
-    iou_threshold: float = 0.5
-    confidence: float = 0.5
-    convention: Convention = "py-motmetrics"
     backend: str = "smot"
     observe: int = 3
     horizon: int = 5
@@ -51,7 +53,7 @@ class EvaluationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _ = self.match
+        super().__post_init__()
         if self.backend not in BACKENDS:
             raise UsageError(f"backend={self.backend!r} must be {' or '.join(BACKENDS)}")
         if self.backend == "motmetrics" and self.convention != "py-motmetrics":
@@ -76,9 +78,75 @@ class EvaluationSettings:
         )
 
 
+DEFAULTS = EvaluationSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that an evaluation needs to know.
+
+    Attributes:
+        tracker: a tracker or oracle, or how to make one.
+        data: where videos come from.
+        plan: which of them.
+        settings: how to score.
+        tune: "global", "per-count" or "off"; None for "per-count" where it can be tuned.
+        workers: processes, at least 1; the result does not depend on them.
+        with_events: whether to list each single error.
+
+    Raises:
+        UsageError: no workers.
+    """
+
+    tracker: Contestant | Recipe
+    data: VideoSource
+    plan: Plan
+    settings: EvaluationSettings = DEFAULTS
+    tune: str | None = None
+    workers: int = 1
+    with_events: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"workers={self.workers} must be at least 1")
+
+
+class Scorer:
+    """What a process holds: the job, and its own tracker.
+
+    Attributes:
+        job: what is evaluated.
+        tracker: the tracker as it is.
+        candidates: what tuning may choose from; empty if it cannot be tuned.
+        no_prediction: why there is no prediction test; "" if there is.
+
+    Raises:
+        UsageError: see `smot.trackers.build_tracker`.
+        DataError: the tracker has no candidates, though it says so.
+    """
+
+    def __init__(self, job: Job) -> None:
+        tracker = job.tracker
+        if isinstance(tracker, Recipe):
+            tracker = build_tracker(tracker.target, tracker.options, tracker.data)
+        self.job, self.tracker = job, tracker
+        try:
+            self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
+        except (Exception, SystemExit) as error:  # a tracker's own code
+            raise DataError(
+                f"tracker {tracker.name!r} failed in candidates(): {described(error)}"
+            ) from error
+        n_frames, settings = job.data.description.n_frames, job.settings
+        self.no_prediction = why_not(tracker, n_frames, settings.observe, settings.horizon)
+
+    def chosen(self, candidate: int | None) -> Contestant:
+        """The tracker as it is, or one of its candidates."""
+        return self.tracker if candidate is None else self.candidates[candidate]
+
+
 def why_not(tracker: Contestant, n_frames: int, observe: int, horizon: int) -> str:
     """Why there can be no prediction test; "" if there can."""
-    if not can_predict(tracker):
+    if not isinstance(tracker, Predictor | Oracle | CountInformed):
         return f"{tracker.name} has no predict(videos, horizon)"
     if n_frames < observe + horizon:
         return (
@@ -88,45 +156,88 @@ def why_not(tracker: Contestant, n_frames: int, observe: int, horizon: int) -> s
     return ""
 
 
-def track_videos(tracker: Contestant, videos: Videos, group: str, start: int) -> Tracks:
-    """Let a tracker track videos; an oracle gets their truth, a tracker their frames alone.
+@dataclass(frozen=True, kw_only=True)
+class SpanScores:
+    """What was found on a span of n videos.
 
-    A tracker with `track_counted` gets the frames and the number of objects of each video.
-
-    Args:
-        tracker: whose turn it is.
-        videos: N videos of T frames.
-        group: where they are, "test/03", for the message.
-        start: number of the first of them there.
-
-    Returns:
-        Tracks, [N, T, K].
-
-    Raises:
-        DataError: the tracker failed, or gave something else; names tracker and video.
+    Attributes:
+        tracking: counts over all frames, n rows.
+        prediction: counts over the predicted frames, n rows; None without prediction.
+        errors: each single one, videos numbered within the group; None if not asked for.
+        digests: hash of each video, [n, 32].
+        tracker_seconds: spent in the tracker.
+        tracks: truth and tracks by protocol, for a backend that wants them; else empty.
     """
 
-    def attempt(some: slice) -> Any:
-        part = videos[some]
-        if isinstance(tracker, Oracle):
-            H, W = part.frames.shape[2:4]
-            return tracker.track_truth(part.truth, (H, W))
-        frames = _handed_over(part.frames)
-        if isinstance(tracker, Tracker):
-            return tracker.track(frames)
-        return tracker.track_counted(frames, n_objects(part.truth))
+    tracking: VideoCounts
+    prediction: VideoCounts | None
+    errors: Events | None
+    digests: UInt8Array
+    tracker_seconds: float
+    tracks: Mapping[str, tuple[Tracks, Tracks]] = field(default_factory=dict)
 
-    batch = Batch(group=group, start=start, n_videos=len(videos))
-    return checked(tracker.name, attempt, batch, videos.frames.shape[1])
+    @classmethod
+    def stack(cls, parts: Sequence["SpanScores"]) -> Self:
+        """Join what was found on successive spans of one group, at least one."""
+        predicted = [part.prediction for part in parts if part.prediction is not None]
+        errors = [part.errors for part in parts if part.errors is not None]
+        return cls(
+            tracking=VideoCounts.stack([part.tracking for part in parts]),
+            prediction=VideoCounts.stack(predicted) if predicted else None,
+            errors=Events.stack(errors) if errors else None,
+            digests=np.concatenate([part.digests for part in parts]),
+            tracker_seconds=sum(part.tracker_seconds for part in parts),
+            tracks={
+                protocol: (
+                    Tracks.stack([part.tracks[protocol][0] for part in parts]),
+                    Tracks.stack([part.tracks[protocol][1] for part in parts]),
+                )
+                for protocol in parts[0].tracks
+            },
+        )
+
+
+def score_span(
+    scorer: Scorer, *, group: str, start: int, stop: int, candidate: int | None = None
+) -> SpanScores:
+    """Let the tracker predict and track videos [start, stop) of a group, and count its errors.
+
+    Args:
+        scorer: of this process.
+        group: "test/03".
+        start: first video.
+        stop: one past the last.
+        candidate: which of a tunable tracker's candidates to use; None for itself.
+    """
+    settings, tracker = scorer.job.settings, scorer.chosen(candidate)
+    videos = scorer.job.data.read(group, start, stop)
+    # The fingerprint is taken before a tracker touches the frames.
+    hashes, truth = digests(videos), videos.truth
+    observe, horizon, match = settings.observe, settings.horizon, settings.match
+    pairs, prediction, place = {}, None, (group, start)
+    began = time.perf_counter()
+    # First the prediction: a tracker that remembers what it tracked could look it up.
+    if not scorer.no_prediction:
+        predicted = predict_videos(tracker, videos, observe, horizon, place)
+        pairs["prediction"] = truth[:, observe : observe + horizon], predicted
+    pairs["tracking"] = truth, track_videos(tracker, videos, place)
+    seconds = time.perf_counter() - began
+    tracking = count_errors(*pairs["tracking"], match, visibility=videos.visibility)
+    if "prediction" in pairs:
+        prediction = count_errors(*pairs["prediction"], match)
+    listed = scorer.job.with_events
+    return SpanScores(
+        tracking=tracking,
+        prediction=prediction,
+        errors=events(*pairs["tracking"], match, first_video=start) if listed else None,
+        digests=hashes,
+        tracker_seconds=seconds,
+        tracks=pairs if settings.backend == "motmetrics" else {},
+    )
 
 
 def predict_videos(
-    tracker: Contestant,
-    videos: Videos,
-    observe: int,
-    horizon: int,
-    group: str,
-    start: int,
+    tracker: Contestant, videos: Videos, observe: int, horizon: int, place: tuple[str, int]
 ) -> Tracks:
     """Let a tracker predict; an oracle gets the truth of the frames seen, or their count.
 
@@ -135,18 +246,16 @@ def predict_videos(
         videos: N videos.
         observe: frames handed over.
         horizon: frames to predict.
-        group: where these videos are, "test/03", for the message.
-        start: number of the first of them there.
+        place: group of the videos and number of the first, for messages.
 
     Returns:
         Tracks of frames `observe` to `observe + horizon`, [N, horizon, K].
 
     Raises:
-        DataError: the tracker failed, or gave something else; names tracker and video.
+        DataError: see `checked`.
     """
 
-    def attempt(some: slice) -> Any:
-        part = videos[some]
+    def attempt(part: Videos) -> Any:
         if isinstance(tracker, Oracle):
             H, W = part.frames.shape[2:4]
             return tracker.predict_truth(part.truth[:, :observe], (H, W), horizon)
@@ -154,10 +263,28 @@ def predict_videos(
         if isinstance(tracker, Predictor):
             return tracker.predict(seen, horizon)
         assert isinstance(tracker, CountInformed)
-        return tracker.predict_counted(seen, n_objects(part.truth[:, :observe]), horizon)
+        return tracker.predict_counted(seen, _n_objects(part.truth[:, :observe]), horizon)
 
-    batch = Batch(group=group, start=start, n_videos=len(videos))
-    return checked(tracker.name, attempt, batch, horizon)
+    return checked(tracker.name, attempt, videos, place, horizon)
+
+
+def track_videos(tracker: Contestant, videos: Videos, place: tuple[str, int]) -> Tracks:
+    """Let a tracker track all frames, [N, T, K]; arguments and errors of `predict_videos`.
+
+    An oracle gets the truth of the videos, a tracker their frames alone, and a tracker with
+    `track_counted` the frames and the number of objects of each video.
+    """
+
+    def attempt(part: Videos) -> Any:
+        if isinstance(tracker, Oracle):
+            H, W = part.frames.shape[2:4]
+            return tracker.track_truth(part.truth, (H, W))
+        frames = _handed_over(part.frames)
+        if isinstance(tracker, Tracker):
+            return tracker.track(frames)
+        return tracker.track_counted(frames, _n_objects(part.truth))
+
+    return checked(tracker.name, attempt, videos, place, videos.frames.shape[1])
 
 
 def _handed_over(frames: UInt8Array) -> UInt8Array:
@@ -170,66 +297,66 @@ def _handed_over(frames: UInt8Array) -> UInt8Array:
     return copy
 
 
-def n_objects(truth: Tracks) -> IntArray:
+def _n_objects(truth: Tracks) -> IntArray:
     """How many objects, by their identities, are in each video, [B]."""
     return np.array([len(np.unique(ids[ids >= 0])) for ids in truth.ids], np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Which videos were handed over.
-
-    Attributes:
-        group: "test/03".
-        start: the first of them.
-        n_videos: how many.
-    """
-
-    group: str
-    start: int
-    n_videos: int
-
-    def __str__(self) -> str:
-        if self.n_videos == 1:
-            return f"video {self.start} of {self.group}"
-        return f"videos {self.start} to {self.start + self.n_videos - 1} of {self.group}"
-
-
-def checked(name: str, attempt: Callable[[slice], Any], batch: Batch, n_frames: int) -> Tracks:
-    """Take what a tracker gives for a batch, or say which video it fails on.
+def checked(
+    name: str,
+    attempt: Callable[[Videos], Any],
+    videos: Videos,
+    place: tuple[str, int],
+    n_frames: int,
+) -> Tracks:
+    """What a tracker gives for videos.
 
     Args:
         name: the tracker's.
-        attempt: lets the tracker do some videos of the batch.
-        batch: which videos these are.
+        attempt: lets the tracker do some of the videos.
+        videos: all of them.
+        place: their group and the number of the first, for messages.
         n_frames: that each video's tracks must have.
 
     Raises:
-        DataError: the tracker raised, or its answer has the wrong type or shape.
+        DataError: the tracker raised, or its answer has the wrong type or shape; names tracker
+            and video.
     """
+    N = len(videos.frames)
+    where = _named(place, 0, N)
     try:
-        given = attempt(slice(None))
+        given = attempt(videos)
     except (Exception, SystemExit) as error:  # whatever a tracker raises becomes one line
         if was_interrupted(error):
             raise KeyboardInterrupt from error
-        failing = _first_failing(attempt, batch)
-        raise DataError(f"tracker {name!r} failed on {failing}: {described(error)}") from error
+        where = _first_failing(attempt, videos, place)
+        raise DataError(f"tracker {name!r} failed on {where}: {described(error)}") from error
     if not isinstance(given, Tracks):
-        raise DataError(f"tracker {name!r} gave {type(given).__name__} on {batch}, not Tracks")
-    if given.shape[:2] != (batch.n_videos, n_frames):
-        B, T, _ = given.shape
+        raise DataError(f"tracker {name!r} gave {type(given).__name__} on {where}, not Tracks")
+    B, T, _ = given.ids.shape
+    if (N, n_frames) != (B, T):
         raise DataError(
-            f"tracker {name!r} gave tracks of {B} videos of {T} frames on {batch}, "
-            f"not of {batch.n_videos} videos of {n_frames}"
+            f"tracker {name!r} gave tracks of {B} videos of {T} frames on {where}, "
+            f"not of {N} videos of {n_frames}"
         )
     return given
 
 
-def _first_failing(attempt: Callable[[slice], Any], batch: Batch) -> Batch:
-    """The first video that fails on its own; the batch if it takes several together."""
-    for place in range(batch.n_videos):
+def _first_failing(
+    attempt: Callable[[Videos], Any], videos: Videos, place: tuple[str, int]
+) -> str:
+    """The first video that fails on its own; all if it takes several together."""
+    N = len(videos.frames)
+    for index in range(N):
         try:
-            attempt(slice(place, place + 1))
+            attempt(videos[index : index + 1])
         except (Exception, SystemExit):  # searched for here, reported above
-            return Batch(group=batch.group, start=batch.start + place, n_videos=1)
-    return batch
+            return _named(place, index, 1)
+    return _named(place, 0, N)
+
+
+def _named(place: tuple[str, int], index: int, n_videos: int) -> str:
+    first = place[1] + index
+    if n_videos == 1:
+        return f"video {first} of {place[0]}"
+    return f"videos {first} to {first + n_videos - 1} of {place[0]}"

@@ -6,67 +6,42 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from typing import Self
 
 import numpy as np
 
-from smot.arrays import UInt8Array
-from smot.errors import UsageError
 from smot.evaluation.metrics.bootstrap import intervals
-from smot.evaluation.metrics.counts import VideoCounts, count_errors
-from smot.evaluation.metrics.events import Events, events
+from smot.evaluation.metrics.counts import VideoCounts
+from smot.evaluation.metrics.events import Events
 from smot.evaluation.metrics.occlusion import occlusion
 from smot.evaluation.metrics.table import METRICS, summarise
-from smot.evaluation.protocols import EvaluationSettings, predict_videos, track_videos, why_not
+from smot.evaluation.protocols import (
+    DEFAULTS,
+    EvaluationSettings,
+    Job,
+    Scorer,
+    SpanScores,
+    score_span,
+)
 from smot.evaluation.results import (
     CountScores,
     DatasetRecord,
     Results,
     Timing,
     TrackerRecord,
+    TuningRecord,
     VideosRecord,
 )
-from smot.evaluation.testsets import Plan, VideoSource, make_plan, spans
-from smot.evaluation.tuning import Choice, set_by_hand, tune_tracker
-from smot.evaluation.workers import Scorer, Workers
+from smot.evaluation.testsets import VideoSource, make_plan, spans
+from smot.evaluation.tuning import set_by_hand, tune_tracker
+from smot.evaluation.workers import DoTasks, processes
 from smot.trackers import Recipe, recipe_of
-from smot.tracks import Contestant, CountInformed, Oracle, Tracker, Tracks
-from smot.videos.content import digests
+from smot.tracks import Contestant, Oracle, Tracker, Tracks
 
 VERSIONS = ("smot", "numpy", "scipy", "numba", "torch")
 Progress = Callable[[str, int, int], None]
 """Called with what is done ("videos tracked"), how much of it, and of how much."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """All that an evaluation needs to know.
-
-    Attributes:
-        tracker: a tracker or oracle, or how to make one.
-        data: where videos come from.
-        plan: which of them.
-        settings: how to score.
-        tune: "global", "per-count" or "off"; None for "per-count" where it can be tuned.
-        workers: processes, at least 1; the result does not depend on them.
-        with_events: whether to list each single error.
-
-    Raises:
-        UsageError: no workers.
-    """
-
-    tracker: Contestant | Recipe
-    data: VideoSource
-    plan: Plan
-    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
-    tune: str | None = None
-    workers: int = 1
-    with_events: bool = False
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UsageError(f"workers={self.workers} must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,103 +61,13 @@ class Outcome:
     errors: Mapping[int, Events] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpanScores:
-    """What was found on a span of n videos.
-
-    Attributes:
-        tracking: counts over all frames, n rows.
-        prediction: counts over the predicted frames, n rows; None without prediction.
-        errors: each single one, videos numbered within the group; None if not asked for.
-        digests: hash of each video, [n, 32].
-        tracker_seconds: spent in the tracker.
-        tracks: truth and tracks by protocol, for a backend that wants them; else empty.
-    """
-
-    tracking: VideoCounts
-    prediction: VideoCounts | None
-    errors: Events | None
-    digests: UInt8Array
-    tracker_seconds: float
-    tracks: Mapping[str, tuple[Tracks, Tracks]] = field(default_factory=dict)
-
-    @classmethod
-    def stack(cls, parts: Sequence["SpanScores"]) -> Self:
-        """Join what was found on successive spans of one group, at least one."""
-        predicted = [part.prediction for part in parts if part.prediction is not None]
-        errors = [part.errors for part in parts if part.errors is not None]
-        return cls(
-            tracking=VideoCounts.stack([part.tracking for part in parts]),
-            prediction=VideoCounts.stack(predicted) if predicted else None,
-            errors=Events.stack(errors) if errors else None,
-            digests=np.concatenate([part.digests for part in parts]),
-            tracker_seconds=sum(part.tracker_seconds for part in parts),
-            tracks={
-                protocol: (
-                    Tracks.stack([part.tracks[protocol][0] for part in parts]),
-                    Tracks.stack([part.tracks[protocol][1] for part in parts]),
-                )
-                for protocol in parts[0].tracks
-            },
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreSpan:
-    """The task of scoring videos [start, stop) of a group.
-
-    Attributes:
-        group: "test/03".
-        start: first video.
-        stop: one past the last.
-        candidate: which of a tunable tracker's candidates to use; None for itself.
-        with_prediction: whether to hold the prediction test too.
-        with_events: whether to list each single error.
-    """
-
-    group: str
-    start: int
-    stop: int
-    candidate: int | None = None
-    with_prediction: bool = False
-    with_events: bool = False
-
-    def __call__(self, scorer: Scorer) -> SpanScores:
-        """Track and count."""
-        videos = scorer.source.read(self.group, self.start, self.stop)
-        # The fingerprint is taken before a tracker touches the frames.
-        hashes = digests(videos)
-        settings, match = scorer.settings, scorer.settings.match
-        tracker, place = scorer.chosen(self.candidate), (self.group, self.start)
-        pairs = {}
-        began = time.perf_counter()
-        # First the prediction: a tracker that remembers what it tracked could look it up.
-        if self.with_prediction:
-            observe, horizon = settings.observe, settings.horizon
-            future = videos.truth[:, observe : observe + horizon]
-            predicted = predict_videos(tracker, videos, observe, horizon, *place)
-            pairs["prediction"] = (future, predicted)
-        pairs["tracking"] = (videos.truth, track_videos(tracker, videos, *place))
-        seconds = time.perf_counter() - began
-        return SpanScores(
-            tracking=count_errors(*pairs["tracking"], match, visibility=videos.visibility),
-            prediction=count_errors(*pairs["prediction"], match) if self.with_prediction else None,
-            errors=events(*pairs["tracking"], match, first_video=self.start)
-            if self.with_events
-            else None,
-            digests=hashes,
-            tracker_seconds=seconds,
-            tracks=pairs if settings.backend == "motmetrics" else {},
-        )
-
-
 def evaluate(
     tracker: Contestant | Recipe,
     data: VideoSource,
     *,
     counts: Sequence[int] | None = None,
     n_videos: int | None = None,
-    settings: EvaluationSettings = EvaluationSettings(),  # noqa: B008 - frozen
+    settings: EvaluationSettings = DEFAULTS,
     tune: str | None = None,
     workers: int = 1,
 ) -> Results:
@@ -221,75 +106,61 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
         DataError: the tracker failed, or the data is damaged.
     """
     began = time.perf_counter()
-    settings, own = job.settings, Scorer(job.tracker, job.data, job.settings)
-    n_frames = job.data.description.n_frames
+    own = Scorer(job)
     recipe = job.tracker if isinstance(job.tracker, Recipe) else recipe_of(own.tracker)
-    options = set_by_hand(own.tracker, own.candidates) | dict(recipe.options if recipe else {})
-    no_prediction = why_not(own.tracker, n_frames, settings.observe, settings.horizon)
-    with Workers(own, job.tracker, job.workers) as team:
-        choice = tune_tracker(team, job.plan.groups, options, job.tune, progress)
+    with processes(own) as do_tasks:
+        options = set_by_hand(own.tracker, own.candidates) | dict(recipe.options if recipe else {})
+        chosen, tuning = tune_tracker(do_tasks, own, options, progress)
         tuned = time.perf_counter()
-        found = _found(job, team, choice, not no_prediction, progress)
+        found = _found(do_tasks, job, chosen, progress)
     tracked = time.perf_counter()
-    tracking, prediction = _scores(found, settings, progress)
+    tracking, prediction = _scores(found, job.settings, progress)
     results = Results(
-        tracker=TrackerRecord(
-            name=own.tracker.name,
-            target=recipe.target if recipe else "",
-            options={key: str(value) for key, value in options.items()},
-            is_oracle=_is_oracle(own.tracker),
-            tuning=choice.record if choice else None,
-        ),
-        dataset=_dataset_record(job.data, job.plan, found),
-        settings=settings,
-        versions={
-            "python": platform.python_version(),
-            **{name: version(name) for name in VERSIONS},
-        },
+        tracker=_tracker_record(own.tracker, recipe, options, tuning),
+        dataset=_dataset_record(job, found),
+        settings=job.settings,
+        versions={"python": platform.python_version()}
+        | {each: version(each) for each in VERSIONS},
         tracking=tracking,
-        prediction=None if no_prediction else prediction,
-        prediction_reason=no_prediction,
+        prediction=None if own.no_prediction else prediction,
+        prediction_reason=own.no_prediction,
         occlusion={count: occlusion(each.tracking) for count, each in found.items()},
         timing=Timing(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=time.perf_counter() - began,
-            tuning_seconds=tuned - began if choice else 0.0,
+            tuning_seconds=tuned - began if tuning else 0.0,
             tracker_seconds=sum(each.tracker_seconds for each in found.values()),
-            videos_per_second=job.plan.n_total / (tracked - tuned),
+            videos_per_second=sum(job.plan.n_videos.values()) / (tracked - tuned),
             n_workers=job.workers,
         ),
     )
     return Outcome(
         results=results,
-        tracker={n: own.chosen(choice.candidates[n] if choice else None) for n in found},
+        tracker={n: own.chosen(chosen.get(n)) for n in found},
         counts={n: each.tracking for n, each in found.items()},
         errors={n: each.errors for n, each in found.items() if each.errors is not None},
     )
 
 
 def _found(
-    job: Job, team: Workers, choice: Choice | None, predict: bool, progress: Progress
+    do_tasks: DoTasks, job: Job, chosen: Mapping[int, int], progress: Progress
 ) -> dict[int, SpanScores]:
     """Score every span; the parts of a count are joined in their order."""
-    plan = job.plan
-    tasks = {
-        ScoreSpan(
-            group=group,
-            start=start,
-            stop=stop,
-            candidate=choice.candidates[count] if choice else None,
-            with_prediction=predict,
-            with_events=job.with_events,
-        ): count
-        for count, group in plan.groups.items()
-        for start, stop in spans(group, plan.n_videos[count])
-    }
-    parts: dict[int, list[SpanScores]] = {count: [] for count in plan.groups}
-    done = 0
-    for (task, count), scores in zip(tasks.items(), team.map(list(tasks)), strict=True):
+    places = [
+        (count, group, start, stop)
+        for count, group in job.plan.groups.items()
+        for start, stop in spans(job.plan.n_videos[count])
+    ]
+    tasks = [
+        partial(score_span, group=group, start=start, stop=stop, candidate=chosen.get(count))
+        for count, group, start, stop in places
+    ]
+    parts: dict[int, list[SpanScores]] = {count: [] for count in job.plan.groups}
+    done, n_videos = 0, sum(job.plan.n_videos.values())
+    for (count, _, start, stop), scores in zip(places, do_tasks(tasks), strict=True):
         parts[count].append(scores)
-        done += task.stop - task.start
-        progress("videos tracked", done, plan.n_total)
+        done += stop - start
+        progress("videos tracked", done, n_videos)
     return {count: SpanScores.stack(some) for count, some in parts.items()}
 
 
@@ -319,38 +190,38 @@ def _count_scores(
     generator: np.random.Generator,
 ) -> CountScores:
     """The metrics of some videos pooled; with intervals, or from the library's own counts."""
-    if settings.backend == "motmetrics":
+    ends: Mapping[str, tuple[float, float]] = {}
+    plain: Mapping[str, object] = {}
+    if tracks is not None:
         from smot.evaluation.library import summarise_by_motmetrics
 
-        assert tracks is not None
         metrics = summarise_by_motmetrics(*tracks, settings.match)
-        return CountScores(metrics=metrics, reasons=_reasons(metrics))
-    metrics = summarise(counts)
-    ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
-    return CountScores(
-        metrics=metrics,
-        intervals={key: pair for key, pair in ends.items() if pair is not None},
-        reasons=_reasons(metrics),
-        counts=counts.to_json(),
+    else:
+        metrics = summarise(counts)
+        ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
+        plain = counts.to_json()
+    reasons = {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
+    return CountScores(metrics=metrics, intervals=ends, reasons=reasons, counts=plain)
+
+
+def _tracker_record(
+    tracker: Contestant,
+    recipe: Recipe | None,
+    options: Mapping[str, str],
+    tuning: TuningRecord | None,
+) -> TrackerRecord:
+    return TrackerRecord(
+        name=tracker.name,
+        target=recipe.target if recipe else "",
+        options={key: str(value) for key, value in options.items()},
+        is_oracle=isinstance(tracker, Oracle) or not isinstance(tracker, Tracker),
+        tuning=tuning,
     )
 
 
-def _reasons(metrics: Mapping[str, float | None]) -> dict[str, str]:
-    """Why each metric that has no value has none."""
-    return {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
-
-
-def _is_oracle(tracker: Contestant) -> bool:
-    """Whether it is given the ground truth, or the number of objects."""
-    informed = isinstance(tracker, CountInformed) and not isinstance(tracker, Tracker)
-    return informed or isinstance(tracker, Oracle)
-
-
-def _dataset_record(
-    source: VideoSource, plan: Plan, found: Mapping[int, SpanScores]
-) -> DatasetRecord:
-    metadata, description = source.metadata, source.description
-    path = getattr(source, "path", None)
+def _dataset_record(job: Job, found: Mapping[int, SpanScores]) -> DatasetRecord:
+    metadata, description = job.data.metadata, job.data.description
+    path = getattr(job.data, "path", None)
     return DatasetRecord(
         name=metadata.name,
         kind=description.dataset,
@@ -366,9 +237,9 @@ def _dataset_record(
         videos={
             count: VideosRecord(
                 group=group,
-                n_videos=plan.n_videos[count],
+                n_videos=job.plan.n_videos[count],
                 fingerprint=hashlib.sha256(found[count].digests.tobytes()).hexdigest(),
             )
-            for count, group in plan.groups.items()
+            for count, group in job.plan.groups.items()
         },
     )

@@ -204,11 +204,6 @@ class Plan:
     groups: Mapping[int, str]
     n_videos: Mapping[int, int]
 
-    @property
-    def n_total(self) -> int:
-        """Test videos in all."""
-        return sum(self.n_videos.values())
-
 
 def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | None) -> Plan:
     """Choose test groups.
@@ -231,22 +226,18 @@ def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | N
         there = ", ".join(map(str, groups))
         raise UsageError(f"counts={missing}: the data has test videos for {there}")
     sizes = {count: data.groups[groups[count]] for count in wanted}
+    for count, size in sizes.items():
+        if size < 1:
+            raise UsageError(f"{groups[count]}: the number of videos must be at least 1, not 0")
+        if n_videos is not None and not 1 <= n_videos <= size:
+            raise UsageError(f"n_videos={n_videos}: {groups[count]} has 1 to {size}")
     if n_videos is not None:
-        for count, size in sizes.items():
-            if not 1 <= n_videos <= size:
-                raise UsageError(f"n_videos={n_videos}: {groups[count]} has 1 to {size}")
         sizes = dict.fromkeys(sizes, n_videos)
     return Plan(groups={count: groups[count] for count in wanted}, n_videos=sizes)
 
 
-def spans(group: str, n_videos: int) -> list[tuple[int, int]]:
-    """Start and stop of the spans that the first `n_videos` of a group are divided into.
-
-    Raises:
-        UsageError: no videos.
-    """
-    if n_videos < 1:
-        raise UsageError(f"{group}: the number of videos must be at least 1, not {n_videos}")
+def spans(n_videos: int) -> list[tuple[int, int]]:
+    """Start and stop of the spans that the first `n_videos` of a group are divided into."""
     return [(start, min(start + SPAN, n_videos)) for start in range(0, n_videos, SPAN)]
 
 

@@ -7,81 +7,28 @@ paper tuned ConnComp), judged on the validation videos with that many.
 Source: supplement C; that the score is MOTA for every metric's table is our choice.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from smot.arrays import FloatArray, IntArray
+from smot.arrays import IntArray
 from smot.errors import UsageError
 from smot.evaluation.metrics.clear import NOBODY, correspond
 from smot.evaluation.metrics.matching import MatchSettings, pair_up
-from smot.evaluation.protocols import track_videos
+from smot.evaluation.protocols import Scorer, track_videos
 from smot.evaluation.results import TuningRecord
 from smot.evaluation.testsets import VideoSource, more_validation_videos, spans
-from smot.evaluation.workers import Scorer, Workers
+from smot.evaluation.workers import DoTasks
 from smot.tracks import Contestant, Tracks, Tunable
 
 SCOPES = ("global", "per-count")
 SPLIT = "val"
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CandidateErrors:
-    """How every candidate did on n videos.
-
-    Attributes:
-        errors: misses, false positives and switches, [n, candidates].
-        n_truth: true boxes, [n].
-        n_objects: number of objects of the video, [n].
-    """
-
-    errors: IntArray
-    n_truth: IntArray
-    n_objects: IntArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class TryCandidates:
-    """The task of running every candidate on validation videos [start, stop).
-
-    Attributes:
-        start: first video.
-        stop: one past the last.
-        source: where they are; None for the data set that is evaluated.
-    """
-
-    start: int
-    stop: int
-    source: VideoSource | None = None
-
-    def __call__(self, scorer: Scorer) -> CandidateErrors:
-        """Count each candidate's errors."""
-        videos = (self.source or scorer.source).read(SPLIT, self.start, self.stop)
-        truth, match = videos.truth, scorer.settings.match
-        errors = [
-            _errors(truth, track_videos(candidate, videos, SPLIT, self.start), match)
-            for candidate in scorer.candidates
-        ]
-        return CandidateErrors(
-            errors=np.stack(errors, axis=1),
-            n_truth=truth.present.sum((1, 2)),
-            n_objects=videos.count.astype(np.int64),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What tuning decided.
-
-    Attributes:
-        candidates: index of the candidate for each test count.
-        record: what results.json says of it.
-    """
-
-    candidates: Mapping[int, int]
-    record: TuningRecord
+Tried: TypeAlias = tuple[IntArray, IntArray, IntArray]
+"""Of n videos: each candidate's errors, [n, candidates]; true boxes, [n]; objects, [n]."""
 
 
 def tuning_scope(
@@ -144,112 +91,82 @@ def set_by_hand(tracker: Any, candidates: Sequence[Contestant]) -> dict[str, str
 
 
 def tune_tracker(
-    team: Workers,
-    counts: Iterable[int],
+    do_tasks: DoTasks,
+    own: Scorer,
     options: Mapping[str, str],
-    asked: str | None,
     progress: Callable[[str, int, int], None],
-) -> Choice | None:
+) -> tuple[dict[int, int], TuningRecord | None]:
     """Run all candidates on the validation split and take the best.
 
+    A count that no validation video has gets videos of its own, and where those cannot be made
+    the global choice.
+
     Args:
-        team: processes, each with the same tracker.
-        counts: test counts; one that no validation video has gets videos of its own, and where
-            those cannot be made the global choice.
+        do_tasks: from `smot.evaluation.workers.processes`.
+        own: the scorer of this process.
         options: what the user set; see `tuning_scope`.
-        asked: "global", "per-count", "off", or None for the usual.
         progress: called with what is done, how much of it, and of how much.
 
     Returns:
-        The choice; None if nothing was tuned.
+        Index of the candidate for each test count, and what results.json says of it; nothing and
+        None if nothing was tuned.
 
     Raises:
         UsageError: see `tuning_scope`.
     """
-    tracker, n_videos = team.own.tracker, team.own.source.groups.get(SPLIT, 0)
-    scope = tuning_scope(tracker, options, asked, n_videos)
+    counts, n_videos = own.job.plan.groups, own.job.data.groups.get(SPLIT, 0)
+    scope = tuning_scope(own.tracker, options, own.job.tune, n_videos)
     if scope is None:
-        return None
-    tasks = [TryCandidates(start=start, stop=stop) for start, stop in spans(SPLIT, n_videos)]
+        return {}, None
     parts = []
-    for task, part in zip(tasks, team.map(tasks), strict=True):
+    places = spans(n_videos)
+    tasks = [partial(try_candidates, start=start, stop=stop) for start, stop in places]
+    for (_, stop), part in zip(places, do_tasks(tasks), strict=True):
         parts.append(part)
-        progress("videos tuned on", task.stop, n_videos)
+        progress("videos tuned on", stop, n_videos)
     if scope == "per-count":
-        parts += _of_other_counts(team, sorted(set(counts)), parts, progress)
-    errors = np.concatenate([part.errors for part in parts])
-    n_truth = np.concatenate([part.n_truth for part in parts])
-    n_objects = np.concatenate([part.n_objects for part in parts])
-    names = candidate_names(team.own.candidates)
+        parts += _try_on_other_counts(do_tasks, own.job.data, sorted(counts), parts, progress)
+    errors, n_truth, n_objects = (np.concatenate(column) for column in zip(*parts, strict=True))
+    names = candidate_names(own.candidates)
     best: dict[int, int] = {}
-    scores: dict[int, float] = {}
     chosen: dict[int, str] = {}
+    scores: dict[int, float] = {}
     for count in counts:
         alike = n_objects == count
         elsewhere = not n_truth[alike].any()
         if scope == "global" or elsewhere:
             # The split alone, without the videos that were made for single counts.
             alike = np.arange(len(alike)) < n_videos
-        mota = _mota(errors[alike], n_truth[alike])
-        best[count] = int(mota.argmax())
-        scores[count] = float(mota.max())
-        chosen[count] = names[best[count]]
-        if scope == "per-count" and elsewhere:
-            chosen[count] += " (chosen on other counts)"
+        # Pooled; 0 errors where there is no truth is 1.
+        mota = 1 - errors[alike].sum(0) / max(int(n_truth[alike].sum()), 1)
+        best[count], scores[count] = int(mota.argmax()), float(mota.max())
+        note = " (chosen on other counts)" if scope == "per-count" and elsewhere else ""
+        chosen[count] = names[best[count]] + note
     record = TuningRecord(
-        scope=scope,
-        split=SPLIT,
-        n_videos=len(n_truth),
-        chosen=chosen,
-        scores=scores,
+        scope=scope, split=SPLIT, n_videos=len(n_truth), chosen=chosen, scores=scores
     )
-    return Choice(candidates=best, record=record)
+    return best, record
 
 
-def _of_other_counts(
-    team: Workers,
-    counts: Sequence[int],
-    parts: Sequence[CandidateErrors],
-    progress: Callable[[str, int, int], None],
-) -> list[CandidateErrors]:
-    """Try the candidates on videos made for the counts that the split does not have."""
-    held = set(np.concatenate([part.n_objects for part in parts]).tolist())
-    made = {count: more_validation_videos(team.own.source, count) for count in counts}
-    tasks = [
-        TryCandidates(start=0, stop=source.groups[SPLIT], source=source)
-        for count, source in made.items()
-        if source is not None and count > 0 and count not in held
+def try_candidates(
+    scorer: Scorer, *, start: int, stop: int, source: VideoSource | None = None
+) -> Tried:
+    """Count every candidate's errors on validation videos [start, stop).
+
+    Args:
+        scorer: of this process.
+        start: first video.
+        stop: one past the last.
+        source: where they are; None for the data set that is evaluated.
+    """
+    videos = (source or scorer.job.data).read(SPLIT, start, stop)
+    truth, match = videos.truth, scorer.job.settings.match
+    errors = [
+        _errors(truth, track_videos(candidate, videos, (SPLIT, start)), match)
+        for candidate in scorer.candidates
     ]
-    others = []
-    for done, part in enumerate(team.map(tasks), 1):
-        others.append(part)
-        progress("other counts tuned on", done, len(tasks))
-    return others
-
-
-def candidate_names(candidates: Sequence[Any]) -> list[str]:
-    """The settings in which candidates differ, "threshold=0.588"; else their numbers."""
-    varied = _varied(candidates)
-    if not varied:
-        return [f"candidate {index}" for index in range(len(candidates))]
-    return [
-        ", ".join(f"{name}={_written(getattr(candidate, name))}" for name in varied)
-        for candidate in candidates
-    ]
-
-
-def _varied(candidates: Sequence[Any]) -> list[str]:
-    if not candidates or not is_dataclass(candidates[0]):
-        return []
-    return [
-        each.name
-        for each in fields(candidates[0])
-        if len({repr(getattr(candidate, each.name)) for candidate in candidates}) > 1
-    ]
-
-
-def _written(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    n_truth = truth.present.sum((1, 2))
+    return np.stack(errors, axis=1), n_truth, videos.count.astype(np.int64)
 
 
 def _errors(truth: Tracks, predicted: Tracks, settings: MatchSettings) -> IntArray:
@@ -262,7 +179,50 @@ def _errors(truth: Tracks, predicted: Tracks, settings: MatchSettings) -> IntArr
     return errors
 
 
-def _mota(errors: IntArray, n_truth: IntArray) -> FloatArray:
-    """Pooled MOTA of every candidate, [candidates]; 0 errors where there is no truth is 1."""
-    mota: FloatArray = 1 - errors.sum(0) / max(int(n_truth.sum()), 1)
-    return mota
+def _try_on_other_counts(
+    do_tasks: DoTasks,
+    data: VideoSource,
+    counts: Sequence[int],
+    parts: Sequence[Tried],
+    progress: Callable[[str, int, int], None],
+) -> list[Tried]:
+    """Try the candidates on videos made for the counts that the split does not have."""
+    held = set(np.concatenate([n_objects for _, _, n_objects in parts]).tolist())
+    made = {count: more_validation_videos(data, count) for count in counts}
+    tasks = [
+        partial(try_candidates, start=0, stop=source.groups[SPLIT], source=source)
+        for count, source in made.items()
+        if source is not None and count > 0 and count not in held
+    ]
+    others = []
+    for done, part in enumerate(do_tasks(tasks), 1):
+        others.append(part)
+        progress("other counts tuned on", done, len(tasks))
+    return others
+
+
+def candidate_names(candidates: Sequence[Any]) -> list[str]:
+    """The settings in which candidates differ, "threshold=0.588"; else their numbers."""
+    varied = _varied(candidates)
+    if not varied:
+        return [f"candidate {index}" for index in range(len(candidates))]
+    named = []
+    for candidate in candidates:
+        values = {name: getattr(candidate, name) for name in varied}
+        named.append(
+            ", ".join(
+                f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+                for name, value in values.items()
+            )
+        )
+    return named
+
+
+def _varied(candidates: Sequence[Any]) -> list[str]:
+    if not candidates or not is_dataclass(candidates[0]):
+        return []
+    return [
+        each.name
+        for each in fields(candidates[0])
+        if len({repr(getattr(candidate, each.name)) for candidate in candidates}) > 1
+    ]

@@ -1,139 +1,87 @@
 """Do tasks in several processes, and give the results in the order of the tasks.
 
-Every process makes its own `Scorer`, a tracker and a source of videos, once and lets each task use
-it. With one process everything happens in the caller's, in the same order, with the same result.
+Every process makes its own `Scorer` once and lets each task use it. With one process everything
+happens in the caller's, in the same order, with the same result.
 """
 
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Protocol, Self, TypeVar
+from typing import Any, TypeAlias
 
-from smot.errors import DataError, described
-from smot.evaluation.protocols import EvaluationSettings
-from smot.evaluation.testsets import VideoSource
+from smot.errors import DataError
+from smot.evaluation.protocols import Job, Scorer
 from smot.interruption import die_with_parent, terminal_signals_blocked
-from smot.trackers import Recipe, build_tracker
-from smot.tracks import Contestant, Tunable
 
-Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
+Task: TypeAlias = Callable[[Scorer], Any]
+"""A piece of work; it travels to another process by pickle, and so does its result."""
+
+DoTasks: TypeAlias = Callable[[Sequence[Task]], Iterator[Any]]
+"""Does tasks and gives their results, in their order."""
 
 # Tasks handed out per process. Results that wait for an earlier one stay few.
 _AHEAD = 3
 
 
-class Scorer:
-    """What a process holds: its own tracker, and where the videos are.
+@contextmanager
+def processes(own: Scorer) -> Iterator[DoTasks]:
+    """Processes that stay for as long as the `with` block, as many as the job wants.
 
     Args:
-        tracker: what is evaluated, or how to make it.
-        source: where its videos come from.
-        settings: how it is scored.
+        own: the scorer of this process, which does the tasks if there is no other; of its job,
+            which travels by pickle, other processes make theirs.
 
-    Raises:
-        UsageError: see `smot.trackers.build_tracker`.
+    Yields:
+        What does tasks in them; raises `DataError` where a process died.
     """
-
-    def __init__(
-        self, tracker: Contestant | Recipe, source: VideoSource, settings: EvaluationSettings
-    ) -> None:
-        if isinstance(tracker, Recipe):
-            tracker = build_tracker(tracker.target, tracker.options, tracker.data)
-        self.tracker = tracker
-        self.source = source
-        self.settings = settings
-        try:
-            self.candidates = list(tracker.candidates()) if isinstance(tracker, Tunable) else []
-        except (Exception, SystemExit) as error:  # a tracker's own code
-            raise DataError(
-                f"tracker {tracker.name!r} failed in candidates(): {described(error)}"
-            ) from error
-
-    def chosen(self, candidate: int | None) -> Contestant:
-        """The tracker as it is, or one of its candidates."""
-        return self.tracker if candidate is None else self.candidates[candidate]
-
-
-class Task(Protocol[Result_co]):
-    """A piece of work; it travels to another process by pickle, and so does its result."""
-
-    def __call__(self, scorer: Scorer, /) -> Result_co:
-        """Do it."""
-        ...
-
-
-class Workers:
-    """Processes that stay for as long as the `with` block.
-
-    Args:
-        own: the scorer of this process, which does the tasks if there is no other.
-        tracker: of which other processes make their scorer; travels by pickle.
-        n_processes: 1 for no other process than this one.
-    """
-
-    def __init__(self, own: Scorer, tracker: Contestant | Recipe, n_processes: int) -> None:
-        self.own = own
-        self._tracker = tracker
-        self._n_processes = n_processes
-        self._pool: ProcessPoolExecutor | None = None
-        self._first: list[Future[int]] = []
-        self._others: set[multiprocessing.process.BaseProcess] = set()
-
-    def __enter__(self) -> Self:
-        if self._n_processes == 1:
-            return self
-        self._others = set(multiprocessing.active_children())
-        self._pool = ProcessPoolExecutor(
-            self._n_processes,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start,
-            initargs=(self._tracker, self.own.source, self.own.settings),
-        )
+    n_processes = own.job.workers
+    if n_processes == 1:
+        yield lambda tasks: (task(own) for task in tasks)
+        return
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        n_processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(own.job,),
+    )
+    try:
         with _inherited():
             # A process is started where none is idle.
-            self._first = [self._pool.submit(int) for _ in range(self._n_processes)]
-        return self
+            first = [pool.submit(int) for _ in range(n_processes)]
+        yield lambda tasks: _results(pool, tasks, first)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if self._pool is None:
-            return
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if kind is not None:
-            for process in set(multiprocessing.active_children()) - self._others:
-                process.terminate()
-        self._pool.shutdown(wait=True)
 
-    def map(self, tasks: Sequence[Task[Result]]) -> Iterator[Result]:
-        """Do the tasks; results come in their order.
-
-        Raises:
-            DataError: a process died.
-        """
-        if self._pool is None:
-            for task in tasks:
-                yield task(self.own)
-            return
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for task in tasks:
-                if len(waiting) >= _AHEAD * self._n_processes:
-                    yield waiting.popleft().result()
-                waiting.append(self._pool.submit(_run, task))
-            while waiting:
+def _results(
+    pool: ProcessPoolExecutor, tasks: Sequence[Task], first: Sequence[Future[int]]
+) -> Iterator[Any]:
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for task in tasks:
+            if len(waiting) >= _AHEAD * len(first):
                 yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            began = any(each.done() and each.exception() is None for each in self._first)
-            hint = (
-                "(out of memory?); try fewer workers"
-                if began
-                else "while it started: in a script, call smot under `if __name__ == '__main__':`"
-            )
-            raise DataError(f"one of {self._n_processes} processes died {hint}") from error
+            waiting.append(pool.submit(_run, task))
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        began = any(each.done() and each.exception() is None for each in first)
+        hint = (
+            "(out of memory?); try fewer workers"
+            if began
+            else "while it started: in a script, call smot under `if __name__ == '__main__':`"
+        )
+        raise DataError(f"one of {len(first)} processes died {hint}") from error
 
 
 # Of this process, once `_start` has run in it.
@@ -154,19 +102,17 @@ def _inherited() -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def _start(
-    tracker: Contestant | Recipe, source: VideoSource, settings: EvaluationSettings
-) -> None:
+def _start(job: Job) -> None:
     """Make the scorer of a new process, which dies with its parent."""
     die_with_parent()
     global _scorer
     try:
-        _scorer = Scorer(tracker, source, settings)
+        _scorer = Scorer(job)
     except Exception as error:  # raised by every task; the pool would only say that it is broken
         _scorer = error
 
 
-def _run(task: Task[Result]) -> Result:
+def _run(task: Task) -> Any:
     if isinstance(_scorer, Exception):
         raise _scorer
     assert _scorer is not None

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from smot.arrays import UInt8Array
 from smot.cli import cli
 from smot.errors import DataError, UsageError
+from smot.evaluation.protocols import Job
 from smot.evaluation.results import read_results
-from smot.evaluation.run import Job
 from smot.generators import CANONICAL
 from smot.generators.synthesis import generate
 from smot.tracks import DataDescription, Tracks

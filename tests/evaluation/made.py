@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.protocols import EvaluationSettings, Job
 from smot.evaluation.results import Results, TrackerRecord
-from smot.evaluation.run import Job, Outcome, run
+from smot.evaluation.run import Outcome, run
 from smot.evaluation.testsets import RenderedVideos, make_plan
 from smot.generators import ShapesSettings
 from smot.trackers import Recipe

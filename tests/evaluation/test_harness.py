@@ -12,9 +12,9 @@ import pytest
 from smot.errors import DataError, UsageError
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.table import summarise
-from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.protocols import EvaluationSettings, Job
 from smot.evaluation.results import Results
-from smot.evaluation.run import Job, evaluate, run
+from smot.evaluation.run import evaluate, run
 from smot.evaluation.testsets import SPAN, make_plan
 from smot.generators.synthesis import generate
 from smot.trackers import Recipe

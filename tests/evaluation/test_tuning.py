@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from smot.errors import UsageError
-from smot.evaluation.run import Job, evaluate, run
+from smot.evaluation.protocols import Job
+from smot.evaluation.run import evaluate, run
 from smot.evaluation.testsets import SPAN, RenderedVideos, make_plan, more_validation_videos
 from smot.evaluation.tuning import candidate_names, tuning_scope
 from smot.generators import MnistSettings, load_digits

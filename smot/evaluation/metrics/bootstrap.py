@@ -32,7 +32,7 @@ _MOST_VIDEOS = 2**11
 
 def intervals(
     counts: VideoCounts, *, n_resamples: int = 1000, generator: np.random.Generator
-) -> dict[str, tuple[float, float] | None]:
+) -> dict[str, tuple[float, float]]:
     """Confidence intervals of all ratios.
 
     Args:
@@ -41,8 +41,8 @@ def intervals(
         generator: where the draws come from.
 
     Returns:
-        Low and high end by metric; None where the metric is not defined for the whole. Resamples
-        for which it is not defined are left out.
+        Low and high end of each metric that is defined for the whole. Resamples for which it is
+        not defined are left out.
     """
     V = len(counts.n_videos)
     blocks: list[FloatArray] = [np.ones((1, V))]
@@ -54,7 +54,13 @@ def intervals(
     summed = [_sums(counts, block) for block in blocks]
     values = ratios({name: np.concatenate([part[name] for part in summed]) for name in SUMMED})
     values["ap"] = _average_precision(counts, blocks)
-    return {name: _interval(samples) for name, samples in values.items()}
+    ends = {}
+    for name, samples in values.items():
+        defined = samples[1:][~np.isnan(samples[1:])]
+        if len(defined) and not np.isnan(samples[0]):
+            low, high = np.percentile(defined, PERCENTILES)
+            ends[name] = float(low), float(high)
+    return ends
 
 
 def _draws(n_resamples: int, V: int, generator: np.random.Generator) -> FloatArray:
@@ -86,12 +92,3 @@ def _average_precision(counts: VideoCounts, blocks: list[FloatArray]) -> FloatAr
         for block, total in zip(blocks, totals, strict=True)
     ]
     return np.concatenate(scores)
-
-
-def _interval(samples: FloatArray) -> tuple[float, float] | None:
-    whole, resampled = samples[0], samples[1:]
-    defined = resampled[~np.isnan(resampled)]
-    if np.isnan(whole) or not len(defined):
-        return None
-    low, high = np.percentile(defined, PERCENTILES)
-    return float(low), float(high)

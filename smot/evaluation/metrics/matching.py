@@ -51,6 +51,9 @@ class MatchSettings:
             raise UsageError(f"convention must be {allowed}, not {self.convention!r}")
 
 
+DEFAULTS = MatchSettings()
+
+
 # Named tuples: numba's kernels take them as they are.
 class Side(NamedTuple):
     """The entries of one side (truth or predictions), packed to the front of each frame.

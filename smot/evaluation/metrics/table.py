@@ -27,7 +27,7 @@ from smot.evaluation.metrics.average_precision import (
     mean_average_precision,
 )
 from smot.evaluation.metrics.counts import SUMMED, UNIT, VideoCounts, count_errors
-from smot.evaluation.metrics.matching import MatchSettings
+from smot.evaluation.metrics.matching import DEFAULTS, MatchSettings
 from smot.tracks import Tracks
 
 Sums: TypeAlias = Mapping[str, FloatArray]
@@ -292,7 +292,7 @@ def summarise(counts: VideoCounts) -> dict[str, float | None]:
 def score(
     truth: TrackArrays,
     predicted: TrackArrays,
-    settings: MatchSettings = MatchSettings(),  # noqa: B008 - frozen
+    settings: MatchSettings = DEFAULTS,
 ) -> dict[str, float | None]:
     """Score tracks against the truth, all videos pooled; needs no data set and no tracker.
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from smot.errors import DataError, UsageError, described, was_interrupted
+from smot.errors import UsageError
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.events import KINDS, Events, events
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import METRICS
-from smot.evaluation.protocols import Batch, checked, predict_videos, track_videos, why_not
+from smot.evaluation.protocols import checked, predict_videos, track_videos, why_not
 from smot.evaluation.results import Results
 from smot.evaluation.run import Outcome
 from smot.evaluation.testsets import SPAN, VideoSource
@@ -90,7 +90,7 @@ def _tracking(outcome: Outcome, source: VideoSource, count: int, kind: str, vide
     tracker, results = outcome.tracker[count], outcome.results
     batch, group, start = _batch(results, source, count, video)
     one = slice(video - start, video - start + 1)
-    tracks = track_videos(tracker, batch, group, start)[one]
+    tracks = track_videos(tracker, batch, (group, start))[one]
     found = events(batch[one].truth, tracks, results.settings.match)
     title = f"{count} {results.dataset.things}, {kind}: {group}, video {video}"
     return _drawn(title, batch[one], tracks.above(results.settings.confidence), found, 0)
@@ -102,7 +102,7 @@ def _prediction(outcome: Outcome, source: VideoSource, count: int, video: int) -
     observe, horizon = results.settings.observe, results.settings.horizon
     batch, group, start = _batch(results, source, count, video)
     one = slice(video - start, video - start + 1)
-    tracks = predict_videos(tracker, batch, observe, horizon, group, start)[one]
+    tracks = predict_videos(tracker, batch, observe, horizon, (group, start))[one]
     found = events(
         batch[one].truth[:, observe : observe + horizon], tracks, results.settings.match
     )
@@ -205,8 +205,8 @@ def follow(tracker: Contestant, video: Videos, group: str, index: int) -> Shown:
         DataError: the tracker failed; names tracker and video.
     """
     if isinstance(tracker, Explainer):
-        return _explained(tracker, video, 0, Batch(group=group, start=index, n_videos=1))
-    return Shown(tracks=_above(track_videos(tracker, video, group, index)))
+        return _explained(tracker, video, 0, (group, index))
+    return Shown(tracks=_above(track_videos(tracker, video, (group, index))))
 
 
 def foresee(
@@ -234,9 +234,9 @@ def foresee(
         raise UsageError(f"no prediction: {reason}")
     seen = first_frames(video, observe)
     if isinstance(tracker, Explainer):
-        return _explained(tracker, seen, horizon, Batch(group=group, start=index, n_videos=1))
-    followed = track_videos(tracker, seen, group, index)
-    predicted = predict_videos(tracker, video, observe, horizon, group, index)
+        return _explained(tracker, seen, horizon, (group, index))
+    followed = track_videos(tracker, seen, (group, index))
+    predicted = predict_videos(tracker, video, observe, horizon, (group, index))
     return Shown(tracks=_above(_one_after_another(followed, predicted)))
 
 
@@ -251,17 +251,16 @@ def first_frames(videos: Videos, n_frames: int) -> Videos:
     )
 
 
-def _explained(tracker: Explainer, seen: Videos, horizon: int, batch: Batch) -> Shown:
-    try:
-        trace = tracker.trace(seen.frames, horizon)
-    except (Exception, SystemExit) as error:  # whatever a tracker raises becomes one line
-        if was_interrupted(error):
-            raise KeyboardInterrupt from error
-        reason = described(error)
-        raise DataError(f"tracker {tracker.name!r} failed on {batch}: {reason}") from error
+def _explained(tracker: Explainer, seen: Videos, horizon: int, place: tuple[str, int]) -> Shown:
+    traces = []
+
+    def attempt(part: Videos) -> Tracks:
+        traces.append(tracker.trace(part.frames, horizon))
+        return traces[-1].tracks
+
     n_frames = seen.frames.shape[1] + horizon
-    tracks = _above(checked(tracker.name, lambda _: trace.tracks, batch, n_frames))
-    return Shown(tracks=tracks, trace=replace(trace, tracks=tracks))
+    tracks = _above(checked(tracker.name, attempt, seen, place, n_frames))
+    return Shown(tracks=tracks, trace=replace(traces[0], tracks=tracks))
 
 
 def _above(tracks: Tracks) -> Tracks:

@@ -8,6 +8,7 @@ import pytest
 
 from smot.errors import UsageError
 from smot.evaluation.metrics.events import events_csv
+from smot.evaluation.protocols import Job
 from smot.evaluation.report.compare import (
     Entry,
     comparison_table,
@@ -145,7 +146,7 @@ def test_the_table_shows_rounded_values_and_says_what_the_mean_is(ours: Results)
 def test_every_error_is_one_line_of_the_events(ours: Results) -> None:
     outcome = made_outcome(made_videos(), "oracle-motion")
     assert events_csv(outcome.errors).count("\n") == 1
-    from smot.evaluation.run import Job, run
+    from smot.evaluation.run import run
     from smot.evaluation.testsets import make_plan
     from smot.trackers import Recipe
 

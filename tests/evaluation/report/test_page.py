@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from smot.evaluation.metrics.table import METRICS
+from smot.evaluation.protocols import Job
 from smot.evaluation.report.compare import line_up, render_comparison
 from smot.evaluation.report.figures import Curve, curve_figure
 from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
 from smot.evaluation.results import mean_over_counts
-from smot.evaluation.run import Job, Outcome, run
+from smot.evaluation.run import Outcome, run
 from smot.evaluation.testsets import make_plan
 from tests.evaluation.made import made_outcome, made_results, made_videos
 from tests.evaluation.made_trackers import Crowd

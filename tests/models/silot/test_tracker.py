@@ -71,7 +71,7 @@ def test_prediction_in_an_evaluation_depends_on_the_frames_observed_alone(
     changed = videos.copy()
     changed[:, 3:] = np.random.default_rng(0).integers(0, 256, changed[:, 3:].shape)
     first, second = (
-        predict_videos(tracker, from_a_file(frames), observe, 1, "test/00", 0)
+        predict_videos(tracker, from_a_file(frames), observe, 1, ("test/00", 0))
         for frames in (videos, changed)
     )
     assert same(first, second) != changes
