@@ -185,13 +185,26 @@ more than there are objects are enough."""
 # The narrow prior of sizes, and the high floor, are needed until boxes have found their digits.
 REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002, "link_reach": 6.0}
 
+SLEEP = {
+    **FAST,
+    "curriculum": ((0, 1), (600, 2), (900, 4), (1_300, 8)),
+    "decay_from": 0.3,
+    "max_hours": 1.5,
+    "eval_steps": 300,
+}
+"""From the weights of a first run: a finer discovery, taught by what the first has found."""
+
+SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_weight": 10.0}
+
 PREDICTION = {"score": "mota+prior"}
 
 FULL_VALIDATION = {"n_videos": 1_000}
 
 
-def _refined(model: SilotConfig, changes: dict[str, Any]) -> Preset:
-    return Preset(model=model, train=REFINE, continued=changes, needs_weights=True)
+def _refined(
+    model: SilotConfig, changes: dict[str, Any], train: dict[str, Any] = REFINE
+) -> Preset:
+    return Preset(model=model, train=train, continued=changes, needs_weights=True)
 
 
 PRESETS: PresetTable = {
@@ -218,6 +231,11 @@ PRESETS: PresetTable = {
         "mnist-6": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 8}),
         "mnist-12": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 16}),
         "shapes-48": _refined(FAST_SHAPES, {**REFINED, "n_slots": 10}),
+    },
+    "sleep": {
+        "mnist-6": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 8, "link_reach": 6.0}, SLEEP),
+        "mnist-12": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 16, "link_reach": 6.0}, SLEEP),
+        "shapes-48": _refined(FAST_SHAPES, {**SLEEPING, "n_slots": 10}, SLEEP),
     },
     "prior": {
         "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
