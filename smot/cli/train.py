@@ -118,12 +118,10 @@ def _run(
     **choices: Any,
 ) -> None:
     from smot.experiments.plans import Request, resolve
+    from smot.experiments.recipes import asks_for_recipe, run_recipe
     from smot.experiments.runs import RunOptions, launch
 
-    plan, notices = resolve(Request(family=family, out=out, resume=resume, **choices))
-    first = os.environ.get("RANK", "0") == "0"  # under torchrun every process comes by here
-    for notice in notices if first and not quiet else ():
-        click.echo(notice, err=True)
+    request = Request(family=family, out=out, resume=resume, **choices)
     options = RunOptions(
         out=out,
         resume=resume,
@@ -132,10 +130,22 @@ def _run(
         tensorboard=tensorboard,
         n_threads=threads,
     )
-    outcome = launch(plan, options)
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun every process comes by here
+
+    def notice(line: str) -> None:
+        if first and not quiet:
+            click.echo(line, err=True)
+
+    if asks_for_recipe(request):
+        outcome, score_name = run_recipe(request, options, notice)
+    else:
+        plan, notices = resolve(request)
+        for line in notices:
+            notice(line)
+        outcome, score_name = launch(plan, options), plan.validation.score
     score = "not scored"
     if outcome.score is not None:
-        score = f"{plan.validation.score} {outcome.score:.3f} at step {outcome.best_step}"
+        score = f"{score_name} {outcome.score:.3f} at step {outcome.best_step}"
     if outcome.stopped:
         if outcome.leads:
             click.echo(

@@ -116,6 +116,8 @@ class Family:
         adapted: settings as the videos need them: (settings, description) -> settings.
         presets: named runs.
         default_preset: the preset of a run that names none.
+        recipe: presets and their hours, one after another: what a run that describes nothing does;
+            () for the usual preset alone.
         stages: by the value of `train.objective` that selects them.
         renamed: settings that older checkpoints hold under another name: old -> new, or "" where
             the setting is gone.
@@ -128,6 +130,7 @@ class Family:
     adapted: Callable[[Any, DataDescription], Any] = _as_they_are
     presets: PresetTable = field(default_factory=dict)
     default_preset: str = ""
+    recipe: tuple[tuple[str, float], ...] = ()
     stages: Mapping[str, Stage] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
 

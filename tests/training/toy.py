@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,8 +108,9 @@ FAMILY = Family(
     config_type=ToyConfig,
     build=Toy,
     tracker=ToyTracker,
-    presets={"small": {"toy": SMALL}},
+    presets={"small": {"toy": SMALL}, "again": {"toy": replace(SMALL, needs_weights=True)}},
     default_preset="small",
+    recipe=(("small", 3.0), ("again", 1.0)),
     stages={},
 )
 

@@ -253,6 +253,7 @@ FAMILY = Family(
     adapted=adapted,
     presets=PRESETS,
     default_preset="fast",
+    recipe=(("fast", 1.3), ("refine", 1.2), ("prior", 0.5)),
     renamed=RENAMED,
     # The learned prior alone, on tracks of the frozen posterior.
     stages={"prior_objective": Stage(latents=_posterior_tracks, objective=_prior_objective)},

@@ -1,0 +1,144 @@
+"""Whole recipes: several runs, each from the best weights of the one before, as one command."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from smot.errors import DataError, UsageError
+from smot.experiments.plans import USUAL_DATASET, Request, resolve
+from smot.experiments.runs import Outcome, RunOptions, launch
+from smot.experiments.training_data import dataset_of
+from smot.files import atomic_path, from_plain, write_text
+from smot.models.family import load_family
+from smot.training.run_folder import RunFolder
+
+FILE = "recipe.json"
+"""What a recipe's folder is known by: the options that it was begun with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One run of a recipe.
+
+    Attributes:
+        folder: "runs/a/2-refine".
+        request: its options.
+    """
+
+    folder: Path
+    request: Request
+
+
+def asks_for_recipe(request: Request) -> bool:
+    """Whether these options mean the family's whole recipe: no single run is described."""
+    if request.resume:
+        return (Path(request.out) / FILE).exists()
+    single = (request.preset, request.steps, request.init_from)
+    return bool(load_family(request.family).recipe) and not any(single) and not request.assignments
+
+
+def run_recipe(
+    request: Request, options: RunOptions, notice: Callable[[str], None]
+) -> tuple[Outcome, str]:
+    """Carry out all runs of a recipe; those that are over are passed by.
+
+    Args:
+        request: the options; with `resume` those that the recipe was begun with are used.
+        options: how, for each run; `out` is the recipe's folder.
+        notice: called with lines for the user.
+
+    Returns:
+        How the last run ended, and the name of its score.
+
+    Raises:
+        UsageError: a folder that holds a run or a recipe already, or options that cannot be.
+        DataError: a recipe that cannot be read, or training that broke.
+    """
+    folder = Path(request.out)
+    if request.resume:
+        request = _stored(folder, request)
+    elif not options.force and ((folder / FILE).exists() or RunFolder(folder).holds_run):
+        raise UsageError(f"{folder} holds a run: --resume goes on, --force restarts")
+    stages = recipe_stages(request)
+    leads = os.environ.get("RANK", "0") == "0"
+    if not request.resume:
+        resolve(stages[0].request)  # refuses what cannot be before anything is written
+        if leads:
+            for stage in stages:
+                shutil.rmtree(stage.folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(folder / FILE, json.dumps(asdict(request), indent=2) + "\n")
+    hours = [stage.request.hours or 0.0 for stage in stages]
+    parts = ", ".join(
+        f"{stage.request.preset} {each:.2f} h" for stage, each in zip(stages, hours, strict=True)
+    )
+    notice(f"{request.family} on {stages[0].request.dataset}: {parts}; {sum(hours):.2f} h in all")
+    for stage in stages:
+        resume = RunFolder(stage.folder).holds_run
+        given = replace(stage.request, resume=True, init_from=None) if resume else stage.request
+        plan, notices = resolve(given)
+        for line in notices:
+            notice(line)
+        outcome = launch(plan, replace(options, out=str(stage.folder), resume=resume))
+        if outcome.stopped:
+            return outcome, plan.validation.score
+    if leads:
+        with atomic_path(folder / "best.pt") as path:
+            shutil.copyfile(RunFolder(stages[-1].folder).best, path)
+    return replace(outcome, folder=folder), plan.validation.score
+
+
+def recipe_stages(request: Request) -> list[Stage]:
+    """The runs of a recipe, their hours in proportion to the hours asked for."""
+    family = load_family(request.family)
+    dataset = request.dataset or (dataset_of(request.data) if request.data else USUAL_DATASET)
+    usual = sum(hours for _, hours in family.recipe)
+    scale = 1.0 if request.hours is None else request.hours / usual
+    stages: list[Stage] = []
+    for number, (preset, hours) in enumerate(family.recipe, 1):
+        folder = Path(request.out) / f"{number}-{preset}"
+        before = str(stages[-1].folder) if stages else None
+        stage = replace(
+            request,
+            out=str(folder),
+            resume=False,
+            dataset=dataset,
+            preset=preset,
+            hours=scale * hours,
+            init_from=before,
+        )
+        stages.append(Stage(folder=folder, request=stage))
+    return stages
+
+
+def _stored(folder: Path, request: Request) -> Request:
+    """The options that a recipe was begun with, in the folder where it is now.
+
+    Raises:
+        UsageError: another family, or options that a recipe cannot change.
+        DataError: what is stored cannot be read.
+    """
+    path = folder / FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: holds no options")
+    stored: Request = from_plain(Request, values, what=str(path))
+    if request.family != stored.family:
+        raise UsageError(f"the recipe in {folder} trains {stored.family}, not {request.family}")
+    same = replace(request, resume=False, processes=None, device=None, mnist_root=None)
+    if same != Request(family=request.family, out=request.out):
+        raise UsageError("a recipe goes on with the options it was begun with: give --out alone")
+    return replace(
+        stored,
+        out=str(folder),
+        resume=True,
+        processes=request.processes or stored.processes,
+        device=request.device or stored.device,
+        mnist_root=request.mnist_root or stored.mnist_root,
+    )
