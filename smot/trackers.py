@@ -23,6 +23,7 @@ BUILT_IN = {
     "oracle-jitter": "smot.baselines.oracle:JitterOracle",
     "oracle-motion": "smot.baselines.oracle:MotionOracle",
     "silot": "smot.models.silot:load_tracker",
+    "silot-plus": "smot.models.silot:load_plus_tracker",
     "sqair": "smot.models.sqair:load_tracker",
 }
 
@@ -72,7 +73,7 @@ def list_trackers() -> list[Listing]:
 
 @overload
 def build_tracker(
-    name: Literal["conncomp", "silot", "sqair"],
+    name: Literal["conncomp", "silot", "silot-plus", "sqair"],
     options: Mapping[str, str],
     data: DataDescription,
 ) -> Tracker: ...

@@ -13,7 +13,12 @@ FOLDER = Path(__file__).parent / "weights"
 
 
 def load_fitting(
-    family: str, checkpoint: str | None, device: str, data: DataDescription | None
+    family: str,
+    checkpoint: str | None,
+    device: str,
+    data: DataDescription | None,
+    *,
+    tracker: str = "",
 ) -> nn.Module:
     """A trained model: that of a checkpoint, or the packaged one that fits the data.
 
@@ -22,19 +27,20 @@ def load_fitting(
         checkpoint: a checkpoint file, or a run's folder; None for packaged weights.
         device: where to put the model.
         data: what the videos are like; needed where there is no checkpoint.
+        tracker: whose packaged weights, where the family has several trackers; "" for its first.
 
     Raises:
         DataError: a checkpoint that cannot be loaded.
         UsageError: a checkpoint of another family, no packaged weights that fit, no such device.
     """
-    path = Path(checkpoint) if checkpoint else packaged_weights(family, data)
+    path = Path(checkpoint) if checkpoint else packaged_weights(tracker or family, data)
     module, about = load_model(path, device)
     if about.family != family:
         raise UsageError(f"checkpoint {path} holds a {about.family} model, not {family}")
     return module
 
 
-def packaged_weights(family: str, data: DataDescription | None) -> Path:
+def packaged_weights(tracker: str, data: DataDescription | None) -> Path:
     """The packaged weights trained on videos most like these.
 
     Objects must be of the same kind, in the same colours, on the same background. Then the same
@@ -45,20 +51,23 @@ def packaged_weights(family: str, data: DataDescription | None) -> Path:
     """
     fitting = [
         ((trained.frame_size != data.frame_size, *_distance(trained, data)), path)
-        for path, trained in _packaged(family)
+        for path, trained in _packaged(tracker)
         if data and _alike(trained, data)
     ]
     if not fitting:
         kind = data.dataset if data else "unknown"
         raise UsageError(
-            f"no weights of {family} are packaged for {kind} videos like these; train a model "
-            f"(smot train {family}) and name its checkpoint"
+            f"no weights of {tracker} are packaged for {kind} videos like these; train a model "
+            f"(smot train {tracker.partition('-')[0]}) and name its checkpoint"
         )
     return min(fitting)[1]
 
 
-def _packaged(family: str) -> Iterator[tuple[Path, DataDescription]]:
-    for path in sorted(FOLDER.glob(f"{family}-*.pt")):
+def _packaged(tracker: str) -> Iterator[tuple[Path, DataDescription]]:
+    """Weights whose file is named `tracker-...`; those of silot-plus are not silot's."""
+    for path in sorted(FOLDER.glob(f"{tracker}-*.pt")):
+        if path.name.startswith(f"{tracker}-plus-"):
+            continue
         trained = load_checkpoint(path).about.data
         if trained is not None:
             yield path, trained

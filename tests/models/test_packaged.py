@@ -22,6 +22,7 @@ TRAINED = {
     "silot-mnist-20-grey": replace(DIGITS, max_objects=20, background=(9, 9, 9)),
     "silot-shapes-48": SHAPES,
     "silot-shapes-96": replace(SHAPES, frame_size=(96, 96), max_objects=10),
+    "silot-plus-mnist-12": replace(DIGITS, max_objects=12),
     "sqair-mnist-2": replace(DIGITS, max_objects=2),
 }
 """What is packaged, as the tests pretend."""
@@ -51,6 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("silot", replace(SHAPES, max_objects=10), "silot-shapes-48"),
         ("silot", replace(SHAPES, frame_size=(96, 96)), "silot-shapes-96"),
         ("silot", replace(SHAPES, palette=(RED,)), "silot-shapes-48"),
+        ("silot-plus", DIGITS, "silot-plus-mnist-12"),
         ("sqair", DIGITS, "sqair-mnist-2"),
     ],
 )
