@@ -121,15 +121,19 @@ def baseline(**typed: Any) -> None:
 def compare(results: tuple[Path, ...], report: Path | None, allow_different_data: bool) -> None:
     """Put several RESULTS (files results.json, or their folders) on one set of curves.
 
+    A folder of folders with results, one for each seed of a system, is one curve: their mean,
+    with an interval over seeds.
+
     \b
     smot compare results/conncomp results/silot --report comparison.html
     """  # noqa: D301
     from smot.evaluation.report.compare import comparison_table, line_up, render_comparison
-    from smot.evaluation.results import read_results
+    from smot.evaluation.seeds import read_system
     from smot.files import write_text
 
-    paths = [path / "results.json" if path.is_dir() else path for path in results]
-    found = {path: read_results(path) for path in paths}
+    inside = [path / "results.json" for path in results]
+    paths = [one if one.exists() else path for path, one in zip(results, inside, strict=True)]
+    found = {path: read_system(path) for path in paths}
     if len(found) < len(paths):
         raise click.UsageError("the same results are named twice")
     entries = line_up(found, allow_different_data=allow_different_data)

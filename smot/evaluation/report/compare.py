@@ -1,7 +1,7 @@
 """Several results on one set of curves: checked to be of the same videos, printed, drawn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smot.errors import UsageError
@@ -10,6 +10,7 @@ from smot.evaluation.report.figures import N_STYLES, LegendEntry, Panel, curve_f
 from smot.evaluation.report.page import DRAWN_LARGE, Fact, FactGroup, fill
 from smot.evaluation.report.tables import MEAN, Cell, Row, aligned, scores_table
 from smot.evaluation.results import CountScores, Results
+from smot.evaluation.seeds import MeanResults
 
 _SCORING = ("convention", "iou_threshold", "confidence")
 
@@ -134,10 +135,7 @@ def comparison_rows(entries: Sequence[Entry], protocol: str, metric: Metric) -> 
 
     The row of means ends it where all results have the same counts.
     """
-    columns = [
-        {row.label: row.cells[0] for row in scores_table(scores_of(each, protocol), [metric])}
-        for each in entries
-    ]
+    columns = [_column(each, protocol, metric) for each in entries]
     counts = sorted({int(label) for column in columns for label in column if label != MEAN})
     shared = all(set(column) == set(columns[0]) for column in columns)
     labels = [*map(str, counts), *([MEAN] if shared and MEAN in columns[0] else [])]
@@ -150,6 +148,20 @@ def comparison_rows(entries: Sequence[Entry], protocol: str, metric: Metric) -> 
         )
         for label in labels
     ]
+
+
+def _column(entry: Entry, protocol: str, metric: Metric) -> dict[str, Cell]:
+    """A result's cells by row; those of several runs say which interval is over what."""
+    rows = scores_table(scores_of(entry, protocol), [metric])
+    cells = {row.label: row.cells[0] for row in rows}
+    if isinstance(entry.results, MeanResults):
+        for label, cell in cells.items():
+            if cell.interval:
+                ends = entry.results.over_videos(protocol, int(label), metric.key)
+                low, high = map(metric.shown, ends)
+                text = f"{cell.interval} over runs, {low} to {high} over videos"
+                cells[label] = replace(cell, interval=text)
+    return cells
 
 
 def scores_of(entry: Entry, protocol: str) -> Mapping[int, CountScores]:
@@ -188,7 +200,7 @@ def render_comparison(entries: Sequence[Entry]) -> str:
         "things": things,
         "labels": [each.label for each in entries],
         "tracking_lead": "Pooled over the videos of each count; bands are 95% confidence "
-        "intervals from a bootstrap over videos.",
+        "intervals from a bootstrap over videos, or over runs where the legend says so.",
         "tracking_panels": _panels(entries, "tracking", main),
         "prediction_lead": f"Frames {settings.observe + 1} to "
         f"{settings.observe + settings.horizon}, predicted from frames 1 to {settings.observe}.",
@@ -232,6 +244,8 @@ def _note(entry: Entry, entries: Sequence[Entry]) -> str:
     """What stands behind a curve's name: which data, if not all are of the same."""
     tuning = entry.results.tracker.tuning
     notes = [f"tuned {tuning.scope} on {tuning.split}"] if tuning else []
+    if isinstance(entry.results, MeanResults):
+        notes.append(f"mean of {len(entry.results.runs)} runs, band over runs")
     if entry.results.tracker.is_oracle:
         notes.append("sees the truth")
     if any(each.difference for each in entries):
