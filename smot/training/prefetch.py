@@ -2,10 +2,10 @@
 
 import ctypes
 import platform
-import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from torch import Tensor
@@ -16,6 +16,7 @@ Batch: TypeAlias = Tensor | Mapping[str, Tensor]
 Batches: TypeAlias = Callable[[int, int], Batch]
 """The batch of a step: (step, T) -> this process's share. Depends on its arguments alone."""
 
+_DEPTH = 3  # batches that are made, or being made, ahead
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # parameters of mallopt, from glibc's malloc.h
 _LARGEST_FROM_HEAP = 1 << 30
 _NEVER = 2**31 - 1
@@ -28,18 +29,21 @@ class Prefetch:
         batches: what makes the batch of a step.
         n_frames: the length of clips at a step.
         first_step: where to begin.
-        depth: batches made ahead.
     """
 
     def __init__(
-        self, batches: Batches, n_frames: Callable[[int], int], *, first_step: int, depth: int = 2
+        self, batches: Batches, n_frames: Callable[[int], int], *, first_step: int
     ) -> None:
         self._batches = batches
         self._n_frames = n_frames
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(first_step,), daemon=True)
-        self._thread.start()
+        self._step = first_step
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="smot-batches")
+        self._ahead = deque(self._begun() for _ in range(_DEPTH))
+
+    def _begun(self) -> Future[Batch]:
+        step = self._step
+        self._step += 1
+        return self._thread.submit(lambda: self._batches(step, self._n_frames(step)))
 
     def next(self) -> tuple[Batch, float]:
         """The next step's batch, and how long it was waited for, seconds.
@@ -47,39 +51,13 @@ class Prefetch:
         Whatever went wrong while making the batch is raised here.
         """
         began = time.monotonic()
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item, time.monotonic() - began
+        batch = self._ahead.popleft().result()
+        self._ahead.append(self._begun())
+        return batch, time.monotonic() - began
 
     def close(self) -> None:
         """End the thread; what it made ahead is dropped."""
-        self._closing.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _work(self, step: int) -> None:
-        while not self._closing.is_set():
-            try:
-                item: Batch | BaseException = self._batches(step, self._n_frames(step))
-            except BaseException as error:  # handed to the thread that asks for the batch
-                item = error
-            self._put(item)
-            if isinstance(item, BaseException):
-                return
-            step += 1
-
-    def _put(self, item: Batch | BaseException) -> None:
-        while not self._closing.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+        self._thread.shutdown(cancel_futures=True)
 
 
 def keep_freed_memory() -> bool:
