@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from smot.errors import DataError, UsageError
@@ -17,19 +17,6 @@ from smot.training.run_folder import RunFolder
 
 FILE = "recipe.json"
 """What a recipe's folder is known by: the options that it was begun with."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One run of a recipe.
-
-    Attributes:
-        folder: "runs/a/2-refine".
-        request: its options.
-    """
-
-    folder: Path
-    request: Request
 
 
 def asks_for_recipe(request: Request) -> bool:
@@ -65,52 +52,49 @@ def run_recipe(
     stages = recipe_stages(request)
     leads = os.environ.get("RANK", "0") == "0"
     if not request.resume:
-        resolve(stages[0].request)  # refuses what cannot be before anything is written
+        resolve(stages[0])  # refuses what cannot be before anything is written
         if leads:
             for stage in stages:
-                shutil.rmtree(stage.folder, ignore_errors=True)
+                shutil.rmtree(stage.out, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / FILE, json.dumps(asdict(request), indent=2) + "\n")
-    hours = [stage.request.hours or 0.0 for stage in stages]
-    parts = ", ".join(
-        f"{stage.request.preset} {each:.2f} h" for stage, each in zip(stages, hours, strict=True)
-    )
-    notice(f"{request.family} on {stages[0].request.dataset}: {parts}; {sum(hours):.2f} h in all")
+    hours = {stage.preset: stage.hours or 0.0 for stage in stages}
+    parts = ", ".join(f"{preset} {each:.2f} h" for preset, each in hours.items())
+    total = sum(hours.values())
+    notice(f"{request.family} on {stages[0].dataset}: {parts}; {total:.2f} h in all")
     for stage in stages:
-        resume = RunFolder(stage.folder).holds_run
-        given = replace(stage.request, resume=True, init_from=None) if resume else stage.request
+        resume = RunFolder(stage.out).holds_run
+        given = replace(stage, resume=True, init_from=None) if resume else stage
         plan, notices = resolve(given)
         for line in notices:
             notice(line)
-        outcome = launch(plan, replace(options, out=str(stage.folder), resume=resume))
+        outcome = launch(plan, replace(options, out=stage.out, resume=resume))
         if outcome.stopped:
             return outcome, plan.validation.score
     if leads:
         with atomic_path(folder / "best.pt") as path:
-            shutil.copyfile(RunFolder(stages[-1].folder).best, path)
+            shutil.copyfile(RunFolder(stages[-1].out).best, path)
     return replace(outcome, folder=folder), plan.validation.score
 
 
-def recipe_stages(request: Request) -> list[Stage]:
-    """The runs of a recipe, their hours in proportion to the hours asked for."""
+def recipe_stages(request: Request) -> list[Request]:
+    """The options of each run of a recipe, their hours in proportion to the hours asked for."""
     family = load_family(request.family)
     dataset = request.dataset or (dataset_of(request.data) if request.data else USUAL_DATASET)
     usual = sum(hours for _, hours in family.recipe)
     scale = 1.0 if request.hours is None else request.hours / usual
-    stages: list[Stage] = []
+    stages: list[Request] = []
     for number, (preset, hours) in enumerate(family.recipe, 1):
-        folder = Path(request.out) / f"{number}-{preset}"
-        before = str(stages[-1].folder) if stages else None
         stage = replace(
             request,
-            out=str(folder),
+            out=str(Path(request.out) / f"{number}-{preset}"),
             resume=False,
             dataset=dataset,
             preset=preset,
             hours=scale * hours,
-            init_from=before,
+            init_from=stages[-1].out if stages else None,
         )
-        stages.append(Stage(folder=folder, request=stage))
+        stages.append(stage)
     return stages
 
 

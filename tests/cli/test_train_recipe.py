@@ -97,7 +97,7 @@ def test_nothing_is_written_for_options_that_cannot_be(tmp_path: Path) -> None:
 
 def test_hours_are_divided_in_proportion() -> None:
     stages = recipe_stages(Request(family="silot", out="a", hours=6.0))
-    hours = [stage.request.hours or 0 for stage in stages]
+    hours = [stage.hours or 0 for stage in stages]
     assert sum(hours) == pytest.approx(6)
     assert hours[0] / hours[2] == pytest.approx(1.3 / 0.5)
-    assert [stage.request.init_from for stage in stages] == [None, "a/1-fast", "a/2-refine"]
+    assert [stage.init_from for stage in stages] == [None, "a/1-fast", "a/2-refine"]
