@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,17 @@ from smot.cli.options import (
     CKPT_OPTION,
     DATASET_OPTIONS,
     SET_OPTION,
-    Bar,
     Request,
     find_videos,
-    progress_bar,
     read_counts,
+    stage_bars,
     tracker_options,
     with_options,
 )
 
 if TYPE_CHECKING:
     from smot.evaluation.protocols import Job
-    from smot.evaluation.results import Results
     from smot.evaluation.run import Outcome
-    from smot.evaluation.testsets import Plan
 
 BASELINES = ("conncomp", "oracle", "oracle-jitter", "oracle-motion")
 # Another process takes seconds to start: fewer videos are not worth one.
@@ -147,12 +143,14 @@ def compare(results: tuple[Path, ...], report: Path | None, allow_different_data
 
 
 def _evaluate(request: Request) -> None:
-    from smot.files import limit_threads
+    from smot.files import available_cores, limit_threads
 
     # Before numpy and torch are loaded. Threads that wait for each other are slow on a machine
     # that does other work too; processes are not.
     limit_threads(request.threads)
     from smot.evaluation.protocols import EvaluationSettings, Job
+    from smot.evaluation.report.tables import terminal_table
+    from smot.evaluation.results import dumped
     from smot.evaluation.run import run
     from smot.evaluation.testsets import make_plan
     from smot.trackers import Recipe
@@ -172,62 +170,32 @@ def _evaluate(request: Request) -> None:
         quiet=request.quiet,
     )
     plan = make_plan(source, request.counts, request.n_videos)
+    workers = request.workers
+    if workers is None:
+        n_videos = sum(plan.n_videos.values())
+        workers = max(1, min(available_cores(), n_videos // _VIDEOS_PER_WORKER))
     job = Job(
         tracker=Recipe(target=request.name, options=options, data=source.description),
         data=source,
         plan=plan,
         settings=settings,
         tune=request.tune,
-        workers=_workers(request, plan),
+        workers=workers,
         with_events=request.with_events,
     )
     folder = request.out or _usual_folder(request.name, options, source.metadata.name)
     folder.mkdir(parents=True, exist_ok=True)
-    with closing(_Stages(request.quiet)) as progress:
+    with stage_bars(request.quiet) as progress:
         outcome = run(job, progress)
     _write(request, job, outcome, folder)
-    _print(request, outcome.results)
-
-
-def _workers(request: Request, plan: "Plan") -> int:
-    from smot.files import available_cores
-
-    if request.workers is not None:
-        return int(request.workers)
-    return max(1, min(available_cores(), sum(plan.n_videos.values()) // _VIDEOS_PER_WORKER))
+    results = outcome.results
+    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))
 
 
 def _usual_folder(name: str, options: Mapping[str, str], dataset: str) -> Path:
     """The folder of a tracker's results; one for each of its modes, if it has such."""
     mode = f"-{options['mode']}" if "mode" in options else ""
-    return Path("results") / _slug(f"{name}{mode}-on-{dataset}")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text)
-
-
-class _Stages:
-    """A bar for each stage of an evaluation, one after the other."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._stage, self._done = "", 0
-        self._open = ExitStack()
-        self._bar: Bar | None = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what != self._stage:
-            self.close()
-            self._stage, self._done = what, 0
-            self._bar = self._open.enter_context(progress_bar(total, f" {what}", self._quiet))
-        assert self._bar is not None
-        self._bar.update(done - self._done)
-        self._done = done
-
-    def close(self) -> None:
-        """Take the last bar away."""
-        self._open.close()
+    return Path("results") / re.sub(r"[^\w.-]+", "-", f"{name}{mode}-on-{dataset}")
 
 
 def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> None:
@@ -251,10 +219,3 @@ def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> No
         names.append("report.html")
     if not request.quiet:
         click.echo(f"smot: {folder}: {', '.join(names)} written", err=True)
-
-
-def _print(request: Request, results: "Results") -> None:
-    from smot.evaluation.report.tables import terminal_table
-    from smot.evaluation.results import dumped
-
-    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))

@@ -98,12 +98,12 @@ def mnist(
     smot generate mnist --max-digits 12
     smot generate mnist --max-digits 6 --digits mnist-5k --quick
     """  # noqa: D301 - click wants the character itself
-    from smot.generators import MnistSettings
+    from smot.generators import MnistSettings, load_digits
 
     settings = MnistSettings(
         max_objects=max_digits, min_objects=min_digits, coloured=coloured, **_scene(options)
     )
-    _run(settings, lambda: _digits(digits, mnist_root), options)
+    _run(settings, lambda: load_digits(digits, mnist_root), options)
 
 
 @generate.command()
@@ -137,14 +137,6 @@ def _scene(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in _SCENE_OPTIONS if options[name] is not None}
 
 
-def _digits(name: str, root: Path | None) -> "DigitSource":
-    """Load digits; if others than hoped for had to be taken, say so in one line."""
-    from smot.generators import load_digits
-
-    with warnings_as_lines():
-        return load_digits(name, root)
-
-
 def _run(
     settings: "Settings", load: Callable[[], "DigitSource | None"], options: Mapping[str, Any]
 ) -> None:
@@ -160,9 +152,11 @@ def _run(
     shard = Shard(index=request.shard[0], total=request.shard[1])
     path = _path(settings, shard, request)
     workers = available_cores() if request.workers is None else request.workers
-    _say(request, f"{path}: {_listed(groups)}{_part(shard)}")
+    part = f" (part {shard.index} of {shard.total})" if shard.total > 1 else ""
+    _say(request, f"{path}: {_listed(groups)}{part}")
     with catch_signals(deferred=True) as interruption:
-        source = load()
+        with warnings_as_lines():  # where others than hoped for had to be taken
+            source = load()
         interruption.check()
         expected = expect(settings, source, groups, seed=request.seed, shard=shard)
         interruption.check()
@@ -209,7 +203,3 @@ def _listed(groups: Mapping[str, int]) -> str:
     if tests:
         parts.append(f"{len(tests)} x {tests[0]:,} test")
     return f"{', '.join(parts)} videos"
-
-
-def _part(shard: "Shard") -> str:
-    return f" (part {shard.index} of {shard.total})" if shard.total > 1 else ""

@@ -5,7 +5,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -129,7 +129,10 @@ def read_shard(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 class Bar(Protocol):
     """What `progress_bar` gives."""
 
-    def update(self, n: int, /) -> object:
+    n: float
+    """How many are done; stays 0 where nothing is shown."""
+
+    def update(self, n: float, /) -> object:
         """`n` more are done."""
         ...
 
@@ -218,6 +221,25 @@ def find_videos(
     if not quiet:
         click.echo(f"smot: {said}{f', digits {shown}' if shown else ''}", err=True)
     return source
+
+
+@contextmanager
+def stage_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage of some work, one after the other.
+
+    Yields:
+        To be called with what is done, how much of it, and of how much.
+    """
+    bars: dict[str, Bar] = {}
+    with ExitStack() as shown:
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                shown.close()
+                bars[what] = shown.enter_context(progress_bar(total, f" {what}", quiet))
+            bars[what].update(done - bars[what].n)
+
+        yield report
 
 
 @contextmanager
