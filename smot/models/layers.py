@@ -52,6 +52,11 @@ class Mlp(nn.Module):
         return outputs.float()
 
 
+def frozen(outputs: Tensor, freeze: bool) -> Tensor:
+    """The outputs of a network, without gradient while it is frozen."""
+    return outputs.detach() if freeze else outputs
+
+
 class Gru(nn.Module):
     """A gated recurrent unit whose candidate reads `reset * state`.
 

@@ -70,7 +70,7 @@ class SilotConfig:
             box; see `smot.models.sprites.ink_boxes`.
         ink_threshold: least difference to the background that counts as ink, in [0, 1].
         link_reach: how far from where it should be by now the tracker looks for an object,
-            pixels; 0 keeps the identities of slots. See `smot.models.silot.linking`.
+            pixels; 0 keeps the identities of slots. See `linked` in `tracker.py`.
         link_memory: frames for which it looks for an object that it has lost.
         anneal_from: update at which `log_floor` and `size_prior_std` begin to move.
         anneal_until: update at which they arrive at their ends.

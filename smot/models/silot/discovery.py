@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smot.models.distributions import Gaussian, Presence, clipped_sigmoid
-from smot.models.layers import Mlp, initialise
+from smot.models.layers import Mlp, frozen, initialise
 from smot.models.silot.attention import SpatialAttention
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.objects import Drawn, FrameNoise, Objects, described_width
@@ -288,20 +288,9 @@ def _box(sample: Tensor, centres: Tensor, cell: float) -> tuple[Tensor, Tensor, 
     return sample[..., 2:], torch.cat([within, size], -1), torch.cat([centre, size], -1)
 
 
-def frozen(outputs: Tensor, freeze: bool) -> Tensor:
-    """The outputs of a network, without gradient while it is frozen."""
-    return outputs.detach() if freeze else outputs
-
-
 def grid_shape(height: int, width: int, cell: int = CELL) -> tuple[int, int]:
     """Cells down and across for a frame of that many pixels, rounded up (ours)."""
     return -(-height // cell), -(-width // cell)
-
-
-def n_cells(height: int, width: int, cell: int = CELL) -> int:
-    """Discovery units for a frame of that many pixels."""
-    rows, columns = grid_shape(height, width, cell)
-    return rows * columns
 
 
 def cell_centres(

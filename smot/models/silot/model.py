@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from smot.models.family import Objective
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.discovery import Discovery, build_backbone, n_cells
+from smot.models.silot.discovery import Discovery, build_backbone, grid_shape
 from smot.models.silot.objective import (
     Schedule,
     learned_prior_terms,
@@ -87,16 +87,9 @@ class Silot(nn.Module):
         self.prior = Propagation(config, sees=False)
         self.discovery = Discovery(config)
         self.renderer = Renderer(config)
-        self._initialise_what_std(config)
-
-    def _initialise_what_std(self, config: SilotConfig) -> None:
-        """Let the networks of appearances start with the configured standard deviation."""
-        share = config.initial_what_std / 2
-        for network in (
-            self.discovery.what,
-            self.propagation.suggest,
-            self.propagation.heads.what,
-        ):
+        # The networks of appearances start with the configured standard deviation.
+        share, propagation = config.initial_what_std / 2, self.propagation
+        for network in (self.discovery.what, propagation.suggest, propagation.heads.what):
             raw = network.output_bias.data[config.what_size : 2 * config.what_size]
             raw.fill_(math.log(share / (1 - share)))
 
@@ -253,7 +246,8 @@ class Silot(nn.Module):
         T, B, _, H, W = images.shape
         config = self.config
         dropout = (config.discovery_dropout, config.track_dropout) if drops else None
-        shape = (B, T, config.n_slots, n_cells(H, W, config.cell))
+        n_cells = math.prod(grid_shape(H, W, config.cell))
+        shape = (B, T, config.n_slots, n_cells)
         return draw_noise(shape, config.what_size, generator, dropout=dropout)
 
     def observe(self, frames: Tensor) -> Trajectories:
@@ -289,22 +283,14 @@ class Silot(nn.Module):
         uniform = torch.rand(paths.logit.shape, generator=generator, device=generator.device)
         terms = self.learned_terms(paths, Noise.of(normal, uniform))
         if self.config.roll_out_weight and len(paths.states) > N_SEEN:
-            term = self._roll_out_term(paths, N_SEEN)
+            states, is_new, samples = paths.states, paths.is_new, paths.samples
+            horizon = len(states) - N_SEEN
+            known = states[:N_SEEN], is_new[:N_SEEN], samples[: N_SEEN - 1]
+            imagined = self._imagined(*known, horizon)
+            seen = unpacked(states[N_SEEN - 1 :], self.config.what_size, 0)
+            term = roll_out_term(imagined, seen, is_new[N_SEEN:], self.config.anchor)
             terms["prior_roll_out"] = self.config.roll_out_weight * term
         return _objective(terms)
-
-    def _roll_out_term(self, paths: Trajectories, n_seen: int) -> Tensor:
-        """How far what the prior imagines after some frames is from what the posterior saw.
-
-        The KLs judge single steps from the posterior's states. What several steps in a row add up
-        to, bounces above all, only this term sees. Source: ours.
-        """
-        horizon = len(paths.states) - n_seen
-        imagined = self._imagined(
-            paths.states[:n_seen], paths.is_new[:n_seen], paths.samples[: n_seen - 1], horizon
-        )
-        seen = unpacked(paths.states[n_seen - 1 :], self.config.what_size, 0)
-        return roll_out_term(imagined, seen, paths.is_new[n_seen:], self.config.anchor)
 
     def learned_terms(
         self, paths: Trajectories, noise: Noise | None, *, freeze: bool = False

@@ -87,6 +87,9 @@ def learned_prior_terms(posterior: Drawn, prior: Drawn) -> dict[str, Tensor]:
 def roll_out_term(imagined: Objects, seen: Objects, is_new: Tensor, anchor: float) -> Tensor:
     """How far imagined objects are from those seen, [], per video.
 
+    The KLs judge single steps from the posterior's states. What several steps in a row add up to,
+    bounces above all, only this term sees. Source: ours.
+
     Objects count as long as the posterior carries them on: with the distance of their boxes
     (smooth L1, quadratic below half a pixel), and with minus the log of their presence.
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from smot.models.distributions import Gaussian, Presence, clipped_sigmoid, positive_scale
-from smot.models.layers import Gru, Mlp, linear
+from smot.models.layers import Gru, Mlp, frozen, linear
 from smot.models.silot.attention import SpatialAttention
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.discovery import frozen
 from smot.models.silot.objects import Drawn, Objects, StepNoise, described_width
 from smot.models.sprites import glimpse
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smot.arrays import IntArray
-from smot.models.silot.linking import linked
+from smot.models.silot.tracker import linked
 from smot.tracks import Tracks
 
 
