@@ -299,30 +299,26 @@ def _check_tensors(path: Path, part: Any) -> None:
     for name, value in part.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise DataError(f"{path}: damaged checkpoint, weight {name!r} is not a tensor")
-        if not _is_plain(value):
+        found = _odd_kind(value)
+        if found:
             raise DataError(
                 f"{path}: weight {name!r} must be a dense tensor of real numbers in memory, "
-                f"not {_kind(value)}"
+                f"not {found}"
             )
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is of the kind that is saved, with memory for each of its numbers."""
-    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu":
-        return False
-    if tensor.dtype not in _DTYPES:
-        return False
-    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
-
-
-def _kind(tensor: Tensor) -> str:
-    """A tensor's kind in words."""
+def _odd_kind(tensor: Tensor) -> str:
+    """What a tensor is that is not of the kind that is saved, in words; "" if it is."""
     if tensor.is_nested:
         return "nested"
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
-        return str(tensor.layout if tensor.device.type == "cpu" else tensor.device).split(".")[-1]
-    repeated = tensor.dtype in _DTYPES
-    return "one number repeated" if repeated else str(tensor.dtype).removeprefix("torch.")
+    if tensor.device.type != "cpu":
+        return str(tensor.device)
+    if tensor.layout != torch.strided:
+        return str(tensor.layout).removeprefix("torch.")
+    if tensor.dtype not in _DTYPES:
+        return str(tensor.dtype).removeprefix("torch.")
+    whole = tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+    return "" if whole else "one number repeated"
 
 
 def _plain(value: Any) -> Any:

@@ -100,10 +100,6 @@ class Stage:
     objective: Callable[[nn.Module, Latents, torch.Generator], Objective]
 
 
-def _as_they_are(config: Any, data: DataDescription) -> Any:  # noqa: ARG001
-    return config
-
-
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One kind of learned tracker.
@@ -127,7 +123,7 @@ class Family:
     config_type: type[Any]
     build: Callable[[Any, int], nn.Module]
     tracker: Callable[[nn.Module, str], Tracker]
-    adapted: Callable[[Any, DataDescription], Any] = _as_they_are
+    adapted: Callable[[Any, DataDescription], Any] = lambda config, _: config
     presets: PresetTable = field(default_factory=dict)
     default_preset: str = ""
     recipe: tuple[tuple[str, float], ...] = ()

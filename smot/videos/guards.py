@@ -13,6 +13,7 @@ import numpy as np
 
 from smot.errors import DataError
 from smot.files import from_plain
+from smot.seeding import SPLITS
 from smot.tracks import DataDescription
 from smot.videos.content import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata, Videos
 
@@ -108,13 +109,8 @@ def _checked(file: h5py.File, path: Path) -> Checked:
             raise DataError(
                 f"group {name!r} must have {stop - start} videos, not {groups.get(name)}"
             )
-    return metadata, description, {name: groups[name] for name in _in_order(groups)}
-
-
-def _in_order(names: Mapping[str, int]) -> list[str]:
-    return sorted(
-        names, key=lambda name: (("train", "val", "test").index(name.split("/")[0]), name)
-    )
+    ordered = sorted(groups, key=lambda name: (SPLITS.index(name.partition("/")[0]), name))
+    return metadata, description, {name: groups[name] for name in ordered}
 
 
 def _groups(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
