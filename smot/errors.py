@@ -1,6 +1,7 @@
 """The errors that the command line turns into one line and an exit code."""
 
 import traceback
+from collections.abc import Iterable
 
 
 class SmotError(Exception):
@@ -13,6 +14,18 @@ class UsageError(SmotError):
 
 class DataError(SmotError):
     """A file or array that cannot be used: names it and what is wrong with it (exit 1)."""
+
+
+def did_you_mean(wrong: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest that there is, or all of them."""
+    import difflib
+
+    known = list(names)
+    lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(wrong.strip().lower(), lower, n=1)
+    if near:
+        return f": did you mean {lower[near[0]]!r}?"
+    return f": there are {', '.join(known)}" if known else ""
 
 
 def was_interrupted(error: BaseException | None) -> bool:

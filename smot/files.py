@@ -154,6 +154,18 @@ def check_target(path: str | os.PathLike[str], *, replace: bool) -> None:
         raise UsageError(f"{path} exists: choose another name with --out, or replace it (--force)")
 
 
+def check_suffix(path: str | os.PathLike[str], allowed: Sequence[str]) -> Path:
+    """The path of a file to be written, whose kind its suffix says.
+
+    Raises:
+        UsageError: the suffix, in whatever case, is none of `allowed` (".pdf").
+    """
+    if Path(path).suffix.lower() not in allowed:
+        listed = " or ".join(filter(None, (", ".join(allowed[:-1]), allowed[-1])))
+        raise UsageError(f"{os.fspath(path)!r} must end in {listed}")
+    return Path(path)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file in UTF-8, whole or not at all; see `atomic_path`."""
     with atomic_path(path) as draft:

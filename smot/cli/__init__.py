@@ -22,7 +22,7 @@ COMMANDS = {
     "trackers": ("smot.cli.show:trackers", "List the trackers that can be named."),
     "baseline": ("smot.cli.evaluate:baseline", "Score a tracker that does not learn."),
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
-    "compare": ("smot.cli.evaluate:compare", "Put several results on one set of curves."),
+    "compare": ("smot.cli.compare:compare", "Put several results on one set of curves."),
     "train": ("smot.cli.train:train", "Train a learned tracker."),
 }
 """By name: where the command is, and what --help says of it."""

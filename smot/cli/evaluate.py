@@ -1,4 +1,4 @@
-"""`smot eval`, `smot baseline` and `smot compare`: score trackers, compare results."""
+"""`smot eval` and `smot baseline`: score trackers."""
 
 import re
 from collections.abc import Mapping
@@ -104,42 +104,6 @@ def baseline(**typed: Any) -> None:
     smot baseline oracle-motion
     """  # noqa: D301
     _evaluate(Request(**typed))
-
-
-@click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--report", type=click.Path(path_type=Path), help="HTML file with the curves.")
-@click.option(
-    "--allow-different-data",
-    is_flag=True,
-    help="Compare results of different videos; the report says so on each curve.",
-)
-def compare(results: tuple[Path, ...], report: Path | None, allow_different_data: bool) -> None:
-    """Put several RESULTS (files results.json, or their folders) on one set of curves.
-
-    A folder of folders with results, one for each seed of a system, is one curve: their mean,
-    with an interval over seeds.
-
-    \b
-    smot compare results/conncomp results/silot --report comparison.html
-    """  # noqa: D301
-    from smot.evaluation.report.compare import comparison_table, line_up, render_comparison
-    from smot.evaluation.seeds import read_system
-    from smot.files import write_text
-
-    inside = [path / "results.json" for path in results]
-    paths = [one if one.exists() else path for path, one in zip(results, inside, strict=True)]
-    found = {path: read_system(path) for path in paths}
-    if len(found) < len(paths):
-        raise click.UsageError("the same results are named twice")
-    entries = line_up(found, allow_different_data=allow_different_data)
-    for each in entries:
-        if each.difference:
-            click.echo(f"smot: {each.label}: {each.difference}", err=True)
-    click.echo(comparison_table(entries))
-    if report is not None:
-        write_text(report, render_comparison(entries))
-        click.echo(f"smot: {report} written", err=True)
 
 
 def _evaluate(request: Request) -> None:

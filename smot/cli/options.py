@@ -1,5 +1,6 @@
 """What commands share: options, what they lead to, readers of their values, progress bars."""
 
+import os
 import re
 import sys
 import threading
@@ -64,6 +65,20 @@ CKPT_OPTION = click.option(
 SET_OPTION = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Option of the tracker."
 )
+
+
+class OutputFile(click.Path):
+    """A file to write whose name must end in one of a few ways, whatever the case."""
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self._suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse other endings."""
+        from smot.files import check_suffix
+
+        return check_suffix(Path(os.fsdecode(super().convert(value, param, ctx))), self._suffixes)
 
 
 def with_options(options: Iterable[Option[Command]]) -> Option[Command]:

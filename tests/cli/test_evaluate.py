@@ -212,6 +212,12 @@ def test_results_are_compared_and_different_data_only_on_demand(
     assert "smot: oracle-jitter: 2 videos of test/01 instead of 3" in allowed.stderr
     twice = invoke("compare", "oracle", "oracle/results.json")
     assert "named twice" in twice.stderr
+    for_papers = ("--figure", "f.pdf", "--columns", "2", "--metric", "mota,ap", "--table", "t.tex")
+    assert invoke("compare", "oracle", "oracle-motion", *for_papers).exit_code == 0
+    assert (tmp_path / "f.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "t.tex").read_text().count("midrule") == 2
+    for wrong in (("--figure", "f.jpg"), ("--table", "t"), ("--report", "r.pdf")):
+        assert "must end in" in str(invoke("compare", "oracle", "oracle-motion", *wrong).exception)
 
 
 def nobody_left(group: int) -> bool:

@@ -1,4 +1,4 @@
-"""Curves as inline SVG that takes its colours and letters from the page around it."""
+"""Curves: as inline SVG that takes its colours and letters from the page, and on plain axes."""
 
 import html
 import io
@@ -21,16 +21,43 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 _DASHES = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2), (), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
 _LOWEST_SHOWN = -1.05  # MOTA has no lower bound; the paper's figures end here as well
 
+
+@dataclass(frozen=True, kw_only=True)
+class Palette:
+    """The colours of a drawing, hexadecimal."""
+
+    ink: str
+    muted: str
+    hairline: str
+    paper: str
+    series: tuple[str, ...]
+
+
+PRINT = Palette(
+    ink="#1c1d20",
+    muted="#62656d",
+    hairline="#e3e1dc",
+    paper="#ffffff",
+    series=(
+        *("#1f5fa8", "#c4511c", "#1c8265", "#a23f82"),
+        *("#8a6a00", "#3a93c9", "#6b5bb3", "#55585f"),
+    ),
+)
+"""The colours of the page's light scheme, for files that stand alone."""
+
 # Matplotlib writes colours as hexadecimal numbers. These stand for the page's own, which change
 # with its scheme; no drawing here uses them for anything else.
+_PAGE = Palette(
+    ink="#010101",
+    muted="#020202",
+    hairline="#030303",
+    paper="#040404",
+    series=tuple(f"#0500{style:02x}" for style in range(N_STYLES)),
+)
 _STAND_INS = {
-    "#010101": "var(--ink)",
-    "#020202": "var(--muted)",
-    "#030303": "var(--hairline)",
-    "#040404": "var(--paper)",
-    **{f"#0500{style:02x}": f"var(--series-{style})" for style in range(N_STYLES)},
+    **{getattr(_PAGE, name): f"var(--{name})" for name in ("ink", "muted", "hairline", "paper")},
+    **{colour: f"var(--series-{style})" for style, colour in enumerate(_PAGE.series)},
 }
-_INK, _MUTED, _HAIRLINE, _PAPER = list(_STAND_INS)[:4]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +142,31 @@ def curve_figure(
         --paper and --series-0 .. --series-7.
     """
     figure, axes = _canvas((3.2, 2.2) if small else (3.9, 2.6))
+    draw_curves(axes, metric, curves, palette=_PAGE, n_ticks=7 if small else 12)
+    axes.set_xlabel(x_label, color=_PAGE.muted)
+    return _svg(figure, name=name, title=f"{metric.label} against {x_label}")
+
+
+def draw_curves(
+    axes: "Axes", metric: Metric, curves: Sequence[Curve], *, palette: Palette, n_ticks: int = 12
+) -> None:
+    """Draw one metric's curves, with their bands, on axes of matplotlib.
+
+    Args:
+        axes: an empty panel; its limits and ticks are set.
+        metric: what is drawn; its bounds limit the axis.
+        curves: at least one.
+        palette: the colours.
+        n_ticks: at most so many numbers of objects are written below.
+    """
     for curve in curves:
-        _draw(axes, curve)
+        _draw(axes, curve, palette)
     counts = sorted({count for curve in curves for count in curve.values})
-    axes.set_xticks(_ticks(counts, most=7 if small else 12))
+    axes.set_xticks(_ticks(counts, most=n_ticks))
     axes.set_xlim(counts[0] - 0.4, counts[-1] + 0.4)
     axes.set_ylim(*_limits(metric, curves))
-    axes.set_xlabel(x_label, color=_MUTED)
     if metric.low is None:
-        axes.axhline(0, color=_MUTED, linewidth=0.6, zorder=1)
-    return _svg(figure, name=name, title=f"{metric.label} against {x_label}")
+        axes.axhline(0, color=palette.muted, linewidth=0.6, zorder=1)
 
 
 def bar_figure(
@@ -145,7 +187,7 @@ def bar_figure(
     figure, axes = _canvas((3.9, 2.6))
     places = [place for place, value in enumerate(values) if value is not None]
     heights = [value for value in values if value is not None]
-    axes.bar(places, heights, width=0.62, color=_series(0), alpha=0.85, zorder=2)
+    axes.bar(places, heights, width=0.62, color=_PAGE.series[0], alpha=0.85, zorder=2)
     for place, height in zip(places, heights, strict=True):
         axes.annotate(
             f"{height:.2f}",
@@ -154,13 +196,13 @@ def bar_figure(
             textcoords="offset points",
             ha="center",
             va="bottom",
-            color=_INK,
+            color=_PAGE.ink,
             fontsize=9,
         )
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.6, len(labels) - 0.4)
     axes.set_ylim(0, 1.08)
-    axes.set_xlabel(x_label, color=_MUTED)
+    axes.set_xlabel(x_label, color=_PAGE.muted)
     return _svg(figure, name=name, title=title)
 
 
@@ -186,19 +228,24 @@ def _canvas(inches: tuple[float, float]) -> tuple["Figure", "Axes"]:
     left, right, bottom, top = 0.38 / width, 0.06 / width, 0.48 / height, 0.08 / height
     axes = figure.add_axes((left, bottom, 1 - left - right, 1 - bottom - top))
     axes.patch.set_alpha(0)
-    axes.grid(axis="y", color=_HAIRLINE, linewidth=0.7, zorder=0)
-    axes.tick_params(length=0, labelcolor=_MUTED, labelsize=9.5, pad=5)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(_MUTED)
-        spine.set_linewidth(0.7)
+    dress(axes, palette=_PAGE, font_size=9.5)
     return figure, axes
 
 
-def _draw(axes: "Axes", curve: Curve) -> None:
+def dress(axes: "Axes", *, palette: Palette, font_size: float) -> None:
+    """Leave of a panel's frame the lower line and hairlines across."""
+    axes.grid(axis="y", color=palette.hairline, linewidth=0.7, zorder=0)
+    axes.tick_params(length=0, labelcolor=palette.muted, labelsize=font_size, pad=5)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(palette.muted)
+        spine.set_linewidth(0.7)
+
+
+def _draw(axes: "Axes", curve: Curve, palette: Palette) -> None:
     counts = sorted(curve.values)
     banded = [count for count in counts if count in curve.bands]
-    colour = _series(curve.style)
+    colour = palette.series[curve.style]
     if len(banded) > 1:
         low = [curve.bands[count][0] for count in banded]
         high = [curve.bands[count][1] for count in banded]
@@ -211,7 +258,7 @@ def _draw(axes: "Axes", curve: Curve) -> None:
         linewidth=1.7,
         marker=_MARKERS[curve.style],
         markersize=4.6,
-        markeredgecolor=_PAPER,
+        markeredgecolor=palette.paper,
         markeredgewidth=0.8,
         dashes=_DASHES[curve.style],
         zorder=3,
@@ -222,10 +269,6 @@ def _draw(axes: "Axes", curve: Curve) -> None:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _series(style: int) -> str:
-    return f"#0500{style:02x}"
 
 
 def _ticks(counts: Sequence[int], *, most: int) -> list[int]:

@@ -21,6 +21,7 @@ class Cell:
         value: what is shown, unrounded; None without a value.
         text: the value, rounded.
         interval: its 95% interval, rounded; "" without one.
+        ends: of the interval, unrounded; None without one.
         reason: why there is no value; "" if there is.
     """
 
@@ -29,6 +30,7 @@ class Cell:
     text: str
     interval: str
     reason: str
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,7 @@ def _cell(scores: CountScores, metric: Metric) -> Cell:
         text=metric.shown(value),
         interval=f"{metric.shown(ends[0])} to {metric.shown(ends[1])}" if ends else "",
         reason=scores.reasons.get(metric.key, ""),
+        ends=ends,
     )
 
 
