@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from smot.filmstrips import (
     animation,
     rows_of,
     save_gif,
+    save_strip,
+    save_video,
     strip,
 )
 from smot.tracks import Tracks
@@ -139,6 +142,56 @@ def test_gif_runs_for_ever_through_all_frames(tmp_path: Path) -> None:
         assert picture.n_frames == 3  # type: ignore[attr-defined]
         assert picture.info["loop"] == 0
         assert picture.info["duration"] == 200
+
+
+def test_discs_keep_off_boxes_and_off_each_other() -> None:
+    tracks = _tracks([[0, 1]] * 3)
+    plain = np.asarray(_strip(predicted=tracks, scale=8))
+    marks = [Mark(frame=0, box=box, kind="false positive") for box in tracks.boxes[0, 0]]
+    marked = np.asarray(_strip(predicted=tracks, scale=8, marks=marks))[: len(plain)]
+    box = (plain == IDENTITY_COLOURS[0]).all(-1)
+    assert (marked[box] == IDENTITY_COLOURS[0]).all()
+    assert (marked == RED).all(-1).sum() > 500
+
+
+def test_boxes_and_letters_are_vectors_in_svg_and_pdf(tmp_path: Path) -> None:
+    rows = rows_of(FRAMES, truth=TRUTH, marks=[Mark(frame=1, box=(2, 2, 8, 9), kind="miss")])
+    for name in ("a.svg", "b.svg", "a.pdf", "b.pdf"):
+        save_strip(tmp_path / name, rows, scale=3)
+    drawn = (tmp_path / "a.svg").read_text()
+    assert drawn.count("<image") == 3
+    assert ">? miss</text>" in drawn
+    for colour in IDENTITY_COLOURS[:2]:
+        assert drawn.count("stroke: #{:02x}{:02x}{:02x}".format(*colour)) == 3
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    for kind in ("svg", "pdf"):
+        one, other = (tmp_path / f"{name}.{kind}" for name in "ab")
+        assert one.read_bytes() == other.read_bytes()
+    save_strip(tmp_path / "a.png", rows, scale=3)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert np.array_equal(np.asarray(picture), np.asarray(strip(rows, scale=3)))
+    with pytest.raises(UsageError, match=r"must end in \.png, \.pdf or \.svg"):
+        save_strip(tmp_path / "a.eps", rows, scale=3)
+
+
+def test_mp4_holds_every_frame_and_names_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = animation(rows_of(FRAMES, truth=TRUTH), scale=3)
+    path = tmp_path / "video.mp4"
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "av", None)
+        with pytest.raises(UsageError, match=r"MP4 needs PyAV: pip install 'smot\[video\]'"):
+            save_video(path, pictures)
+    assert not path.exists()
+    av = pytest.importorskip("av")
+    save_video(path, pictures, seconds=0.25)
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert file.streams.video[0].average_rate == 4
+    assert len(frames) == len(pictures)
+    height, width = np.asarray(pictures[0]).shape[:2]
+    assert frames[0].shape[:2] == (height + height % 2, width + width % 2)
 
 
 def test_tracks_of_another_length_are_refused() -> None:

@@ -11,6 +11,7 @@ from smot.cli.options import (
     CKPT_OPTION,
     DATASET_OPTIONS,
     SET_OPTION,
+    OutputFile,
     Request,
     find_videos,
     tracker_options,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from smot.tracks import Contestant
     from smot.videos import Videos
 
-_SUFFIXES = (".png", ".gif")
+_STILL, _MOVING = (".png", ".pdf", ".svg"), (".gif", ".mp4")
 _OPTIONS = (
     click.option("--video", type=int, default=0, show_default=True, help="Which of the group."),
     click.option("--group", help="train, val or test/NN [val, else the first]."),
@@ -43,7 +44,9 @@ _OPTIONS = (
     ),
     *DATASET_OPTIONS,
     click.option(
-        "--out", type=click.Path(path_type=Path), help="PNG or GIF [DATA-GROUP-VIDEO-TRACKER.png]."
+        "--out",
+        type=OutputFile(*_STILL, *_MOVING),
+        help="PNG, PDF, SVG, GIF or MP4 [DATA-GROUP-VIDEO-TRACKER.png].",
     ),
     click.option("--gif", is_flag=True, help="Write a GIF beside the PNG."),
     click.option("--scale", type=int, default=4, show_default=True, help="Size of a pixel."),
@@ -95,11 +98,6 @@ def trackers() -> None:
 
 
 def _check(request: Request) -> None:
-    if request.out is not None and request.out.suffix.lower() not in _SUFFIXES:
-        allowed = " or ".join(_SUFFIXES)
-        raise click.BadParameter(
-            f"{str(request.out)!r} must end in {allowed}", param_hint="'--out'"
-        )
     if request.name is None and request.ckpt is None:
         for given, option in ((request.predict, "--predict"), (request.assignments, "--set")):
             if given:
@@ -175,15 +173,17 @@ def _path(request: Request, source: "VideoSource", group: str, tracker: str = ""
 def _write(
     request: Request, rows: "Sequence[AnyRow]", spans: "Sequence[Span]", path: Path, said: str
 ) -> None:
-    from smot.filmstrips import animation, save_gif, strip
+    from smot.filmstrips import animation, save_gif, save_strip, save_video
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    moving = path.suffix.lower() == ".gif"
-    if not moving:
-        strip(rows, scale=request.scale, spans=spans, for_print=True).save(path)
+    suffix = path.suffix.lower()
+    if suffix in _STILL:
+        save_strip(path, rows, scale=request.scale, spans=spans, for_print=True)
+    if suffix in _MOVING or request.gif:
+        pictures = animation(rows, scale=request.scale, spans=spans, for_print=True)
+        (save_video if suffix == ".mp4" else save_gif)(
+            path if suffix in _MOVING else path.with_suffix(".gif"), pictures
+        )
     click.echo(f"{path}: {said}")
-    if moving or request.gif:
-        path = path.with_suffix(".gif")
-        save_gif(path, animation(rows, scale=request.scale, spans=spans, for_print=True))
-        if not moving:
-            click.echo(str(path))
+    if request.gif and suffix != ".gif":
+        click.echo(str(path.with_suffix(".gif")))

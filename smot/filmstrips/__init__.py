@@ -13,7 +13,7 @@ from smot.filmstrips.rows import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.strips import Span, animation, save_gif, strip
+from smot.filmstrips.strips import Span, animation, save_gif, save_strip, save_video, strip
 from smot.filmstrips.tiles import MOST_DRAWN
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "identity_colour",
     "rows_of",
     "save_gif",
+    "save_strip",
+    "save_video",
     "strip",
     "trace_rows",
     "track_rows",

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from smot.errors import UsageError
+from smot.files import atomic_path, check_suffix
+from smot.filmstrips.pages import Page, Pixels, Vectors
 from smot.filmstrips.rows import AnyRow, Mark, Row
 from smot.filmstrips.tiles import (
     INK,
@@ -14,8 +17,8 @@ from smot.filmstrips.tiles import (
     PAPER,
     SYMBOLS,
     Style,
+    draw_tile,
     outline,
-    tile,
     tile_height,
     tile_width,
 )
@@ -57,25 +60,58 @@ def strip(
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
-    style = Style.printed(scale) if for_print else Style(scale=scale)
-    sheet = _Sheet.of(rows, style, spans)
-    picture = Image.new("RGB", sheet.size, PAPER)
-    pen = ImageDraw.Draw(picture)
+    sheet = _Sheet.of(rows, _style(scale, for_print), spans)
+    page = Pixels(sheet.size, PAPER)
+    _draw(page, rows, sheet, spans)
+    return page.picture
+
+
+def save_strip(
+    path: Path,
+    rows: Sequence[AnyRow],
+    *,
+    scale: int,
+    for_print: bool = False,
+    spans: Sequence[Span] = (),
+) -> None:
+    """Write the picture of `strip` to a file whose suffix says how.
+
+    In PDF and SVG, boxes and letters are vectors; the frames are embedded.
+
+    Raises:
+        UsageError: as `strip`, or another suffix than .png, .pdf and .svg.
+    """
+    kind = check_suffix(path, (".png", ".pdf", ".svg")).suffix[1:].lower()
+    with atomic_path(path) as draft:
+        if kind == "png":
+            strip(rows, scale=scale, for_print=for_print, spans=spans).save(draft, "png")
+            return
+        sheet = _Sheet.of(rows, _style(scale, for_print), spans)
+        page = Vectors.of(sheet.size)
+        _draw(page, rows, sheet, spans)
+        page.save(draft, kind)
+
+
+def _style(scale: int, for_print: bool) -> Style:
+    return Style.printed(scale) if for_print else Style(scale=scale)
+
+
+def _draw(page: Page, rows: Sequence[AnyRow], sheet: "_Sheet", spans: Sequence[Span]) -> None:
+    style = sheet.style
     for span in spans:
-        _draw_span(pen, span, sheet)
+        _draw_span(page, span, sheet)
     wrong = {mark.frame for mark in _marks(rows)}
     for t, x in enumerate(sheet.lefts):
         ink = MARK_COLOUR if t in wrong else INK
-        middle = x + sheet.width / 2
-        pen.text((middle, sheet.top - style.gap), str(t + 1), ink, style.font, anchor="mb")
+        above = (x + sheet.width / 2, sheet.top - style.gap)
+        page.text(*above, str(t + 1), ink, style.font_size, "mb")
         for row, y in zip(rows, sheet.tops, strict=True):
-            picture.paste(tile(row, t, sheet.frame_size, style), (x, y))
+            draw_tile(page, (x, y), row, t, sheet.frame_size, style)
     for row, y in zip(rows, sheet.tops, strict=True):
         middle = y + tile_height(row, sheet.frame_size, style) / 2
         place = sheet.lefts[0] - style.gap - 3 * style.line_width, middle
-        pen.text(place, row.label, INK, style.font, anchor="rm")
-    _draw_legend(pen, rows, sheet)
-    return picture
+        page.text(*place, row.label, INK, style.font_size, "rm")
+    _draw_legend(page, rows, sheet)
 
 
 def animation(
@@ -97,27 +133,53 @@ def animation(
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
-    style = Style.printed(scale) if for_print else Style(scale=scale)
+    style = _style(scale, for_print)
     sheet = _Sheet.of(rows, style, spans)
     heights = [tile_height(row, sheet.frame_size, style) for row in rows]
     band = style.font_size + 2 * style.gap if any(row.label for row in rows) else 0
     size = (len(rows) * (sheet.width + style.gap) - style.gap, max(heights) + 2 * band)
     pictures = []
     for t in range(len(sheet.lefts)):
-        picture = Image.new("RGB", size, PAPER)
-        pen = ImageDraw.Draw(picture)
+        page = Pixels(size, PAPER)
         for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
             x = place * (sheet.width + style.gap)
             y = band + (max(heights) - height) // 2
-            picture.paste(tile(row, t, sheet.frame_size, style), (x, y))
+            draw_tile(page, (x, y), row, t, sheet.frame_size, style)
             middle = x + sheet.width / 2, band / 2
-            pen.text(middle, row.label, INK, style.font, anchor="mm")
+            page.text(*middle, row.label, INK, style.font_size, "mm")
         if band:
             within = [span.label for span in spans if span.start <= t < span.stop]
             said = ", ".join([f"frame {t + 1}", *within])
-            pen.text((style.gap, size[1] - band / 2), said, INK, style.font, anchor="lm")
-        pictures.append(picture)
+            page.text(style.gap, size[1] - band / 2, said, INK, style.font_size, "lm")
+        pictures.append(page.picture)
     return pictures
+
+
+def save_video(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 0.3) -> None:
+    """Write pictures as an MP4 that every browser plays (H.264).
+
+    Args:
+        path: the file to write.
+        pictures: at least one, all of one size.
+        seconds: for which each is shown.
+
+    Raises:
+        UsageError: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise UsageError(f"{path}: MP4 needs PyAV: pip install 'smot[video]'") from None
+    with atomic_path(path) as draft, av.open(str(draft), "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=Fraction(1 / seconds).limit_denominator(1000))
+        # The format stores colours for two by two pixels: sizes are even.
+        stream.width, stream.height = (side + side % 2 for side in pictures[0].size)
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "12"}
+        for picture in pictures:
+            even = Image.new("RGB", (stream.width, stream.height), PAPER)
+            even.paste(picture)
+            file.mux(stream.encode(av.VideoFrame.from_image(even)))
+        file.mux(stream.encode())
 
 
 def save_gif(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 0.3) -> None:
@@ -205,7 +267,7 @@ def _marks(rows: Sequence[AnyRow]) -> list[Mark]:
     return [mark for row in rows if isinstance(row, Row) for mark in row.marks]
 
 
-def _draw_span(pen: ImageDraw.ImageDraw, span: Span, sheet: _Sheet) -> None:
+def _draw_span(page: Page, span: Span, sheet: _Sheet) -> None:
     """A label in the middle of a line above the columns."""
     style = sheet.style
     x0, x1 = sheet.lefts[span.start], sheet.lefts[span.stop - 1] + sheet.width
@@ -214,8 +276,9 @@ def _draw_span(pen: ImageDraw.ImageDraw, span: Span, sheet: _Sheet) -> None:
     middle = (x0 + x1) / 2
     for start, stop in ((x0, middle - half), (middle + half, x1)):
         if start < stop:
-            pen.line((start, y, stop, y), _RULE_COLOUR, style.line_width)
-    pen.text((middle, y), span.label, INK, style.font, anchor="mm")
+            upper = y - style.line_width // 2
+            page.box((start, upper, stop, upper + style.line_width - 1), _RULE_COLOUR)
+    page.text(middle, y, span.label, INK, style.font_size, "mm")
 
 
 def _legend(rows: Sequence[AnyRow]) -> list[tuple[str, str]]:
@@ -225,7 +288,7 @@ def _legend(rows: Sequence[AnyRow]) -> list[tuple[str, str]]:
     return [*((SYMBOLS[kind], str(kind)) for kind in kinds), *lines.items()]
 
 
-def _draw_legend(pen: ImageDraw.ImageDraw, rows: Sequence[AnyRow], sheet: _Sheet) -> None:
+def _draw_legend(page: Page, rows: Sequence[AnyRow], sheet: _Sheet) -> None:
     style = sheet.style
     x: float = sheet.lefts[0]
     base = sheet.size[1] - style.gap - style.font_size // 4
@@ -236,7 +299,7 @@ def _draw_legend(pen: ImageDraw.ImageDraw, rows: Sequence[AnyRow], sheet: _Sheet
             ink, said = INK, meaning
             left = round(x) + style.line_width
             inside = (left, base - side, left + side, base - style.line_width)
-            outline(pen, inside, INK, style, dashed=symbol == "dashed")
+            outline(page, inside, INK, style, dashed=symbol == "dashed")
             x += side + 2 * style.gap
-        pen.text((x, base), said, ink, style.font, anchor="ls")
+        page.text(x, base, said, ink, style.font_size, "ls")
         x += style.font.getlength(said) + style.font_size

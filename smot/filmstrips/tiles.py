@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 from smot.arrays import FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
-from smot.filmstrips.rows import AnyRow, Colour, MarkKind, Row, SpriteRow, identity_colour
+from smot.filmstrips.pages import Corners, Page
+from smot.filmstrips.rows import AnyRow, Colour, Mark, Row, SpriteRow, identity_colour
 
 MARK_COLOUR: Colour = (255, 59, 48)
 PAPER: Colour = (255, 255, 255)
@@ -19,7 +20,7 @@ SYMBOLS = {"miss": "?", "false positive": "+", "switch": "S"}
 MOST_DRAWN = 64
 """Boxes, and marks, that are drawn in one frame: more would hide it, and take minutes to draw."""
 _FEWEST_COLUMNS = 3  # of sprites: a few objects are not drawn larger than in the frame
-Corners = tuple[int, int, int, int]
+_DISC = 0.38  # radius of the disc beside an error, in heights of letters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,31 +89,32 @@ def tile_width(frame_size: tuple[int, int], style: Style) -> int:
     return frame_size[1] * style.scale + 2 * style.margin
 
 
-def tile(row: AnyRow, t: int, frame_size: tuple[int, int], style: Style) -> Image.Image:
-    """One frame of a row.
+def draw_tile(
+    page: Page, at: tuple[int, int], row: AnyRow, t: int, frame_size: tuple[int, int], style: Style
+) -> None:
+    """Draw one frame of a row.
 
     Args:
+        page: what to draw on.
+        at: upper left corner of the tile.
         row: what to show.
         t: the frame, 0 for the first.
         frame_size: H, W, pixels of the video.
         style: sizes.
     """
     size = tile_width(frame_size, style), tile_height(row, frame_size, style)
-    picture = Image.new("RGB", size, MOUNT)
-    if isinstance(row, Row):
-        _draw_frame(picture, row, t, style)
-    else:
-        _draw_sprites(picture, row, t, style)
-    return picture
+    with page.part(*at, size, MOUNT) as mount:
+        if isinstance(row, Row):
+            _draw_frame(mount, row, t, style)
+        else:
+            _draw_sprites(mount, row, t, size[0], style)
 
 
-def outline(
-    pen: ImageDraw.ImageDraw, inside: Corners, colour: Colour, style: Style, *, dashed: bool
-) -> None:
+def outline(page: Page, inside: Corners, colour: Colour, style: Style, *, dashed: bool) -> None:
     """A line just around a rectangle.
 
     Args:
-        pen: draws.
+        page: what to draw on.
         inside: the first and last column and row of pixels inside: x0, y0, x1, y1.
         colour: of the line.
         style: width of the line, length of dashes.
@@ -121,17 +123,17 @@ def outline(
     width = style.line_width
     x0, y0, x1, y1 = inside[0] - width, inside[1] - width, inside[2] + 1, inside[3] + 1
     if not dashed:
-        pen.rectangle((x0, y0, x1 + width - 1, y1 + width - 1), outline=colour, width=width)
+        page.box((x0, y0, x1 + width - 1, y1 + width - 1), colour, width)
         return
     for x, stop in _dashes(x0, x1 + width, style.dash):
         for y in (y0, y1):
-            pen.rectangle((x, y, stop - 1, y + width - 1), colour)
+            page.box((x, y, stop - 1, y + width - 1), colour)
     for y, stop in _dashes(y0, y1 + width, style.dash):
         for x in (x0, x1):
-            pen.rectangle((x, y, x + width - 1, stop - 1), colour)
+            page.box((x, y, x + width - 1, stop - 1), colour)
 
 
-def _dashes(start: int, stop: int, length: int) -> list[tuple[int, int]]:
+def _dashes(start: float, stop: float, length: int) -> list[tuple[float, float]]:
     """Starts and stops of dashes between two corners, with a dash at both."""
     n_dashes = max(2, round((stop - start + length) / (2 * length)))
     last = max(stop - length, start)
@@ -165,38 +167,37 @@ def _grid(cells: dict[int, int]) -> tuple[int, int]:
     return n_columns, math.ceil(n_cells / n_columns)
 
 
-def _draw_frame(picture: Image.Image, row: Row, t: int, style: Style) -> None:
-    picture.paste(_enlarged(row.frames[t], style.scale), (style.margin, style.margin))
-    pen = ImageDraw.Draw(picture)
+def _draw_frame(page: Page, row: Row, t: int, style: Style) -> None:
+    page.image(_enlarged(row.frames[t], style.scale), style.margin, style.margin)
+    drawn: list[Corners] = []
     if row.tracks is not None:
         for k in np.flatnonzero(row.tracks.present[0, t])[:MOST_DRAWN]:
             identity = int(row.tracks.ids[0, t, k])
             colour = row.colours.get(identity, identity_colour(identity))
             dashed = row.dashed is not None and bool(row.dashed[t, k])
             inside = _inside(row.tracks.boxes[0, t, k], row.frames.shape[1:3], style)
-            outline(pen, inside, colour, style, dashed=dashed)
-    marks = [mark for mark in row.marks if mark.frame == t]
-    for mark in marks[:MOST_DRAWN]:
-        _draw_mark(pen, _inside(mark.box, row.frames.shape[1:3], style), mark.kind, style)
+            outline(page, inside, colour, style, dashed=dashed)
+            drawn.append(inside)
+    marks = [mark for mark in row.marks if mark.frame == t][:MOST_DRAWN]
+    _draw_marks(page, marks, drawn, row.frames.shape[1:3], style)
 
 
-def _draw_sprites(picture: Image.Image, row: SpriteRow, t: int, style: Style) -> None:
+def _draw_sprites(page: Page, row: SpriteRow, t: int, width: int, style: Style) -> None:
     cells = sprite_cells(row.ids)
     n_columns, _ = _grid(cells)
-    side = picture.width // n_columns
-    left = (picture.width - n_columns * side) // 2
+    side = width // n_columns
+    left = (width - n_columns * side) // 2
     room = side - 2 * (style.line_width + max(1, style.margin // 3))
-    pen = ImageDraw.Draw(picture)
     for k in np.flatnonzero(row.ids[t] >= 0):
         identity = int(row.ids[t, k])
         line, column = divmod(cells[identity], n_columns)
         sprite = _fitted(row.sprites[t, k], room)
         x = left + column * side + (side - sprite.width) // 2
         y = line * side + (side - sprite.height) // 2
-        picture.paste(sprite, (x, y))
+        page.image(sprite, x, y)
         inside = (x, y, x + sprite.width - 1, y + sprite.height - 1)
         colour = row.colours.get(identity, identity_colour(identity))
-        outline(pen, inside, colour, style, dashed=bool(row.dashed[t, k]))
+        outline(page, inside, colour, style, dashed=bool(row.dashed[t, k]))
 
 
 def _enlarged(pixels: UInt8Array, factor: int) -> Image.Image:
@@ -228,14 +229,60 @@ def _inside(
     return x0, y0, x1 - 1, y1 - 1
 
 
-def _draw_mark(pen: ImageDraw.ImageDraw, inside: Corners, kind: MarkKind, style: Style) -> None:
-    """A red box around the box, dashed for what is missing, with the symbol of its kind."""
-    x0, y0, x1, y1 = inside
-    apart = 2 * style.line_width
-    around = (x0 - apart, y0 - apart, x1 + apart, y1 + apart)
-    outline(pen, around, MARK_COLOUR, style, dashed=kind == "miss")
-    half = style.font_size / 2
-    x = x1 + apart + style.line_width - half
-    y = max(y0 - apart - style.line_width - half, half)
-    pen.ellipse((x - half, y - half, x + half, y + half), MARK_COLOUR)
-    pen.text((x, y), SYMBOLS[kind], PAPER, style.font, anchor="mm")
+def _draw_marks(
+    page: Page,
+    marks: Sequence[Mark],
+    boxes: Sequence[Corners],
+    frame_size: tuple[int, ...],
+    style: Style,
+) -> None:
+    """A red box around each error, dashed for what is missing, and beside it a disc with its kind.
+
+    Args:
+        page: the tile.
+        marks: of this frame.
+        boxes: the corners of what is drawn already, which discs keep off where they can.
+        frame_size: H, W, pixels of the video.
+        style: sizes.
+    """
+    radius, apart = _DISC * style.font_size, 2 * style.line_width
+    inside = [_inside(mark.box, frame_size, style) for mark in marks]
+    discs: list[tuple[float, float]] = []
+    for mark, (x0, y0, x1, y1) in zip(marks, inside, strict=True):
+        around = (x0 - apart, y0 - apart, x1 + apart, y1 + apart)
+        outline(page, around, MARK_COLOUR, style, dashed=mark.kind == "miss")
+    ends = [side * style.scale + 2 * style.margin - radius for side in frame_size[::-1]]
+    for mark, box in zip(marks, inside, strict=True):
+        places = _around(box, radius + apart + style.line_width, radius, ends)
+        x, y = min(places, key=lambda at: _hidden(at, radius, [*boxes, *inside], discs))
+        discs.append((x, y))
+        page.disc(x, y, radius, MARK_COLOUR)
+        page.text(x, y, SYMBOLS[mark.kind], PAPER, round(1.7 * radius), "mm")
+
+
+def _around(
+    box: Corners, reach: float, low: float, high: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Middles for a disc at the corners and sides of a box, within the tile."""
+    x0, y0, x1, y1 = box
+    xs, ys = (x0 - reach, (x0 + x1) / 2, x1 + reach), (y0 - reach, (y0 + y1) / 2, y1 + reach)
+    # Upper right first: of places that hide as little, the first is taken.
+    order = ((2, 0), (2, 1), (2, 2), (1, 0), (1, 2), (0, 0), (0, 1), (0, 2))
+    return [(min(max(xs[i], low), high[0]), min(max(ys[j], low), high[1])) for i, j in order]
+
+
+def _hidden(
+    at: tuple[float, float],
+    radius: float,
+    boxes: Sequence[Corners],
+    discs: Sequence[tuple[float, float]],
+) -> float:
+    """How much a disc would hide: its overlap with boxes, and, worse, with other discs."""
+    x, y = at
+    wide, area = 2 * radius, 0.0
+    for x0, y0, x1, y1 in boxes:
+        width = min(x + radius, x1) - max(x - radius, x0)
+        area += max(width, 0.0) * max(min(y + radius, y1) - max(y - radius, y0), 0.0)
+    for other_x, other_y in discs:
+        area += 4 * max(wide - abs(x - other_x), 0.0) * max(wide - abs(y - other_y), 0.0)
+    return area

@@ -132,7 +132,7 @@ def test_without_a_file_the_canonical_videos_are_made(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--out", "a.jpg"], "'a.jpg' must end in .png or .gif"),
+        (["--out", "a.jpg"], "'a.jpg' must end in .png, .pdf, .svg, .gif or .mp4"),
         (["--predict"], "--predict needs a tracker: give --ckpt or --tracker"),
         (["--set", "a=b"], "--set needs a tracker"),
         (["--tracker", "conncomp", "--predict"], "no prediction: the videos have 4 frames"),

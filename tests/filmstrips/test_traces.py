@@ -16,7 +16,8 @@ from smot.filmstrips import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.tiles import Style, sprite_cells, tile
+from smot.filmstrips.pages import Pixels
+from smot.filmstrips.tiles import MOUNT, Style, draw_tile, sprite_cells, tile_height, tile_width
 from smot.tracks import Trace, Tracks
 
 T, H, W, G = 4, 20, 24, 5
@@ -81,7 +82,10 @@ def test_every_object_has_one_sprite_in_the_frame_of_its_colour() -> None:
 
 
 def _tile(row: Row | SpriteRow, t: int) -> Image.Image:
-    return tile(row, t, (H, W), STYLE)
+    size = tile_width((H, W), STYLE), tile_height(row, (H, W), STYLE)
+    page = Pixels(size, MOUNT)
+    draw_tile(page, (0, 0), row, t, (H, W), STYLE)
+    return page.picture
 
 
 def test_an_object_keeps_its_cell_until_it_is_gone() -> None:

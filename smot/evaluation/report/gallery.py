@@ -136,7 +136,12 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     )
     frames, stop = video.frames[0], first + n_shown
     rows = track_rows(frames, whole, truth=video.truth, n_seen=first or None)
-    rows[-1] = replace(rows[-1], marks=_marks(found, first))
+    # What is missing stands with the truth, what is wrong with the tracker: half as much on each.
+    marks = _marks(found, first)
+    rows = [
+        replace(row, marks=[mark for mark in marks if (mark.kind == "miss") == (place == 0)])
+        for place, row in enumerate(rows)
+    ]
     spans = (
         Span(label="seen", start=0, stop=first),
         Span(label="predicted", start=first, stop=stop),

@@ -65,7 +65,8 @@ _TRACKING_LEAD = (
 _PICTURES_LEAD = (
     "For some counts the video with the worst MOTA and the one in the middle. The upper row of a "
     "strip has the true boxes, the lower row the tracker's; a colour is an identity. Errors are "
-    "marked in red in the frame in which they happen."
+    "marked in red in the frame in which they happen: misses above, where the truth is, and false "
+    "positives and switches below."
 )
 
 
