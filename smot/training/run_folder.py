@@ -118,15 +118,17 @@ class RunFolder:
         records = self.records()
         updates = [row for row in records if row.get("kind") == "train"]
         scores = [row for row in records if row.get("kind") == "eval"]
-        figure = Figure(figsize=(11, 7), layout="constrained")
+        figure = Figure(figsize=(11, 10), layout="constrained")
         FigureCanvasAgg(figure)
-        (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
+        panels = figure.subplots(3, 2).flat
         figure.suptitle(title)
-        _draw_scores(top_left, scores)
-        _draw_loss(top_right, updates)
-        _draw_terms(low_left, updates)
-        _draw_speed(low_right, updates)
-        for axes in (top_left, top_right, low_left, low_right):
+        _draw_scores(panels[0], scores)
+        _draw_loss(panels[1], updates)
+        _draw_terms(panels[2], updates)
+        _draw_speed(panels[3], updates)
+        _draw_clips(panels[4], updates)
+        panels[5].remove()
+        for axes in panels[:5]:
             axes.set_xlabel("hours")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
@@ -213,14 +215,18 @@ def _draw_terms(axes: Any, updates: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_speed(axes: Any, updates: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_title("frames/s (line), frames per clip (steps)")
+    axes.set_title("frames a second")
     hours = [row["hours"] for row in updates]
     speed = [row["videos_per_second"] * row["frames"] for row in updates]
     axes.plot(hours, speed, linewidth=1)
     axes.set_ylim(0, 1.15 * max(speed, default=1.0))
-    clips = axes.twinx()
-    clips.step(hours, [row["frames"] for row in updates], where="post", color="0.6")
-    clips.set_ylim(0, 1.3 * max((row["frames"] for row in updates), default=1))
+
+
+def _draw_clips(axes: Any, updates: Sequence[Mapping[str, Any]]) -> None:
+    axes.set_title("frames of a clip")
+    frames = [row["frames"] for row in updates]
+    axes.step([row["hours"] for row in updates], frames, where="post")
+    axes.set_ylim(0, 1.15 * max(frames, default=1))
 
 
 def _stretch(axes: Any, values: Sequence[float]) -> None:

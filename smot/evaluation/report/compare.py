@@ -6,7 +6,14 @@ from pathlib import Path
 
 from smot.errors import UsageError
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares
-from smot.evaluation.report.figures import N_STYLES, LegendEntry, Panel, curve_figure, curve_of
+from smot.evaluation.report.figures import (
+    N_STYLES,
+    LegendEntry,
+    Panel,
+    Size,
+    curve_of,
+    curve_panel,
+)
 from smot.evaluation.report.page import DRAWN_LARGE, Fact, FactGroup, fill
 from smot.evaluation.report.tables import MEAN, Cell, Row, aligned, scores_table
 from smot.evaluation.results import CountScores, Results
@@ -259,7 +266,7 @@ def _note(entry: Entry, entries: Sequence[Entry]) -> str:
 def _panels(
     entries: Sequence[Entry], protocol: str, metrics: Sequence[Metric], *, small: bool = False
 ) -> list[Panel]:
-    panels = []
+    panels: list[Panel] = []
     for metric in metrics:
         curves = [
             curve_of(scores, metric, label=each.label, style=place)
@@ -270,8 +277,8 @@ def _panels(
         if curves:
             name = f"{protocol}-{metric.key.replace('_', '-')}"
             things = entries[0].results.dataset.things
-            svg = curve_figure(metric, curves, name=name, x_label=things, small=small)
-            panels.append(Panel(label=metric.label, note=metric.meaning, svg=svg))
+            size: Size = "small" if small else "middle" if panels else "large"
+            panels.append(curve_panel(metric, curves, name=name, x_label=things, size=size))
     return panels
 
 

@@ -1,11 +1,13 @@
 """Curves: as inline SVG that takes its colours and letters from the page, and on plain axes."""
 
+import base64
+import csv
 import html
 import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smot.evaluation.metrics.table import Metric
 from smot.evaluation.results import CountScores
@@ -20,6 +22,13 @@ N_STYLES = 8
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 _DASHES = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2), (), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
 _LOWEST_SHOWN = -1.05  # MOTA has no lower bound; the paper's figures end here as well
+
+Size = Literal["large", "middle", "small"]
+_SIZES: Mapping[Size, tuple[float, float]] = {
+    "large": (5.4, 4.1),
+    "middle": (3.9, 2.6),
+    "small": (3.2, 2.2),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +63,13 @@ _PAGE = Palette(
     paper="#040404",
     series=tuple(f"#0500{style:02x}" for style in range(N_STYLES)),
 )
-_STAND_INS = {
-    **{getattr(_PAGE, name): f"var(--{name})" for name in ("ink", "muted", "hairline", "paper")},
-    **{colour: f"var(--series-{style})" for style, colour in enumerate(_PAGE.series)},
-}
+
+
+def _named(palette: Palette) -> dict[str, str]:
+    """Colours by the names of the style sheet."""
+    names = ("ink", "muted", "hairline", "paper")
+    series = {f"series-{style}": colour for style, colour in enumerate(palette.series)}
+    return {name: getattr(palette, name) for name in names} | series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +91,41 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A small drawing with its title.
+    """A drawing with its title, and the files that its page offers of it.
 
     Attributes:
         label: the title.
         note: what it shows, in one line.
         svg: the drawing, inline.
+        name: of the files, without suffix.
+        data: what is drawn, rows of cells under a row of heads.
     """
 
     label: str
     note: str
     svg: str
+    name: str
+    data: Sequence[Sequence[object]]
+
+    @property
+    def svg_link(self) -> str:
+        """The drawing as a file that stands alone, in the colours of print, as a data URL."""
+        alone = self.svg
+        for name, colour in _named(PRINT).items():
+            alone = alone.replace(f"var(--{name})", colour)
+        alone = alone.replace("<svg ", '<svg font-family="sans-serif" ', 1)
+        return _data_url("image/svg+xml", alone)
+
+    @property
+    def csv_link(self) -> str:
+        """What is drawn as CSV, as a data URL."""
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows(self.data)
+        return _data_url("text/csv", written.getvalue())
+
+
+def _data_url(kind: str, text: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode('ascii')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +161,20 @@ def curve_of(
     return Curve(label=label, style=style, values=values, bands=bands)
 
 
+def curve_panel(
+    metric: Metric, curves: Sequence[Curve], *, name: str, x_label: str, size: Size = "middle"
+) -> Panel:
+    """A panel with one metric against the number of objects; the arguments of `curve_figure`."""
+    rows: list[Sequence[object]] = [("count", "result", "value", "low", "high")]
+    for curve in curves:
+        for count, value in sorted(curve.values.items()):
+            rows.append((count, curve.label, value, *curve.bands.get(count, ())))
+    svg = curve_figure(metric, curves, name=name, x_label=x_label, size=size)
+    return Panel(label=metric.label, note=metric.meaning, svg=svg, name=name, data=rows)
+
+
 def curve_figure(
-    metric: Metric, curves: Sequence[Curve], *, name: str, x_label: str, small: bool = False
+    metric: Metric, curves: Sequence[Curve], *, name: str, x_label: str, size: Size = "middle"
 ) -> str:
     """Draw one metric against the number of objects.
 
@@ -135,14 +183,14 @@ def curve_figure(
         curves: at least one.
         name: what tells this drawing from the others of its page; letters and hyphens.
         x_label: what the horizontal axis counts.
-        small: for a place a quarter of the page wide instead of a third.
+        size: for a place two thirds, a third or a quarter of the page wide.
 
     Returns:
         An `<svg>` element whose colours are the CSS variables --ink, --muted, --hairline,
         --paper and --series-0 .. --series-7.
     """
-    figure, axes = _canvas((3.2, 2.2) if small else (3.9, 2.6))
-    draw_curves(axes, metric, curves, palette=_PAGE, n_ticks=7 if small else 12)
+    figure, axes = _canvas(_SIZES[size])
+    draw_curves(axes, metric, curves, palette=_PAGE, n_ticks=7 if size == "small" else 12)
     axes.set_xlabel(x_label, color=_PAGE.muted)
     return _svg(figure, name=name, title=f"{metric.label} against {x_label}")
 
@@ -302,13 +350,20 @@ def _inlined(text: str, name: str, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
-    for stand_in, variable in _STAND_INS.items():
-        text = text.replace(stand_in, variable)
+    for variable, stand_in in _named(_PAGE).items():
+        text = text.replace(stand_in, f"var(--{variable})")
     text = re.sub(r" font-family: [^;]*;", "", text)
     used = set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", text)
     for reference in used:
         text = re.sub(rf"(id=\"|#){re.escape(reference)}\b", rf"\1{name}-{reference}", text)
+    # Frames that nobody sees, empty groups, digits beyond a hundredth of a point.
+    text = re.sub(r'<path [^>]*style="fill: none; opacity: 0"/>', "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    text = re.sub(r"(\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"\s+", " ", re.sub(r">\s+<", "><", text))
+    while "<g></g>" in text or "<g/>" in text:
+        text = text.replace("<g></g>", "").replace("<g/>", "")
     head, _, body = text.partition(">")
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
     head = head.replace("<svg", f'<svg class="plot" role="img" aria-label="{html.escape(title)}"')

@@ -9,7 +9,14 @@ from typing import Any
 
 from smot.evaluation.metrics.occlusion import Occlusion
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
-from smot.evaluation.report.figures import LegendEntry, Panel, bar_figure, curve_figure, curve_of
+from smot.evaluation.report.figures import (
+    LegendEntry,
+    Panel,
+    Size,
+    bar_figure,
+    curve_of,
+    curve_panel,
+)
 from smot.evaluation.report.gallery import Picture
 from smot.evaluation.report.tables import scores_table
 from smot.evaluation.results import CountScores, Results, mean_over_counts
@@ -137,15 +144,14 @@ def _choices(chosen: Mapping[int, str]) -> str:
 
 
 def _panels(results: Results, metrics: Sequence[Metric], *, small: bool = False) -> list[Panel]:
-    panels = []
+    panels: list[Panel] = []
     for metric in metrics:
         curve = curve_of(results.tracking, metric, label=results.tracker.name, style=0)
         name = f"tracking-{metric.key.replace('_', '-')}"
         if any(value is not None for value in curve.values.values()):
-            svg = curve_figure(
-                metric, [curve], name=name, x_label=results.dataset.things, small=small
-            )
-            panels.append(Panel(label=metric.label, note=metric.meaning, svg=svg))
+            chosen: Size = "small" if small else "middle" if panels else "large"
+            things = results.dataset.things
+            panels.append(curve_panel(metric, [curve], name=name, x_label=things, size=chosen))
     return panels
 
 
@@ -164,7 +170,7 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
     }
     if results.prediction is None:
         return found
-    panels = []
+    panels: list[Panel] = []
     for key in DRAWN_LARGE:
         if not any(key in each.metrics for each in results.prediction.values()):
             continue
@@ -172,13 +178,15 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
             curve_of(results.prediction, METRICS[key], label="prediction", style=1),
             curve_of(results.tracking, METRICS[key], label="tracking", style=0),
         ]
-        svg = curve_figure(
-            METRICS[key],
-            curves,
-            name=f"prediction-{key.replace('_', '-')}",
-            x_label=results.dataset.things,
+        panels.append(
+            curve_panel(
+                METRICS[key],
+                curves,
+                name=f"prediction-{key.replace('_', '-')}",
+                x_label=results.dataset.things,
+                size="middle" if panels else "large",
+            )
         )
-        panels.append(Panel(label=METRICS[key].label, note=METRICS[key].meaning, svg=svg))
     return found | {
         "prediction_panels": panels,
         "prediction_legend": [
@@ -211,14 +219,22 @@ def _occlusion(results: Results) -> dict[str, Any] | None:
             svg=bar_figure(
                 labels,
                 values,
-                name=f"occlusion-{title.split()[0].lower()}",
+                name=name,
                 title=f"{title} by visibility",
                 x_label="visible share of the object, %",
             ),
+            name=name,
+            data=[("visibility", title), *zip(labels, values, strict=True)],
         )
-        for title, note, values in (
-            ("Recall", "matched share of the true boxes", [each.recall for each in ranges]),
+        for name, title, note, values in (
             (
+                "occlusion-recall",
+                "Recall",
+                "matched share of the true boxes",
+                [each.recall for each in ranges],
+            ),
+            (
+                "occlusion-switch",
                 "Switch rate",
                 "share of matches that are switches",
                 [each.switch_rate for each in ranges],

@@ -1,9 +1,13 @@
+import base64
+import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -128,6 +132,22 @@ def test_the_comparison_opens_whole_in_a_browser(tmp_path: Path) -> None:
     measured = open_page(page, tmp_path, width=400).measured
     assert measured["failed"] == measured["fetched"] == measured["wide"] == []
     assert measured["scroll"] <= measured["client"] == 400
+
+
+def test_every_drawing_is_offered_as_a_file_with_its_numbers(outcome: Outcome, page: str) -> None:
+    links = re.findall(r'download="([\w-]+\.\w+)" href="data:[\w/+]+;base64,([^"]+)"', page)
+    files = {name: base64.b64decode(data).decode() for name, data in links}
+    n_drawings = page.count('<svg class="plot"')
+    assert n_drawings > 15
+    assert len(links) == len(files) == 2 * n_drawings
+    for name, text in files.items():
+        if name.endswith(".svg"):
+            assert "var(--" not in text
+            ElementTree.fromstring(text)
+    rows = list(csv.DictReader(io.StringIO(files["tracking-mota.csv"])))
+    assert {int(row["count"]): float(row["value"]) for row in rows} == {
+        count: scores["mota"] for count, scores in outcome.results.tracking.items()
+    }
 
 
 def test_text_from_outside_is_escaped(outcome: Outcome) -> None:
