@@ -49,11 +49,14 @@ def packaged_weights(tracker: str, data: DataDescription | None) -> Path:
     Raises:
         UsageError: none are packaged for such videos.
     """
-    fitting = [
-        ((trained.frame_size != data.frame_size, *_distance(trained, data)), path)
-        for path, trained in _packaged(tracker)
-        if data and _alike(trained, data)
-    ]
+    fitting = []
+    for path, trained in _packaged(tracker):
+        looks = (trained.dataset, trained.background)
+        if data is None or looks != (data.dataset, data.background):
+            continue
+        if set(data.palette) <= set(trained.palette):
+            more = trained.max_objects - data.max_objects
+            fitting.append(((trained.frame_size != data.frame_size, more < 0, abs(more)), path))
     if not fitting:
         kind = data.dataset if data else "unknown"
         raise UsageError(
@@ -71,15 +74,3 @@ def _packaged(tracker: str) -> Iterator[tuple[Path, DataDescription]]:
         trained = load_checkpoint(path).about.data
         if trained is not None:
             yield path, trained
-
-
-def _alike(trained: DataDescription, data: DataDescription) -> bool:
-    """Whether all that videos show was there in training too."""
-    kind, background = trained.dataset, trained.background
-    same = (kind, background) == (data.dataset, data.background)
-    return same and set(data.palette) <= set(trained.palette)
-
-
-def _distance(trained: DataDescription, data: DataDescription) -> tuple[bool, int]:
-    more = trained.max_objects - data.max_objects
-    return more < 0, abs(more)

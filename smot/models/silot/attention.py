@@ -33,11 +33,6 @@ class SpatialAttention(nn.Module):
         self.second = linear(width, width)
         self.last = linear(width, width)
 
-    def zero_init(self) -> None:
-        """Let the output be 0 until training has moved the last layer."""
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
     def forward(
         self, source: Tensor, place: Tensor, target: Tensor | None, target_place: Tensor
     ) -> Tensor:
@@ -61,18 +56,13 @@ class SpatialAttention(nn.Module):
             of_places = of_places + F.linear(target, weight[:, n + 2 :]).float()
         pairs = torch.relu(of_objects[:, None] + of_places[:, :, None])  # [B, J, K, width]
         values = torch.relu_(self.second(pairs))
-        shares = gaussian_shares(place, target_place, self.sigma)
+        gap = place[:, None] - target_place[:, :, None]
+        weights = torch.exp((gap * gap).sum(-1) * (-0.5 / self.sigma**2))
+        shares = weights * (0.5 / (math.pi * self.sigma**2))  # w_jk, [B, J, K]
         pooled = (shares[..., None] * values).sum(2)
         # The bias of the last layer, which is applied after the sum, counts once per object.
         outputs = F.linear(pooled, self.last.weight).float()
         return outputs + shares.sum(-1, keepdim=True) * self.last.bias
-
-
-def gaussian_shares(place: Tensor, target_place: Tensor, sigma: float) -> Tensor:
-    """w_jk for objects [B, K, 2] and places [B or 1, J, 2], [B, J, K]."""
-    gap = place[:, None] - target_place[:, :, None]
-    distance = (gap * gap).sum(-1)
-    return torch.exp(distance * (-0.5 / sigma**2)) * (0.5 / (math.pi * sigma**2))
 
 
 def _product(place: Tensor, weight: Tensor) -> Tensor:

@@ -162,11 +162,6 @@ class SilotConfig:
             raise UsageError(f"silot: {name} is {getattr(self, name)!r}, must be {allowed}")
 
     @property
-    def reconstruction_weight(self) -> float:
-        """How many equal channels one channel stands for."""
-        return 3 / self.n_channels
-
-    @property
     def background_seen(self) -> tuple[float, ...]:
         """The background in the channels that the model sees."""
         return self.background[: self.n_channels]

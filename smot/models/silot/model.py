@@ -33,7 +33,7 @@ from smot.models.silot.objects import (
     presence_column,
     unpacked,
 )
-from smot.models.silot.propagation import Change, Propagation, build_features
+from smot.models.silot.propagation import Change, ObjectFeatures, Propagation
 from smot.models.silot.rendering import Renderer
 from smot.models.silot.sleep import compose, sleep_terms
 
@@ -82,7 +82,7 @@ class Silot(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config)
-        self.features = build_features(config)
+        self.features = ObjectFeatures(config)
         self.propagation = Propagation(config, sees=True)
         self.prior = Propagation(config, sees=False)
         self.discovery = Discovery(config)
@@ -159,12 +159,12 @@ class Silot(nn.Module):
         """
         state = self._continued(state, noise.keeps)
         objects = self.unpacked(state)
-        features = self.features(self._described(state), objects.centre)
+        features = self.features(description(state), objects.centre)
         change = self.propagation(features, objects, noise.propagation, image, freeze=freeze)
         hidden = self.propagation.heads.gru(change.samples, objects.hidden)
         propagated = change.objects._replace(hidden=hidden)
         packed = propagated.packed()
-        explained = (self._described(packed), propagated.centre)
+        explained = (description(packed), propagated.centre)
         objects, found = self.discovery(image, cells, explained, noise, offset, freeze=freeze)
         return Step(*self._selected(packed, objects.packed()), found, change)
 
@@ -235,7 +235,7 @@ class Silot(nn.Module):
         steady = ~clip.is_new[-1] if len(clip.states) > 1 else None
         scene = compose(self, image, states, steady, generator)
         cells = self.backbone(scene.image)
-        context = (self._described(scene.explained), self.unpacked(scene.explained).centre)
+        context = (description(scene.explained), self.unpacked(scene.explained).centre)
         found, drawn = self.discovery(scene.image, cells, context, FrameNoise())
         return {
             name: weight * term
@@ -355,10 +355,10 @@ class Silot(nn.Module):
         self, state: Tensor, memory: Memory, noise: StepNoise = NO_NOISE, freeze: bool = False
     ) -> Change:
         """The prior's step from objects [B, K, S - H] and what it remembers of them."""
-        state, A = self._continued(state), self.config.what_size
-        objects = unpacked(state, A, 0)
+        state = self._continued(state)
+        objects = unpacked(state, self.config.what_size, 0)
         network = self.prior.features or self.features
-        described = [description(state, A, 0), memory.hidden]
+        described = [description(state), memory.hidden]
         momentum = memory.momentum if self.config.prior_momentum else None
         if momentum is not None:
             described.append(momentum)
@@ -389,9 +389,6 @@ class Silot(nn.Module):
     def unpacked(self, states: Tensor) -> Objects:
         """Packed objects by name."""
         return unpacked(states, self.config.what_size, self.config.hidden_size)
-
-    def _described(self, state: Tensor) -> Tensor:
-        return description(state, self.config.what_size, self.config.hidden_size)
 
 
 def select(propagated_pres: Tensor, discovered_pres: Tensor) -> tuple[Tensor, Tensor]:

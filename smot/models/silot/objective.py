@@ -58,7 +58,8 @@ def posterior_terms(
     Source: SILOT 3.7 and E.1.
     """
     reconstruction = cross_entropy(images, painted, schedule.floor)
-    terms = {"reconstruction": config.reconstruction_weight * reconstruction}
+    # Where one channel is seen, it stands for three equal ones.
+    terms = {"reconstruction": 3 / config.n_channels * reconstruction}
     size_std = schedule.size_std
     kinds = {"discovery": (clip.found, prior_of_discovery(config, size_std, images))}
     if clip.moved is not None:

@@ -12,8 +12,8 @@ AWAY = -10.0
 """A coordinate that no frame has, anchors."""
 POSITION_LOGITS = slice(2, 4)
 """Where the position logits are in the samples of a propagation step; see `Change`."""
-_CENTRE = slice(-7, -5)
-"""Where the centre of `Objects.box` is in packed objects."""
+_AFTER_HIDDEN = 4 + 2 + 1
+"""How many numbers of packed objects follow `Objects.hidden`: box, size and depth logits."""
 
 
 class Objects(NamedTuple):
@@ -63,9 +63,9 @@ def described_width(what_size: int, hidden_size: int) -> int:
     return 2 + 2 + what_size + 1 + 1 + hidden_size
 
 
-def description(packed: Tensor, what_size: int, hidden_size: int) -> Tensor:
+def description(packed: Tensor) -> Tensor:
     """What networks read of packed objects, [..., 6 + A + H]: all up to `hidden`."""
-    return packed[..., : described_width(what_size, hidden_size)]
+    return packed[..., :-_AFTER_HIDDEN]
 
 
 def presence_column(what_size: int) -> int:
@@ -86,7 +86,7 @@ def ended(packed: Tensor, ends: Tensor) -> Tensor:
     Source: ours; in the paper faint objects stay.
     """
     nothing = packed.new_zeros(packed.shape[-1])
-    nothing[_CENTRE] = AWAY
+    nothing[-_AFTER_HIDDEN : 2 - _AFTER_HIDDEN] = AWAY  # the box's centre
     return torch.where(ends, nothing, packed)
 
 

@@ -41,19 +41,23 @@ class ObjectFeatures(nn.Module):
     """Features that propagation starts from; objects see each other if they interact.
 
     Args:
-        n_object: numbers that describe an object.
-        n_features: width of the features.
-        sigma: reach of the interaction, anchors; 0 for none.
+        config: sizes, and whether they interact.
+        n_more: numbers that describe an object beside its attributes.
 
     Source: SILOT 3.4. The authors' code lets digits propagate independently.
     """
 
-    def __init__(self, n_object: int, n_features: int, sigma: float) -> None:
+    def __init__(self, config: SilotConfig, n_more: int = 0) -> None:
         super().__init__()
-        self.own = Mlp(n_object, (64, 64), n_features)
-        self.others = None
-        if sigma:
-            self.others = SpatialAttention(n_object, n_features, n_features, sigma)
+        n_object = described_width(config.what_size, config.hidden_size) + n_more
+        n = config.n_features
+        self.own = Mlp(n_object, (64, 64), n)
+        self.others = (
+            SpatialAttention(n_object, n, n, config.sigma) if config.interacting else None
+        )
+        if self.others is not None and config.zero_init_interaction:
+            for values in self.others.last.parameters():
+                nn.init.zeros_(values)
 
     def forward(self, described: Tensor, centre: Tensor) -> Tensor:
         """Descriptions [B, K, 6 + A + H] of objects at places [B, K, 2] -> [B, K, F], float32."""
@@ -62,16 +66,6 @@ class ObjectFeatures(nn.Module):
             return features
         interaction: Tensor = self.others(described, centre, features, centre)
         return features + interaction
-
-
-def build_features(config: SilotConfig, n_more: int = 0) -> ObjectFeatures:
-    """The network of features, as configured, of objects described by `n_more` numbers more."""
-    n_object = described_width(config.what_size, config.hidden_size) + n_more
-    sigma = config.sigma if config.interacting else 0.0
-    features = ObjectFeatures(n_object, config.n_features, sigma)
-    if features.others is not None and config.zero_init_interaction:
-        features.others.zero_init()
-    return features
 
 
 class Propagation(nn.Module):
@@ -105,7 +99,7 @@ class Propagation(nn.Module):
             self.suggest = Mlp(n, (WIDTH, WIDTH), 2 * A)
         else:
             if config.prior_own_features:
-                self.features = build_features(config, 2 * config.prior_momentum)
+                self.features = ObjectFeatures(config, 2 * config.prior_momentum)
             self.suggestion = nn.Parameter(torch.zeros(2 * A))
         self.heads = Heads(n, n if sees else 0, A, config.hidden_size, config.where_scale)
 
@@ -192,10 +186,7 @@ class Heads(nn.Module):
         self.depth = Mlp(WIDTH, (WIDTH,), 2)
         self.pres = Mlp(WIDTH, (WIDTH,), 1)
         self.gru = Gru(6 + what_size + 2, hidden_size)
-        self._initialise(n_shared, what_size)
-
-    def _initialise(self, n_shared: int, what_size: int) -> None:
-        """Xavier bounds of the separate layers; gates start at a bias of one."""
+        # Xavier bounds of the separate layers; gates start at a bias of one.
         widths = [n_shared, n_shared + what_size, n_shared + what_size + 1]
         bounds = [math.sqrt(6 / (n_in + WIDTH)) for n_in in widths]
         for rows, bound in zip(self.shared.weight.data.split(WIDTH), bounds, strict=True):
