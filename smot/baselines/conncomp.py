@@ -38,6 +38,8 @@ class ConnComp:
         30 pixels for `max_distance` are the authors' (docs/benchmark.md 3.1).
     """
 
+    name = "conncomp"
+
     data: DataDescription
     threshold: float = 0.5
     cosine: float | None = None
@@ -55,11 +57,6 @@ class ConnComp:
             raise UsageError(f"conncomp: max_distance={self.max_distance:g} must be above 0")
         if self.min_area < 1:
             raise UsageError(f"conncomp: min_area={self.min_area} must be at least 1")
-
-    @property
-    def name(self) -> str:
-        """What tables and curves call it."""
-        return "conncomp"
 
     @property
     def _is_coloured(self) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from scipy.optimize import linear_sum_assignment
 
-from smot.arrays import BoolArray, FloatArray, IntArray
+from smot.arrays import FloatArray, IntArray
 from smot.baselines.components import Components
 
 
@@ -102,30 +102,14 @@ def _link_hungarian(
     components: Components, frame: int, max_distance: float, partner: IntArray
 ) -> None:
     a, b, c = (int(start) for start in components.first[frame - 1 : frame + 2])
-    cost = _distances(components, slice(a, b), slice(b, c))
-    forbidden = _forbidden(components, slice(a, b), slice(b, c), cost, max_distance)
+    centroids, colours = components.centroids, components.colours
+    step = centroids[a:b, None] - centroids[None, b:c]
+    cost = np.sqrt((step.astype(np.float64) ** 2).sum(-1))
+    forbidden = (colours[a:b, None] != colours[None, b:c]) | (cost > max_distance)
     # Dear enough that no sum of allowed distances is worth one pair less.
     rows, columns = linear_sum_assignment(np.where(forbidden, 1e3 * (1 + max_distance), cost))
     kept = ~forbidden[rows, columns]
     partner[b + columns[kept]] = a + rows[kept]
-
-
-def _distances(components: Components, before: slice, after: slice) -> FloatArray:
-    step = components.centroids[before, None] - components.centroids[None, after]
-    distances: FloatArray = np.sqrt((step.astype(np.float64) ** 2).sum(-1))
-    return distances
-
-
-def _forbidden(
-    components: Components,
-    before: slice,
-    after: slice,
-    distances: FloatArray,
-    max_distance: float,
-) -> BoolArray:
-    colours = components.colours
-    other: BoolArray = colours[before, None] != colours[None, after]
-    return other | (distances > max_distance)
 
 
 @njit(cache=True, nogil=True)

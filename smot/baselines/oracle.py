@@ -17,10 +17,7 @@ class TruthOracle:
     In the prediction test it stands still: the last boxes seen, repeated.
     """
 
-    @property
-    def name(self) -> str:
-        """What tables and curves call it."""
-        return "oracle"
+    name = "oracle"
 
     def track_truth(self, truth: Tracks, frame_size: tuple[int, int]) -> Tracks:  # noqa: ARG002
         """The truth."""
@@ -50,17 +47,14 @@ class JitterOracle:
         seed: of the noise; a video's noise depends on the seed and its own boxes alone.
     """
 
+    name = "oracle-jitter"
+
     jitter: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.jitter < 1e4:
             raise UsageError(f"oracle-jitter: jitter={self.jitter:g} must not be negative")
-
-    @property
-    def name(self) -> str:
-        """What tables and curves call it."""
-        return "oracle-jitter"
 
     def track_truth(self, truth: Tracks, frame_size: tuple[int, int]) -> Tracks:  # noqa: ARG002
         """The truth, jittered; widths and heights stay above a tenth of a pixel."""
@@ -90,10 +84,7 @@ class MotionOracle:
     for the rounding of positions to whole pixels.
     """
 
-    @property
-    def name(self) -> str:
-        """What tables and curves call it."""
-        return "oracle-motion"
+    name = "oracle-motion"
 
     def track_truth(self, truth: Tracks, frame_size: tuple[int, int]) -> Tracks:
         """The truth of the first three frames, then prediction.
