@@ -77,12 +77,8 @@ class RenderedVideos:
 
         made = origin(self.settings, self.digits, self.seed)
         return Metadata(
+            **vars(made),
             format_version=FORMAT_VERSION,
-            name=made.name,
-            seed=made.seed,
-            settings=made.settings,
-            digit_source=made.description.digit_source,
-            digit_fingerprint=made.digit_fingerprint,
             settings_fingerprint=settings_fingerprint(made),
             content_fingerprint="",
             versions={"smot": version("smot")},

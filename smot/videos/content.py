@@ -109,16 +109,11 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metadata:
-    """What a file says of itself.
+class Metadata(Origin):
+    """What a file says of itself: where its videos come from, and what it holds of them.
 
     Attributes:
         format_version: of the layout.
-        name: what tables call the data set.
-        seed: the data set's seed.
-        settings: the generator's settings as plain values.
-        digit_source: "mnist", "mnist-5k" or "".
-        digit_fingerprint: hash of the digits that were used; "" for shapes.
         settings_fingerprint: hash over format version, seed, settings and digits.
         content_fingerprint: hash over the decoded content of every video.
         versions: of smot and of the libraries that wrote the file.
@@ -127,16 +122,16 @@ class Metadata:
     """
 
     format_version: int
-    name: str
-    seed: int
-    settings: Mapping[str, Any]
-    digit_source: str
-    digit_fingerprint: str
     settings_fingerprint: str
     content_fingerprint: str
     versions: Mapping[str, str]
     shard: Shard
     totals: Mapping[str, int]
+
+    @property
+    def digit_source(self) -> str:
+        """Where digits came from: "mnist", "mnist-5k" or ""."""
+        return self.description.digit_source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -38,7 +38,7 @@ with h5py.File(sys.argv[1], "r", locking=False) as file:
     json.dump({name: file.attrs[name] for name in sys.argv[2:]}, sys.stdout, default=bytes.decode)
 """
 
-Checked = tuple[Metadata, DataDescription, dict[str, int]]
+Checked = tuple[Metadata, dict[str, int]]
 
 
 def check_file(file: h5py.File, path: Path) -> Checked:
@@ -49,7 +49,7 @@ def check_file(file: h5py.File, path: Path) -> Checked:
         path: what messages call it.
 
     Returns:
-        Metadata, description, and the number of videos of each group.
+        Metadata, and the number of videos of each group.
 
     Raises:
         DataError: what is wrong, and where.
@@ -97,12 +97,11 @@ def check_content(videos: Videos, where: str, first: int) -> None:
 
 
 def _checked(file: h5py.File, path: Path) -> Checked:
-    metadata, description = _root(file, path)
-    groups = {}
+    metadata, groups = _root(file, path), {}
     for name, group in _groups(file):
         if not GROUP_NAME.fullmatch(name) or name not in metadata.totals:
             raise DataError(f"unknown group {name!r}")
-        groups[name] = _check_group(name, group, description, file.id.get_filesize())
+        groups[name] = _check_group(name, group, metadata.description, file.id.get_filesize())
     for name, total in metadata.totals.items():
         start, stop = metadata.shard.span(total)
         if groups.get(name) != stop - start:
@@ -110,7 +109,7 @@ def _checked(file: h5py.File, path: Path) -> Checked:
                 f"group {name!r} must have {stop - start} videos, not {groups.get(name)}"
             )
     ordered = sorted(groups, key=lambda name: (SPLITS.index(name.partition("/")[0]), name))
-    return metadata, description, {name: groups[name] for name in ordered}
+    return metadata, {name: groups[name] for name in ordered}
 
 
 def _groups(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
@@ -194,7 +193,7 @@ def _check_array(where: str, array: h5py.Dataset, field: Field, axes: Mapping[st
         raise DataError(f"{where} has {stored} of {n_chunks} chunks: not whole")
 
 
-def _root(file: h5py.File, path: Path) -> tuple[Metadata, DataDescription]:
+def _root(file: h5py.File, path: Path) -> Metadata:
     texts = _texts(file, path)
     if texts.get("format") != "smot videos":
         raise DataError("not a file of smot videos")
@@ -207,12 +206,14 @@ def _root(file: h5py.File, path: Path) -> tuple[Metadata, DataDescription]:
         if name not in texts:
             raise DataError(f"no attribute {name!r}")
     tables = {name: _table(texts, name) for name in _TABLES}
-    described = tables.pop("description")
-    shard = dict(zip(("index", "total"), tables.pop("shard"), strict=True))
-    plain: dict[str, object] = {name: texts[name] for name in _TEXTS}
-    plain |= {"format_version": version, "seed": _number(file, "seed"), "shard": shard, **tables}
+    described = tables["description"]
     description = from_plain(DataDescription, described, what="description", complete=True)
-    return from_plain(Metadata, plain, what="attributes", complete=True), description
+    plain: dict[str, object] = {**tables, **{name: texts[name] for name in _TEXTS}}
+    plain |= {"format_version": version, "seed": _number(file, "seed"), "description": description}
+    plain["shard"] = dict(zip(("index", "total"), tables["shard"], strict=True))
+    if plain.pop("digit_source") != description.digit_source:
+        raise DataError("attribute 'digit_source' is not that of the description")
+    return from_plain(Metadata, plain, what="attributes", complete=True)
 
 
 def _texts(file: h5py.File, path: Path) -> dict[str, str]:

@@ -46,7 +46,8 @@ class VideoFile:
         self._handle, checked = _open(self.path)
         self._arrays: dict[str, h5py.Dataset] = {}
         self._owner = os.getpid()
-        self.metadata, self.description, self.groups = checked
+        self.metadata, self.groups = checked
+        self.description = self.metadata.description
 
     def read(self, group: str, start: int, stop: int) -> Videos:
         """Videos [start, stop) of a group; the content is checked.
@@ -116,7 +117,7 @@ class VideoFile:
         return self._arrays[name]
 
     def _reopen(self) -> None:
-        self._handle, (found, _, _) = _open(self.path)
+        self._handle, (found, _) = _open(self.path)
         self._arrays, self._owner = {}, os.getpid()
         if found.content_fingerprint != self.metadata.content_fingerprint:
             self.close()

@@ -12,7 +12,6 @@ from smot.arrays import FloatArray, IntArray, UInt8Array
 from smot.errors import DataError, UsageError
 from smot.videos.content import (
     DIGEST,
-    Origin,
     Videos,
     batch_length,
     content_fingerprint,
@@ -54,20 +53,9 @@ def verify(file: VideoFile, report: Report) -> int:
         found[group] = np.concatenate(parts)
     if content_fingerprint(found) != file.metadata.content_fingerprint:
         raise DataError(f"{file.path}: the content fingerprint is not that of the content")
-    if settings_fingerprint(origin_of(file)) != file.metadata.settings_fingerprint:
+    if settings_fingerprint(file.metadata) != file.metadata.settings_fingerprint:
         raise DataError(f"{file.path}: the settings fingerprint is not that of the settings")
     return sum(file.groups.values())
-
-
-def origin_of(file: VideoFile) -> Origin:
-    """Where a file says that its videos come from."""
-    return Origin(
-        name=file.metadata.name,
-        seed=file.metadata.seed,
-        settings=file.metadata.settings,
-        description=file.description,
-        digit_fingerprint=file.metadata.digit_fingerprint,
-    )
 
 
 def read_checked(file: VideoFile, group: str, start: int, stop: int) -> Videos:
@@ -124,7 +112,7 @@ def merge(
 
     try:
         return write_videos(
-            out, origin_of(files[0]), totals, produce, workers=workers, force=force, report=report
+            out, files[0].metadata, totals, produce, workers=workers, force=force, report=report
         )
     finally:
         for file in files:

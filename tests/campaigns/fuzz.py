@@ -191,8 +191,8 @@ class Hdf5(Kind):
         with open_videos(path) as file:
             found = tuple(group_statistics(file, group) for group in file.groups)
             verify(file, lambda _: None)
-            # No hash covers these three, so they are what the file says.
-            metadata = replace(file.metadata, name="", digit_source="", versions={})
+            # No hash covers these two, so they are what the file says.
+            metadata = replace(file.metadata, name="", versions={})
             return metadata, file.description, found
 
     def read(self, path: Path) -> bool:

@@ -222,6 +222,10 @@ HARMS: dict[str, tuple[Harm, str]] = {
         _described("[[255, 255, 255]]", "[]"),
         "palette must have at least one colour",
     ),
+    "digits of another source": (
+        lambda file: file.attrs.__setitem__("digit_source", "mnist"),
+        "attribute 'digit_source' is not that of the description",
+    ),
     "no frame size": (
         _described("[10, 12]", "[]"),
         "description: frame_size must be 2 values, not []",
