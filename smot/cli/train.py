@@ -66,7 +66,7 @@ _OPTIONS = (
         "--data", type=click.Path(), help="File of videos; without it they are made endlessly."
     ),
     click.option("--dataset", help="Which videos to make: mnist-6, mnist-12, shapes-48, ..."),
-    click.option("--preset", help="Where the settings begin, such as paper or fast."),
+    click.option("--preset", help="Where the settings begin, such as original or fast."),
     click.option(
         "--init-from", type=click.Path(), help="Run or checkpoint whose model to start from."
     ),

@@ -28,11 +28,15 @@ DATASETS: dict[str, Settings] = {
     "mnist-12": CANONICAL["scattered-mnist-12"],
     "shapes-48": CANONICAL["scattered-shapes-48"],
     "shapes-96-crops": CANONICAL["scattered-shapes-96"],
+    "shapes-96-crops-21-30": CANONICAL["scattered-shapes-96-21-30"],
+    "shapes-96-whole": CANONICAL["scattered-shapes-96"],
+    "shapes-96-whole-21-30": CANONICAL["scattered-shapes-96-21-30"],
     "mnist-original": MnistSettings(
         frame_size=(50, 50), n_frames=10, min_objects=0, max_objects=2, object_size=28, overlap=0.0
     ),
 }
-"""What can be trained on by name. "mnist-original" is the task of the SQAIR paper."""
+"""What can be trained on by name. "mnist-original" is the task of the SQAIR paper; crops and whole
+frames are of the same videos, and differ in the model's `crop`."""
 LATENTS_CHUNK = 64  # videos whose latents are computed at once
 
 _FIRST_STREAMED = 1 << 40  # streamed videos are numbered from far beyond those of any file

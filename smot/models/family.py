@@ -148,7 +148,7 @@ class Family:
         """One preset.
 
         Args:
-            name: "paper", "fast", ...
+            name: "original", "fast", ...
             dataset: key of `smot.experiments.training_data.DATASETS`.
 
         Raises:

@@ -121,7 +121,17 @@ SHAPES = SilotConfig(
     n_channels=3, interacting=True, sigma=0.15, colour_scale=1.0, alpha_scale=1.0, alpha_bias=3.0
 )
 
-PAPER = {
+SUPPLEMENT = SilotConfig(
+    n_backbone_features=128,
+    fully_connected_discovery=True,
+    interacting=True,
+    exponential_importance=True,
+    size_prior_mean=-2.2,
+    size_prior_on_increment=True,
+)
+"""Every statement of the supplement as it is written, for digits and shapes alike."""
+
+ORIGINAL_TRAINING = {
     "batch_size": 16,
     "lr": 1e-4,
     "clip_norm": 10.0,
@@ -132,6 +142,18 @@ PAPER = {
     "n_stages": 3,
 }
 """Source: SILOT supplement, section E; evaluation every 5,000 updates: docs/models/silot.md 6."""
+
+SUPPLEMENT_TRAINING = {**ORIGINAL_TRAINING, "patience_start": 120_000}
+"""Patience counts from the first update on whole videos."""
+
+LARGE_SHAPES: dict[str, dict[str, Any]] = {
+    "shapes-96-crops": {"crop": 60},
+    "shapes-96-crops-21-30": {"crop": 60, "n_slots": 25},
+    "shapes-96-whole": {},
+    "shapes-96-whole-21-30": {"n_slots": 36},
+}
+"""What the large frames change in a model for shapes: squares of 60 pixels, and as many slots as
+the supplement has where a frame, or every other crop, holds more than 16 objects."""
 
 FAST = {
     "batch_size": 32,
@@ -241,30 +263,41 @@ def _refined(
     return Preset(model=model, train=train, continued=changes, needs_weights=True)
 
 
+def _paper(digits: SilotConfig, shapes: SilotConfig, train: dict[str, Any]) -> dict[str, Preset]:
+    """The long run of the paper on every data set."""
+    models = {"mnist-6": digits, "mnist-12": digits, "shapes-48": shapes}
+    models |= {name: replace(shapes, **changes) for name, changes in LARGE_SHAPES.items()}
+    return {
+        name: Preset(model=model, train=train, validation=FULL_VALIDATION)
+        for name, model in models.items()
+    }
+
+
+ORIGINAL = _paper(DIGITS, SHAPES, ORIGINAL_TRAINING)
+
 PRESETS: PresetTable = {
-    "paper": {
-        "mnist-6": Preset(model=DIGITS, train=PAPER, validation=FULL_VALIDATION),
-        "mnist-12": Preset(model=DIGITS, train=PAPER, validation=FULL_VALIDATION),
-        "shapes-48": Preset(model=SHAPES, train=PAPER, validation=FULL_VALIDATION),
-        "shapes-96-crops": Preset(
-            model=replace(SHAPES, crop=60), train=PAPER, validation=FULL_VALIDATION
-        ),
-    },
+    "supplement": _paper(replace(SUPPLEMENT, n_channels=1), SUPPLEMENT, SUPPLEMENT_TRAINING),
+    "original": ORIGINAL,
+    "paper": ORIGINAL,  # its name before there was the supplement's
     "fast": {
         "mnist-6": Preset(model=FAST_DIGITS, train=FAST, continued=BEGUN),
         "mnist-12": Preset(model=FAST_DIGITS, train=FAST, continued=BEGUN),
         "shapes-48": Preset(model=replace(FAST_SHAPES, n_slots=10), train=FAST, continued=BEGUN),
-        "shapes-96-crops": Preset(
-            model=replace(FAST_SHAPES, crop=60),
-            train=FAST,
-            validation={"n_videos": 100},
-            continued=BEGUN,
-        ),
+        **{
+            name: Preset(
+                model=replace(FAST_SHAPES, **changes),
+                train=FAST,
+                validation={"n_videos": 100},
+                continued=BEGUN,
+            )
+            for name, changes in LARGE_SHAPES.items()
+        },
     },
     "refine": {
         "mnist-6": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 8}),
         "mnist-12": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 16}),
         "shapes-48": _refined(FAST_SHAPES, {**REFINED, "n_slots": 10}),
+        **{name: _refined(FAST_SHAPES, REFINED) for name in LARGE_SHAPES},
     },
     "sleep": {
         "mnist-6": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 8, "link_reach": 6.0}, SLEEP),
@@ -275,7 +308,10 @@ PRESETS: PresetTable = {
         "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
         "mnist-12": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
         "shapes-48": Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION),
-        "shapes-96-crops": Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION),
+        **{
+            name: Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION)
+            for name in LARGE_SHAPES
+        },
     },
 }
 

@@ -24,6 +24,10 @@ class SilotConfig:
         kaiming_backbone: whether the backbone's hidden layers begin with He's larger weights in
             place of Xavier's.
         n_features: width of the features of cells and objects, and of encoded glimpses.
+        n_backbone_features: width of what the backbone hands to the fuser; 0 for `n_features`.
+        fully_connected_discovery: whether the fuser and the networks of boxes, appearances,
+            depths and presences have two hidden layers of 100 for each cell by itself, in place
+            of two 3x3 convolutions and one layer as wide as its input.
         glimpse_size: side G of glimpses and sprites, pixels.
         what_size: size of an object's appearance latent.
         hidden_size: size of an object's recurrent state.
@@ -39,10 +43,14 @@ class SilotConfig:
         alpha_bias: added to the scaled transparency logits.
         importance_temperature: divides presence times depth where sprites overlap.
         importance_floor: smallest importance under a sprite.
+        exponential_importance: whether importance is the exponential of presence times depth over
+            the temperature, so that sprites share a pixel by a softmax; it then has no floor.
         background: colour behind all objects, RGB in [0, 1].
         log_floor: added inside the logarithms of the reconstruction's cross entropy.
         size_prior_mean: of the logits of a box's sides (in anchors).
         size_prior_std: of the same.
+        size_prior_on_increment: whether propagation's prior of sizes is N(0, where_prior_std) on
+            the increments of the logits, in place of discovery's on the logits themselves.
         where_prior_std: of the position increments in propagation.
         what_prior_std: of the appearance increments in propagation.
         discovery_dropout: chance that a frame after the first discovers nothing (training).
@@ -81,7 +89,8 @@ class SilotConfig:
         UsageError: a value outside its range.
 
     Source: the supplement's tables of hyperparameters, and where the authors' code overrides
-    them, that; docs/models/silot.md 10 lists every difference.
+    them, that; the preset "supplement" has the others. docs/models/silot.md 10 lists every
+    difference.
     """
 
     n_channels: int = 3
@@ -93,6 +102,8 @@ class SilotConfig:
     n_backbone_filters: int = 128
     kaiming_backbone: bool = False
     n_features: int = 64
+    n_backbone_features: int = 0
+    fully_connected_discovery: bool = False
     glimpse_size: int = 14
     what_size: int = 64
     hidden_size: int = 128
@@ -106,10 +117,12 @@ class SilotConfig:
     alpha_bias: float = 5.0
     importance_temperature: float = 0.25
     importance_floor: float = 0.01
+    exponential_importance: bool = False
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     log_floor: float = 1e-9
     size_prior_mean: float = -2.197
     size_prior_std: float = 0.5
+    size_prior_on_increment: bool = False
     where_prior_std: float = 0.3
     what_prior_std: float = 0.4
     discovery_dropout: float = 0.5

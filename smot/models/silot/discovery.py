@@ -16,6 +16,8 @@ CELL = 12
 FINE_CELL = 6
 """Side of the finer backbone's."""
 FUSER_WIDTH = 128
+FULLY_CONNECTED = (100, 100)
+"""Hidden layers of the supplement's networks of discovery."""
 UNSEEN = 2
 """How many outputs of the first convolution, at each end of an axis, see padding alone."""
 PADDING_BEFORE, PADDING_AFTER = 3, 4
@@ -162,12 +164,13 @@ class FineBackbone(nn.Module):
 
 def build_backbone(config: SilotConfig) -> nn.Module:
     """The backbone for the configured size of cells."""
+    n_features = config.n_backbone_features or config.n_features
     if config.cell == FINE_CELL:
-        return FineBackbone(config.n_channels, config.n_backbone_filters, config.n_features)
+        return FineBackbone(config.n_channels, config.n_backbone_filters, n_features)
     return Backbone(
         config.n_channels,
         config.n_backbone_filters,
-        config.n_features,
+        n_features,
         kaiming=config.kaiming_backbone,
     )
 
@@ -178,8 +181,8 @@ class Discovery(nn.Module):
     Args:
         config: sizes and scales.
 
-    Source: SILOT 3.3, as its authors' code has it: the fuser is two 3x3 convolutions, hidden
-    layers are as wide as their input (docs/models/silot.md 10).
+    Source: SILOT 3.3, by default as its authors' code has it: the fuser is two 3x3 convolutions,
+    hidden layers are as wide as their input (docs/models/silot.md 10).
     """
 
     def __init__(self, config: SilotConfig) -> None:
@@ -189,15 +192,25 @@ class Discovery(nn.Module):
         n, A = config.n_features, config.what_size
         n_object = described_width(A, config.hidden_size)
         self.attention = SpatialAttention(n_object, 0, n, config.sigma)
-        self.fuse_first = nn.Conv2d(2 * n, FUSER_WIDTH, 3, padding=1)
-        self.fuse_second = nn.Conv2d(FUSER_WIDTH, n, 3, padding=1)
-        for layer in (self.fuse_first, self.fuse_second):
-            initialise(layer)
-        self.where = Mlp(n, (n,), 8 + n)
+        n_fused = n + (config.n_backbone_features or n)
+        self.fuse: Mlp | None = None
+        if config.fully_connected_discovery:
+            self.fuse = Mlp(n_fused, FULLY_CONNECTED, n)
+        else:
+            self.fuse_first = nn.Conv2d(n_fused, FUSER_WIDTH, 3, padding=1)
+            self.fuse_second = nn.Conv2d(FUSER_WIDTH, n, 3, padding=1)
+            for layer in (self.fuse_first, self.fuse_second):
+                initialise(layer)
+
+        def network(n_in: int, n_out: int) -> Mlp:
+            hidden = FULLY_CONNECTED if config.fully_connected_discovery else (n_in,)
+            return Mlp(n_in, hidden, n_out)
+
+        self.where = network(n, 8 + n)
         self.encode = Mlp(config.glimpse_size**2 * config.n_channels, (256, 128), n)
-        self.what = Mlp(3 * n + 4, (3 * n + 4,), 2 * A + n)
-        self.depth = Mlp(2 * n + 4 + A, (2 * n + 4 + A,), 2 + n)
-        self.pres = Mlp(2 * n + 5 + A, (2 * n + 5 + A,), 1)
+        self.what = network(3 * n + 4, 2 * A + n)
+        self.depth = network(2 * n + 4 + A, 2 + n)
+        self.pres = network(2 * n + 5 + A, 1)
         self.initial_hidden = nn.Parameter(torch.zeros(config.hidden_size))
         self.sizes = (n, A)
         self.to(memory_format=torch.channels_last)
@@ -257,13 +270,18 @@ class Discovery(nn.Module):
         self, cells: Tensor, explained: tuple[Tensor, Tensor] | None, centres: Tensor
     ) -> Tensor:
         """Features of cells, of the image and of the objects around, [B, J, F], float32."""
-        B, height, width, n = cells.shape
+        B, height, width, _ = cells.shape
+        n, _ = self.sizes
         if explained is None:
-            around = cells.new_zeros(cells.shape)
+            around = cells.new_zeros(B, height, width, n)
         else:
             around = self.attention(*explained, None, centres[None])
             around = around.view(B, height, width, n).to(cells.dtype)
-        joined = torch.cat([around, cells], -1).permute(0, 3, 1, 2)
+        joined = torch.cat([around, cells], -1)
+        if self.fuse is not None:
+            alone: Tensor = self.fuse(joined.flatten(1, 2))
+            return alone
+        joined = joined.permute(0, 3, 1, 2)
         fused: Tensor = self.fuse_second(torch.relu_(self.fuse_first(joined)))
         return fused.permute(0, 2, 3, 1).reshape(B, height * width, n).float()
 

@@ -16,7 +16,7 @@ from smot.models.distributions import (
     relaxed_bernoulli_log_density,
 )
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.objects import Clip, Drawn, Objects
+from smot.models.silot.objects import Clip, Drawn, Objects, unpacked
 
 PARTS = ("where", "size", "what", "depth")
 
@@ -63,7 +63,10 @@ def posterior_terms(
     size_std = schedule.size_std
     kinds = {"discovery": (clip.found, prior_of_discovery(config, size_std, images))}
     if clip.moved is not None:
-        kinds["propagation"] = clip.moved, prior_of_propagation(config, size_std, images)
+        prior = prior_of_propagation(config, size_std, images)
+        if config.size_prior_on_increment:
+            prior = around_last_sizes(prior, clip.states[:-1], config)
+        kinds["propagation"] = clip.moved, prior
     for kind, (drawn, prior) in kinds.items():
         parts = gaussian_terms(drawn, prior)
         parts["what"] = schedule.what_weight.float() * parts["what"]
@@ -173,7 +176,22 @@ def prior_of_propagation(config: SilotConfig, size_std: Tensor, like: Tensor) ->
     mean, scale = prior_of_discovery(config, size_std, like)
     scale[:2] = config.where_prior_std
     scale[4:-1] = config.what_prior_std
+    if config.size_prior_on_increment:
+        scale[2:4] = config.where_prior_std
     return Gaussian(mean, scale)
+
+
+def around_last_sizes(prior: Gaussian, states: Tensor, config: SilotConfig) -> Gaussian:
+    """The prior of propagation with size logits expected where they were, [T, B, K, 5 + A].
+
+    Args:
+        prior: of propagated attributes, [5 + A].
+        states: packed objects that are propagated, [T, B, K, S].
+        config: of the model.
+    """
+    last = unpacked(states, config.what_size, config.hidden_size).size_logit
+    mean = prior.mean.expand(*states.shape[:-1], -1)
+    return Gaussian(torch.cat([mean[..., :2], last, mean[..., 4:]], -1), prior.scale)
 
 
 def count_divergence(

@@ -31,6 +31,7 @@ class Renderer(nn.Module):
             alpha_bias=config.alpha_bias,
             temperature=config.importance_temperature,
             floor=config.importance_floor,
+            exponential=config.exponential_importance,
         )
         colour = torch.tensor(config.background_seen)
         self.register_buffer("background", colour, persistent=False)

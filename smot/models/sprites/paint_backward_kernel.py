@@ -1,5 +1,7 @@
 """Compiled gradient of painting; `scene` and `settings` as in `paint_kernel`."""
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -186,7 +188,7 @@ def _texel_backward(
     """From gradients for the maps to those for logits; returns those for presence and depth."""
     n_maps, G, _ = map_grad.shape
     C = n_maps - 2
-    _, temperature, floor = settings
+    _, temperature, floor, exponential = settings
     presence_grad, depth_grad = 0.0, 0.0
     for u in range(G):
         for c in range(C):
@@ -199,10 +201,13 @@ def _texel_backward(
             value = colours[C, u, v]
             alpha = value * presence
             grad = map_grad[C, u, v]
-            # At the floor, importance depends on nothing.
-            if alpha * depth / temperature > floor:
-                grad += map_grad[C + 1, u, v] * depth / temperature
-                depth_grad += map_grad[C + 1, u, v] * alpha / temperature
+            by_nearness = map_grad[C + 1, u, v] / temperature
+            if exponential:
+                by_nearness *= math.exp((alpha * depth - 1) / temperature)
+            elif alpha * depth / temperature <= floor:
+                by_nearness = 0.0  # at the floor, importance depends on nothing
+            grad += by_nearness * depth
+            depth_grad += by_nearness * alpha
             presence_grad += grad * value
             free = LOWEST < value < HIGHEST
             steep = value * (1 - value) * scales[1] if free else np.float32(0)

@@ -2,7 +2,8 @@
 
 Several arrays travel together: `scene` is colours and transparency after their sigmoids
 [N, K, C + 1, G, G], boxes y, x, h, w [N, K, 4], presence [N, K], depth [N, K] and background [C];
-`settings` is pixels per unit of the boxes, importance temperature and importance floor.
+`settings` is pixels per unit of the boxes, importance temperature, importance floor and whether
+importance is exponential.
 """
 
 import math
@@ -14,7 +15,7 @@ from numba import njit
 from smot.arrays import FloatArray, IntArray
 
 Scene: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
-Settings: TypeAlias = tuple[float, float, float]
+Settings: TypeAlias = tuple[float, float, float, bool]
 
 WEIGHT_EPSILON = np.float32(1e-8)
 """Added to the sum of importances, which is 0 where there is no sprite."""
@@ -90,16 +91,18 @@ def texel_maps(
     """Colour less background, alpha and importance of one sprite, [C + 2, G, G]."""
     n_maps, G, _ = maps.shape
     C = n_maps - 2
-    _, temperature, floor = settings
+    _, temperature, floor, exponential = settings
     for u in range(G):
         for c in range(C):
             for v in range(G):
                 maps[c, u, v] = colours[c, u, v] - background[c]
         for v in range(G):
             alpha = colours[C, u, v] * presence
-            importance = alpha * depth / temperature
             maps[C, u, v] = alpha
-            maps[C + 1, u, v] = importance if importance > floor else floor
+            if exponential:
+                maps[C + 1, u, v] = math.exp((alpha * depth - 1) / temperature)
+            else:
+                maps[C + 1, u, v] = max(alpha * depth / temperature, floor)
 
 
 @njit(nogil=True, fastmath=True, cache=True, error_model="numpy")

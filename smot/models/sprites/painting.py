@@ -24,6 +24,8 @@ class Paint:
         alpha_bias: added to the scaled transparency logits.
         temperature: importance is presence times transparency times depth over this.
         floor: smallest importance under a sprite.
+        exponential: whether importance is the exponential of that, without a floor: the softmax
+            of supplement A.2.
 
     Source: supplement A.2; values and floor as docs/models/silot.md 4.5 says.
     """
@@ -33,6 +35,7 @@ class Paint:
     alpha_bias: float = 5.0
     temperature: float = 0.25
     floor: float = 0.01
+    exponential: bool = False
 
 
 def paint(
@@ -49,9 +52,10 @@ def paint(
     """Paint K sprites a frame onto a background.
 
     With colours c, alpha a (times presence) and importance m = max(a * depth / temperature,
-    floor), each placed bilinearly with zeros (for colours: the background b) outside the sprite,
-    a pixel is b + sum_k m_k a_k (c_k - b) / (sum_k m_k + 1e-8). On a CPU a compiled kernel does
-    the work, elsewhere `paint_reference`; values and gradients are the same.
+    floor), or m = exp((a * depth - 1) / temperature) where it is exponential, each placed
+    bilinearly with zeros (for colours: the background b) outside the sprite, a pixel is
+    b + sum_k m_k a_k (c_k - b) / (sum_k m_k + 1e-8). On a CPU a compiled kernel does the work,
+    elsewhere `paint_reference`; values and gradients are the same.
 
     Args:
         sprites: logits of C colours and of the transparency, [N, K, C + 1, G, G].
@@ -66,7 +70,9 @@ def paint(
     Returns:
         [N, C, H, W], float32.
 
-    Source: docs/models/silot.md 4.5: the authors' code, without the supplement's exponential.
+    Source: docs/models/silot.md 4.5. The supplement's maps are minus infinity outside a sprite,
+    which cannot be interpolated: their exponentials are, with 0 outside. The 1 in it cancels, and
+    keeps small temperatures from overflowing.
     """
     if sprites.device.type != "cpu":
         scene = (sprites, boxes, presence, depth, background)
@@ -93,7 +99,11 @@ def paint_reference(
     H, W = frame_size
     maps = activated(sprites.float(), style)
     alpha = maps[:, :, -1:] * presence[:, :, None, None, None]
-    importance = (alpha * depth[:, :, None, None, None] / style.temperature).clamp(min=style.floor)
+    nearness = alpha * depth[:, :, None, None, None]
+    if style.exponential:
+        importance = torch.exp((nearness - 1) / style.temperature)
+    else:
+        importance = (nearness / style.temperature).clamp(min=style.floor)
     colour = maps[:, :, :-1] - background[:, None, None]
     y, x, h, w = (boxes.float() * unit).unbind(-1)
     rows, columns = (
@@ -188,7 +198,7 @@ class _Painted(torch.autograd.Function):
         )
         images = colours.new_empty(N, n_planes - 1, *frame_size)
         weight = colours.new_empty(N, *frame_size)
-        settings = (unit, style.temperature, style.floor)
+        settings = (unit, style.temperature, style.floor, style.exponential)
         scene = (colours, boxes, presence, depth, background)
         paint_forward(_arrays(scene), settings, images.numpy(), weight.numpy())
         ctx.save_for_backward(*scene, images, weight)

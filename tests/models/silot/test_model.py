@@ -63,9 +63,21 @@ def without_gradient(model: Silot, frames: UInt8Array, step: int) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("changes", [{}, {"interacting": True, "prior_own_features": True}])
+OF_THE_SUPPLEMENT = {
+    "interacting": True,
+    "fully_connected_discovery": True,
+    "n_backbone_features": 12,
+    "size_prior_on_increment": True,
+    "exponential_importance": True,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"interacting": True, "prior_own_features": True}, OF_THE_SUPPLEMENT],
+)
 def test_every_parameter_gets_a_gradient(
-    config: SilotConfig, videos: UInt8Array, changes: dict[str, bool]
+    config: SilotConfig, videos: UInt8Array, changes: dict[str, int]
 ) -> None:
     model = built(replace(config, **changes))  # type: ignore[arg-type]
     assert without_gradient(model, videos, TRAINED) == set()

@@ -54,6 +54,24 @@ def test_priors_are_those_of_the_specification() -> None:
     assert kept.scale.tolist() == pytest.approx([0.3, 0.3, 0.25, 0.25, 0.4, 0.4, 1])
 
 
+def test_the_supplements_prior_of_sizes_is_on_their_increment() -> None:
+    """Sizes that stay cost the same at any size, and -0.3 more of them half a nat each."""
+    config = SilotConfig(what_size=2, hidden_size=3, size_prior_on_increment=True)
+    prior = objective.prior_of_propagation(config, torch.tensor(0.5), torch.zeros(1))
+    assert prior.scale[2:4].tolist() == pytest.approx([0.3, 0.3])
+    last = torch.tensor([[-2.0, 0.5], [3.0, -1.0]])
+    states = torch.randn(1, 1, 2, 2 + 2 + 2 + 2 + 3 + 4 + 2 + 1)
+    states[..., -3:-1] = last
+    around = objective.around_last_sizes(prior, states, config)
+    mean = prior.mean.expand(1, 1, 2, -1).clone()
+    mean[..., 2:4] = last + torch.tensor([[0.0, 0.0], [0.3, -0.3]])
+    kept = Gaussian(mean, prior.scale.expand_as(mean))
+    terms = objective.gaussian_terms(drawn(kept, 1.0), around)
+    assert {name: float(term) for name, term in terms.items()} == pytest.approx(
+        {"where": 0.0, "size": 1.0, "what": 0.0, "depth": 0.0}, abs=1e-5
+    )
+
+
 def test_cross_entropy_is_that_of_torch_without_a_floor() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, 1, 4, 4, generator=generator)

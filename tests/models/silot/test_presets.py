@@ -4,8 +4,9 @@ import pytest
 
 from smot.errors import UsageError
 from smot.experiments.plans import Request, resolve
+from smot.experiments.training_data import DATASETS
 from smot.models.packaged import FOLDER
-from smot.models.silot import FAMILY, SilotConfig
+from smot.models.silot import FAMILY, SilotConfig, build
 from smot.training.config import TrainConfig
 
 WEIGHTS = FOLDER / "silot-mnist-6.pt"
@@ -23,13 +24,56 @@ def request(preset: str, init_from: Path | None, *assignments: str) -> Request:
 
 
 def test_the_schedule_of_the_paper_is_that_of_the_supplement() -> None:
-    preset = FAMILY.preset("paper", "mnist-12")
+    preset = FAMILY.preset("original", "mnist-12")
+    assert preset == FAMILY.preset("paper", "mnist-12")  # as it was called before
     train = TrainConfig(**preset.train)
     assert train.curriculum == ((0, 2), (40_000, 4), (80_000, 6), (120_000, 8))
     assert (train.lr, train.batch_size, train.clip_norm, train.optimiser) == (1e-4, 16, 10, "adam")
     assert (train.patience_start, train.patience_steps, train.n_stages) == (160_000, 30_000, 3)
     assert (train.precision, train.ema_decay, train.schedule) == ("float32", 0.0, "constant")
     assert preset.model == SilotConfig(n_channels=1)
+
+
+@pytest.mark.parametrize("dataset", ["mnist-6", "shapes-48"])
+def test_the_preset_of_the_supplement_says_what_the_supplement_says(dataset: str) -> None:
+    preset = FAMILY.preset("supplement", dataset)
+    train, model = TrainConfig(**preset.train), preset.model
+    assert train.patience_start == 120_000  # the first on whole videos
+    assert train.curriculum[-1] == (120_000, 8)
+    # Interaction for all data, its reach, scales of appearances, priors of sizes, slots.
+    assert (model.interacting, model.sigma, model.n_slots) == (True, 0.1, 16)
+    assert (model.colour_scale, model.alpha_scale, model.alpha_bias) == (2.0, 0.1, 5.0)
+    assert (model.size_prior_mean, model.size_prior_std) == (-2.2, 0.5)
+    assert (model.size_prior_on_increment, model.where_prior_std) == (True, 0.3)
+    assert (model.exponential_importance, model.importance_temperature) == (True, 0.25)
+    # The backbone's last layer, and two layers of 100 in all networks of discovery.
+    network = build(model, 0)
+    assert network.backbone.convolutions[-1].out_channels == 128
+    found = network.discovery
+    assert found.fuse is not None
+    assert found.fuse.layers[0].in_features == 64 + 128
+    for part in (found.fuse, found.where, found.what, found.depth, found.pres):
+        assert [layer.out_features for layer in part.layers[:-1]] == [100, 100]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "crop", "n_slots"),
+    [
+        ("shapes-96-crops", 60, 16),
+        ("shapes-96-crops-21-30", 60, 25),
+        ("shapes-96-whole", 0, 16),
+        ("shapes-96-whole-21-30", 0, 36),
+    ],
+)
+def test_large_frames_have_as_many_slots_as_the_experiment_needs(
+    dataset: str, crop: int, n_slots: int
+) -> None:
+    for preset in ("supplement", "original", "fast"):
+        model = FAMILY.preset(preset, dataset).model
+        assert (model.crop, model.n_slots) == (crop, n_slots)
+    assert all(FAMILY.preset(stage, dataset) for stage, _ in FAMILY.recipe)
+    counts = DATASETS[dataset].min_objects, DATASETS[dataset].max_objects
+    assert counts == ((21, 30) if dataset.endswith("21-30") else (1, 10))
 
 
 @pytest.mark.parametrize("preset", ["fast", "refine"])
