@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from smot.errors import SmotError, UsageError, described
+from smot.errors import SmotError, UsageError, described, did_you_mean
 from smot.files import from_text
 from smot.tracks import Contestant, DataDescription, Tracker
 
@@ -162,8 +162,8 @@ def _factory(name: str) -> Callable[..., Any]:
         if here not in sys.path and "" not in sys.path:
             sys.path.append(here)
         return _imported(name, name)
-    known = ", ".join([*BUILT_IN, *(point.name for point in _plugins())])
-    raise UsageError(f"no tracker {name!r}: there are {known}, or give module:Class")
+    known = [*BUILT_IN, *(point.name for point in _plugins()), "or give module:Class"]
+    raise UsageError(f"no tracker {name!r}{did_you_mean(name, known)}")
 
 
 def _imported(name: str, target: str) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": ("smot.cli.inspect:merge", "Join shards into one file."),
     "show": ("smot.cli.show:show", "Draw a video, or a tracker at work on it."),
     "trackers": ("smot.cli.show:trackers", "List the trackers that can be named."),
+    "weights": ("smot.cli.show:weights", "List the weights that ship."),
     "baseline": ("smot.cli.evaluate:baseline", "Score a tracker that does not learn."),
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
     "compare": ("smot.cli.compare:compare", "Put several results on one set of curves."),
@@ -62,6 +63,10 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is printed as "?"
             stream.reconfigure(errors="replace")
+    if instruction := os.environ.get("_SMOT_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(cli, {}, "smot", "_SMOT_COMPLETE", instruction))
     # Taken out here, so that it may stand anywhere, after a command's own options too.
     debug = "--debug" in sys.argv
     sys.argv = [each for each in sys.argv if each != "--debug"]

@@ -1,4 +1,4 @@
-"""`smot show` and `smot trackers`: look at videos, and at trackers at work on them."""
+"""`smot show`, `smot trackers` and `smot weights`: look at videos, trackers and what ships."""
 
 import re
 from collections.abc import Sequence
@@ -95,6 +95,32 @@ def trackers() -> None:
     for row in rows:
         state = f"broken: {row.problem}" if row.problem else row.summary
         click.echo(f"{row.name:<{width}}  {row.origin:<10}  {state}")
+
+
+@click.command()
+def weights() -> None:
+    """List the weights that ship: trained on what, with which validation score, in what time.
+
+    The hash is SHA-256 of the file. All are under the licence of the package, MIT.
+    """
+    import hashlib
+
+    from smot.models.checkpoints import load_checkpoint
+    from smot.models.packaged import FOLDER
+
+    rows = [("file", "trained on", "validation score", "hours", "MB", "hash")]
+    for path in sorted(FOLDER.glob("*.pt")):
+        about, content = load_checkpoint(path).about, path.read_bytes()
+        seen = about.data
+        videos = f"1-{seen.max_objects} {seen.digit_source or seen.dataset}" if seen else "unknown"
+        score = "none" if about.score is None else f"{about.score_name} {about.score:.3f}"
+        size, digest = f"{len(content) / 1e6:.1f}", hashlib.sha256(content).hexdigest()[:16]
+        rows.append((path.name, videos, score, f"{about.hours:.1f}", size, digest))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
+    click.echo("licence: MIT, as the package; cards: docs/results.md")
 
 
 def _check(request: Request) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from smot.errors import UsageError
+from smot.errors import UsageError, did_you_mean
 from smot.files import from_plain
 from smot.tracks import DataDescription
 from smot.videos import Metadata, Videos, open_videos
@@ -130,8 +130,8 @@ def canonical_videos(
     from smot.generators.synthesis import group_sizes
 
     if PREFIX + dataset not in CANONICAL:
-        known = ", ".join(name.removeprefix(PREFIX) for name in CANONICAL)
-        raise UsageError(f"dataset must be one of {known}, not {dataset!r}")
+        known = [name.removeprefix(PREFIX) for name in CANONICAL]
+        raise UsageError(f"no data set {dataset!r}{did_you_mean(dataset, known)}")
     settings = CANONICAL[PREFIX + dataset]
     path = folder / f"{PREFIX}{dataset}.h5"
     unfit = f"there is no {path}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from smot.errors import UsageError
+from smot.errors import UsageError, did_you_mean
 from smot.files import from_plain
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ class Family:
             UsageError: no such preset, or none for this data set; says what there is.
         """
         if name not in self.presets:
-            known = ", ".join(self.presets)
-            raise UsageError(f"{self.name} has no preset {name!r}: there are {known}")
+            known = did_you_mean(name, self.presets)
+            raise UsageError(f"{self.name} has no preset {name!r}{known}")
         if dataset not in self.presets[name]:
             fitting = ", ".join(self.presets[name])
             raise UsageError(f"{self.name}'s preset {name!r} is for {fitting}, not {dataset!r}")
@@ -173,7 +173,7 @@ def load_family(name: str) -> Family:
         UsageError: no such family.
     """
     if name not in FAMILIES:
-        raise UsageError(f"no family of models {name!r}: there are {', '.join(FAMILIES)}")
+        raise UsageError(f"no family of models {name!r}{did_you_mean(name, FAMILIES)}")
     module, _, attribute = FAMILIES[name].partition(":")
     family: Family = getattr(importlib.import_module(module), attribute)
     return family

@@ -141,7 +141,7 @@ def test_weights_and_options_reach_the_tracker(invoke: Invoke) -> None:
     [
         (["eval", "nobody"], "no tracker 'nobody'"),
         (["eval", "oracle", "--set", "jitter=1"], "has no option 'jitter'"),
-        (["eval", "oracle", "--dataset", "cats"], "dataset must be one of mnist-6"),
+        (["eval", "oracle", "--dataset", "cats"], "no data set 'cats': there are mnist-6"),
         (["eval", "oracle", "--n-videos", "0"], "n_videos=0"),
         (["eval", "oracle", "--horizon", "0"], "horizon=0 must be at least 1"),
         (["eval", "oracle", "--workers", "0"], "workers=0 must be at least 1"),

@@ -149,3 +149,9 @@ def test_an_interrupt_at_any_moment_is_one_line(videos: Path) -> None:
         else:
             assert (done.returncode, done.stderr) == (0, "")
     assert n_interrupted >= 4
+
+
+def test_names_of_commands_complete_in_a_shell() -> None:
+    asked = {"_SMOT_COMPLETE": "bash_complete", "COMP_WORDS": "smot we", "COMP_CWORD": "1"}
+    done = subprocess.run(SMOT, env={**os.environ, **asked}, capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("plain,weights\n", "", 0)

@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from PIL import Image
 from smot.cli import cli
 from smot.errors import DataError, UsageError
 from smot.generators import ShapesSettings, generate
-from smot.models.checkpoints import About, Checkpoint, save_checkpoint
+from smot.models.checkpoints import About, Checkpoint, load_checkpoint, save_checkpoint
+from smot.models.packaged import FOLDER
 from smot.models.silot import SilotConfig, build
 
 
@@ -160,3 +162,14 @@ def test_checkpoint_that_is_none_is_named(shapes: Path) -> None:
     outcome = _run("show", shapes, "--ckpt", "run.pt")
     assert isinstance(outcome.exception, DataError)
     assert "run.pt" in str(outcome.exception)
+
+
+def test_the_weights_that_ship_are_listed_with_score_and_hash() -> None:
+    lines = _run("weights").stdout.splitlines()
+    listed = {line.split()[0]: line for line in lines[1:-1]}
+    assert set(listed) == {path.name for path in FOLDER.glob("*.pt")}
+    for path in FOLDER.glob("*.pt"):
+        about = load_checkpoint(path).about
+        assert f"{about.score_name} {about.score:.3f}" in listed[path.name]
+        assert hashlib.sha256(path.read_bytes()).hexdigest()[:16] in listed[path.name]
+    assert "MIT" in lines[-1]
