@@ -25,6 +25,7 @@ COMMANDS = {
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
     "compare": ("smot.cli.compare:compare", "Put several results on one set of curves."),
     "train": ("smot.cli.train:train", "Train a learned tracker."),
+    "reproduce": ("smot.cli.reproduce:reproduce", "Draw the figures of the SILOT paper anew."),
 }
 """By name: where the command is, and what --help says of it."""
 

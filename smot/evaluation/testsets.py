@@ -108,6 +108,7 @@ def canonical_videos(
     mnist_root: Path | None = None,
     counts: Sequence[int] | None = None,
     n_videos: int | None = None,
+    seed: int = SEED,
 ) -> tuple[VideoSource, str]:
     """Find a canonical test set in a folder, or make it on the spot.
 
@@ -118,6 +119,7 @@ def canonical_videos(
         mnist_root: folder of the MNIST files.
         counts: numbers of objects that are wanted; the paper's if None.
         n_videos: videos of each count that are wanted; as many as there are if None.
+        seed: of the data set; another than the canonical one makes other videos of the same kind.
 
     Returns:
         The videos, and a sentence that says which they are.
@@ -138,6 +140,8 @@ def canonical_videos(
     if path.is_file():
         file = open_videos(path)
         unfit = _unfit(file.groups, file.metadata, settings, digits, counts, n_videos)
+        if file.metadata.seed != seed:
+            unfit = f"has seed {file.metadata.seed}"
         if not unfit:
             return file, f"test videos from {path}"
         unfit = f"{path} {unfit}"
@@ -145,7 +149,7 @@ def canonical_videos(
     sizes = {"n_test": n_videos} if n_videos else {}
     groups = group_sizes(settings, n_train=0, counts=counts, **sizes)
     made = f"test videos made on the spot ({unfit})"
-    return RenderedVideos(settings=settings, digits=source, groups=groups), made
+    return RenderedVideos(settings=settings, digits=source, groups=groups, seed=seed), made
 
 
 def check_digits(source: VideoSource, digits: str) -> None:
@@ -246,7 +250,7 @@ def _unfit(
     n_videos: int | None,
 ) -> str:
     """Why a file of the canonical name is not what was asked for; "" if it is."""
-    if dict(metadata.settings) != settings.plain() or metadata.seed != SEED:
+    if dict(metadata.settings) != settings.plain():
         return "has other settings than the canonical ones"
     if digits != "auto" and metadata.digit_source not in ("", digits):
         return f"shows {metadata.digit_source} digits"

@@ -1,0 +1,337 @@
+"""The work behind the paper's figures: jobs, each a training and an evaluation or only the latter.
+
+A job is done when the folder of its results says that they are of the same weights, videos and
+settings, so that any number of calls on any number of machines work on one folder.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+from smot.errors import UsageError
+from smot.evaluation.protocols import DEFAULTS
+from smot.evaluation.protocols import Job as Evaluation
+from smot.evaluation.results import write_results
+from smot.evaluation.run import Progress, run
+from smot.evaluation.testsets import SEED, VideoSource, canonical_videos, make_plan
+from smot.experiments.paper import FIGURES, SYSTEMS, System
+from smot.experiments.plans import Request, resolve
+from smot.experiments.recipes import asks_for_recipe, run_recipe
+from smot.experiments.runs import RunOptions, launch
+from smot.experiments.training_data import DATASETS
+from smot.files import to_plain, write_text
+from smot.models.packaged import FOLDER
+from smot.trackers import Recipe
+from smot.training.run_folder import RunFolder
+
+N_VIDEOS, N_VIDEOS_QUICK = 1_000, 100
+RECORD = "evaluated.json"
+"""Beside results.json: what it is of; a job whose record is the same is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What may differ from one reproduction to another.
+
+    Attributes:
+        out: folder of results, figures and tables.
+        runs: folder of trained weights: STEM/seed-0/best.pt.
+        weights: folders where weights are looked for that neither were trained nor ship.
+        quick: 100 videos of each count, and fewer counts, in place of 1,000.
+        n_seeds: runs of each system that are trained.
+        trains: whether jobs train.
+        digits: "auto", "mnist" or "mnist-5k".
+        mnist_root: folder of the MNIST files.
+        seed: of the test videos; 0 for the canonical ones.
+        workers: processes of an evaluation.
+    """
+
+    out: Path
+    runs: Path
+    weights: tuple[Path, ...] = ()
+    quick: bool = False
+    n_seeds: int = 3
+    trains: bool = False
+    digits: str = "auto"
+    mnist_root: Path | None = None
+    seed: int = SEED
+    workers: int = 1
+
+    @property
+    def n_videos(self) -> int:
+        """Test videos of each count."""
+        return N_VIDEOS_QUICK if self.quick else N_VIDEOS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One system, from one set of weights, on one data set.
+
+    Attributes:
+        name: "silot-6", or "silot-6/seed-1" where it was or will be trained here.
+        figure: the first one that needs it.
+        system: what is evaluated.
+        dataset: name of the test videos.
+        counts: numbers of objects.
+        weights: the file; None where there is none (yet).
+        run: folder of the training that makes it; None where it ships or nothing is trained.
+        choices: of the reproduction.
+        source: the test videos.
+    """
+
+    name: str
+    figure: str
+    system: System
+    dataset: str
+    counts: tuple[int, ...]
+    weights: Path | None
+    run: Path | None
+    choices: Choices
+    source: VideoSource
+
+    @property
+    def folder(self) -> Path:
+        """Of its results."""
+        return self.choices.out / self.dataset / self.name
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there are no weights, and none are to be made."""
+        return bool(self.system.weights) and self.weights is None and self.run is None
+
+    @property
+    def trains(self) -> bool:
+        """Whether to train, or to go on with training, which takes seconds where it is over."""
+        trainable = self.run is not None and self.system.training is not None
+        return trainable and self.choices.trains and not self.is_done
+
+    @cached_property
+    def record(self) -> str:
+        """What decides the results: the content of `RECORD`."""
+        weights = hashlib.sha256(self.weights.read_bytes()).hexdigest() if self.weights else ""
+        decisive = {
+            "tracker": self.system.tracker,
+            "options": dict(self.system.options),
+            "weights": weights,
+            "videos": self.source.metadata.settings_fingerprint,
+            "counts": list(self.counts),
+            "n_videos": self.choices.n_videos,
+            "scoring": to_plain(DEFAULTS),
+            "smot": version("smot"),
+        }
+        return json.dumps(decisive, indent=2) + "\n"
+
+    @cached_property
+    def is_done(self) -> bool:
+        """Whether there are results of just this."""
+        path = self.folder / RECORD
+        has_all = self.weights is not None or not self.system.weights
+        return has_all and path.is_file() and path.read_text(encoding="utf-8") == self.record
+
+    @property
+    def minutes(self) -> float:
+        """What is left to do on two cores, about; without training where that may not be."""
+        training = self.system.training
+        evaluation = len(self.counts) * self.choices.n_videos / self.system.rate / 60
+        hours = training.hours if training and self.weights is None else 0.0
+        return 0.0 if self.is_done or self.is_missing else 60 * hours + evaluation
+
+    def evaluate(self, progress: Progress) -> None:
+        """Score the system, and write results.json and the record of what it is of."""
+        named = {"checkpoint": str(self.weights)} if self.weights else {}
+        options = {**self.system.options, **named}
+        description = self.source.description
+        job = Evaluation(
+            tracker=Recipe(target=self.system.tracker, options=options, data=description),
+            data=self.source,
+            plan=make_plan(self.source, self.counts, self.choices.n_videos),
+            workers=self.choices.workers,
+        )
+        results = run(job, progress).results
+        if self.weights:
+            # The record has the weights' hash; where they lie on this machine says nothing.
+            options["checkpoint"] = self.weights.name if self.run is None else self.run.name
+            results = replace(results, tracker=replace(results.tracker, options=options))
+        write_results(results, self.folder / "results.json")
+        write_text(self.folder / RECORD, self.record)
+
+    def train(self, notice: Callable[[str], None], *, quiet: bool) -> bool:
+        """Train, or go on with training; returns whether it came to its end."""
+        request = self.training_request()
+        options = RunOptions(out=request.out, resume=request.resume, quiet=quiet)
+        if asks_for_recipe(request):
+            return not run_recipe(request, options, notice)[0].stopped
+        return not launch(resolve(request)[0], options).stopped
+
+    def trained(self) -> "Job":
+        """The same job with the weights that its training has made."""
+        assert self.run is not None
+        return replace(self, weights=RunFolder(self.run).best)
+
+    def training_request(self) -> Request:
+        """The options of the training: of a new run, or to go on with one."""
+        training, run_folder = self.system.training, self.run
+        assert training is not None
+        assert run_folder is not None
+        if RunFolder(run_folder).holds_run or any(run_folder.glob("*/last.pt")):
+            return Request(family=training.family, out=str(run_folder), resume=True)
+        root = self.choices.mnist_root
+        shows_digits = DATASETS[training.dataset].dataset == "mnist"
+        return Request(
+            family=training.family,
+            out=str(run_folder),
+            dataset=training.dataset,
+            preset=training.preset or None,
+            seed=int(run_folder.name.removeprefix("seed-")),
+            digits=self.choices.digits if shows_digits else None,
+            mnist_root=str(root) if root and shows_digits else None,
+        )
+
+    def shell_command(self) -> str:
+        """What does this job alone, in any shell on any machine that sees the same folders."""
+        parts = [training_command(self.training_request())] if self.trains else []
+        return " && ".join([*parts, self._evaluation_command()])
+
+    def _evaluation_command(self) -> str:
+        choices = self.choices
+        words = ["smot", "reproduce", self.figure, "--only", self.name]
+        words += ["--quick"] if choices.quick else []
+        words += ["--out", str(choices.out), "--runs", str(choices.runs)]
+        for folder in choices.weights:
+            words += ["--weights", str(folder)]
+        if self.source.description.dataset == "mnist":
+            words += ["--digits", choices.digits]
+            words += ["--mnist-root", str(choices.mnist_root)] if choices.mnist_root else []
+        words += ["--test-seed", str(choices.seed)] if choices.seed != SEED else []
+        return shlex.join(words)
+
+
+def training_command(request: Request) -> str:
+    """`smot train` with the options of a request."""
+    words = ["smot", "train", request.family]
+    for name in ("dataset", "preset", "seed", "digits", "mnist_root", "out"):
+        value = getattr(request, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, *(["--resume"] if request.resume else [])])
+
+
+def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
+    """Everything that figures need, done or not, each job once.
+
+    Args:
+        names: keys of `FIGURES`.
+        choices: of the reproduction.
+
+    Raises:
+        UsageError, DataError: of the test videos.
+    """
+    jobs: dict[tuple[str, str], Job] = {}
+    sources: dict[str, VideoSource] = {}
+    for figure_name in names:
+        figure = FIGURES[figure_name]
+        if figure.protocol == "show":
+            continue
+        if figure.dataset not in sources:
+            sources[figure.dataset] = videos_of(figure.dataset, choices)
+        source = sources[figure.dataset]
+        every = sorted(int(group[5:]) for group in source.groups if group.startswith("test/"))
+        counts = tuple(every)
+        if choices.quick and figure.quick_counts:
+            counts = figure.quick_counts
+        for system in figure.systems:
+            for name, weights, run_folder in _weights(system, choices):
+                job = Job(
+                    name=name,
+                    figure=figure_name,
+                    system=SYSTEMS[system],
+                    dataset=figure.dataset,
+                    counts=counts,
+                    weights=weights,
+                    run=run_folder,
+                    choices=choices,
+                    source=source,
+                )
+                jobs.setdefault((figure.dataset, name), job)
+    return list(jobs.values())
+
+
+def videos_of(dataset: str, choices: Choices) -> VideoSource:
+    """The test videos of a data set: a file of data/, or made on the spot.
+
+    Raises:
+        UsageError, DataError: as `smot.evaluation.testsets.canonical_videos`.
+    """
+    return canonical_videos(
+        dataset,
+        digits=choices.digits,
+        mnist_root=choices.mnist_root,
+        n_videos=choices.n_videos,
+        seed=choices.seed,
+    )[0]
+
+
+def _weights(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, Path | None]]:
+    """A system's jobs: name, weights, and the training that makes or made them.
+
+    Runs that were trained here come before weights that ship; these come from one seed.
+    """
+    system = SYSTEMS[name]
+    folder = choices.runs / system.weights
+    trained = {path.parent: path for path in sorted(folder.glob("seed-*/best.pt"))}
+    runs: dict[Path, Path | None] = {}
+    if choices.trains and system.training:
+        runs = dict.fromkeys(folder / f"seed-{seed}" for seed in range(choices.n_seeds))
+    runs |= trained
+    if system.weights and runs:
+        for run_folder, path in sorted(runs.items()):
+            yield f"{name}/{run_folder.name}", path, run_folder
+    else:
+        yield name, shipped_weights(system, choices), None
+
+
+def shipped_weights(system: System, choices: Choices) -> Path | None:
+    """The file of a system's weights, in the package or a folder that was named; None if none."""
+    if not system.weights:
+        return None
+    places = (folder / f"{system.weights}.pt" for folder in (FOLDER, *choices.weights))
+    return next((place for place in places if place.is_file()), None)
+
+
+def select_jobs(jobs: Sequence[Job], only: str | None) -> list[Job]:
+    """The jobs of one system, or of one of its runs; all without a name.
+
+    Raises:
+        UsageError: no such job.
+    """
+    found = [job for job in jobs if only in (None, job.name, job.name.partition("/")[0])]
+    if not found:
+        raise UsageError(f"no job {only!r}: there are {', '.join(job.name for job in jobs)}")
+    return found
+
+
+def dry_run_lines(jobs: Sequence[Job]) -> list[str]:
+    """A line for each job: its state, its minutes, and how to get what is missing."""
+    width = max(len(f"{job.dataset} {job.name}") for job in jobs)
+    lines = []
+    for job in jobs:
+        state = f"evaluate, about {job.minutes:.0f} min"
+        training = job.system.training
+        if job.is_done:
+            state = "done"
+        elif job.is_missing and training is None:
+            state = f"missing: {job.system.weights}.pt"
+        elif job.is_missing and training is not None:
+            run_folder = job.choices.runs / job.system.weights / "seed-0"
+            command = training_command(replace(job, run=run_folder).training_request())
+            state = f"missing: {job.system.weights}.pt; about {training.hours:g} h of {command}"
+        elif job.trains:
+            state = f"train and evaluate, about {job.minutes:.0f} min"
+        lines.append(f"{f'{job.dataset} {job.name}':<{width}}  {state}")
+    total = sum(job.minutes for job in jobs)
+    return [*lines, f"in all about {total:.0f} minutes on two cores"]

@@ -1,0 +1,84 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from smot.cli import cli
+from smot.errors import UsageError
+from smot.evaluation.report.figures import N_STYLES
+from smot.evaluation.results import read_results
+from smot.experiments import reproduction
+from smot.experiments.paper import FIGURES, SYSTEMS
+from smot.experiments.training_data import DATASETS
+from smot.models.family import load_family
+from tests.test_pages import parse
+
+
+def reproduce(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["reproduce", *words, "--digits", "mnist-5k", "--quiet"])
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_figure_can_be_drawn_and_every_system_trained() -> None:
+    for figure in FIGURES.values():
+        assert len(figure.systems) <= N_STYLES
+        assert set(figure.systems) <= set(SYSTEMS)
+    for system in SYSTEMS.values():
+        training = system.training
+        if training:
+            family = load_family(training.family)
+            assert training.dataset in DATASETS
+            assert family.preset(training.preset or family.default_preset, training.dataset)
+
+
+def test_a_dry_run_names_what_is_missing_and_what_makes_it() -> None:
+    done = reproduce("fig5", "--quick", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "mnist-12 conncomp" in done.stdout
+    assert "missing: silot-mnist-12.pt; about 3 h of smot train silot --dataset mnist-12" in (
+        done.stdout
+    )
+    assert not Path("results").exists()
+
+
+def test_jobs_are_commands_that_are_understood_and_independent() -> None:
+    done = reproduce("fig5", "--quick", "--jobs", "--train", "--seeds", "2")
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(set(lines)) == 13
+    assert sum("smot train" in line for line in lines) == 10
+    for line in lines:
+        for command in line.split(" && "):
+            parse(command)
+
+
+def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduction, "N_VIDEOS_QUICK", 2)
+    figure = replace(FIGURES["figG3"], systems=("silot-12", "still", "motion"))
+    monkeypatch.setitem(FIGURES, "figG3", figure)  # type: ignore[misc]
+    first = reproduce("figG3", "--quick", "--workers", "1")
+    assert first.exit_code == 0, first.output
+    out = Path("results/paper-quick")
+    results = read_results(out / "mnist-12/motion/results.json")
+    assert {each.n_videos for each in results.dataset.videos.values()} == {2}
+    page = (out / "figG3.html").read_text(encoding="utf-8")
+    assert "silot-12 (SILOT, 1-12) is not in it" in page
+    for suffix in (".pdf", ".svg", ".md", ".tex"):
+        assert (out / f"figG3{suffix}").stat().st_size > 0
+    assert f"{results.prediction[3]['mota']:.3f}" in (out / "figG3.md").read_text("utf-8")
+    written = (out / "mnist-12/motion/results.json").stat().st_mtime_ns
+    assert reproduce("figG3", "--quick", "--workers", "1").exit_code == 0
+    assert (out / "mnist-12/motion/results.json").stat().st_mtime_ns == written
+    monkeypatch.setattr(reproduction, "N_VIDEOS_QUICK", 3)  # other videos: not done
+    lines = reproduce("figG3", "--quick", "--dry-run").stdout.splitlines()
+    assert sum("evaluate, about" in line for line in lines) == 2
+
+
+def test_an_unknown_job_is_refused() -> None:
+    done = reproduce("fig5", "--quick", "--only", "nothing")
+    assert isinstance(done.exception, UsageError)
+    assert "no job 'nothing': there are conncomp, silot-6" in str(done.exception)
