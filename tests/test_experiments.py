@@ -23,11 +23,19 @@ from smot.experiments.training_data import (
     training_batches,
 )
 from smot.experiments.validation import ValidationConfig, ValidationScore, validation_pictures
+from smot.files import to_plain
 from smot.generators import MnistSettings, ShapesSettings, generate, load_digits
-from smot.models.checkpoints import load_checkpoint, load_model
+from smot.models.checkpoints import (
+    About,
+    Checkpoint,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
 from smot.models.family import Latents, Objective, Stage
 from smot.models.silot import FAMILY as SILOT
-from smot.models.silot import SilotConfig
+from smot.models.silot import Silot, SilotConfig
+from smot.models.silot.objects import presence_column
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.reporting import Progress
@@ -400,6 +408,39 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
     torch.autograd.backward(objective.total)
     trained = {name for name, each in model.named_parameters() if each.grad is not None}
     assert {name.split(".")[0] for name in trained} == {"prior"}
+
+
+def test_discovery_alone_learns_from_what_its_teacher_finds(tmp_path: Path) -> None:
+    source = open_source(DataConfig(dataset="shapes-48"), 0)
+    path = str(tmp_path / "teacher.pt")
+    teacher = SILOT.build(replace(TINY, freeze_attributes=0), 5).eval()
+    about = About(family="silot")
+    save_checkpoint(
+        path, Checkpoint(about=about, model=to_plain(teacher.config), weights=teacher.state_dict())
+    )
+    parts = ("backbone.", "discovery.")
+    config = replace(
+        TRAIN, batch_size=4, curriculum=((0, 3),), only_parameters=parts, init_from=path
+    )
+    stage = SILOT.stages["sleep_objective"]
+    model = SILOT.build(replace(TINY, cell=6), 0)
+    state = TrainingState(model, config)
+    batches = cached_batches(
+        stage, state, source, n_videos=4, group=ALONE, progress=Progress(quiet=True)
+    )
+    found = batches(0, 3)
+    assert isinstance(teacher, Silot)
+    expected = teacher.find(torch.from_numpy(source.frames(np.arange(4), 3)))
+    order = [
+        int((each == expected.image).flatten(1).all(1).nonzero()[0]) for each in found["image"]
+    ]
+    torch.testing.assert_close(found["states"], expected.states[order])
+    # All that is found counts here, so that scenes hold something.
+    found["states"][..., presence_column(TINY.what_size)] = 1.0
+    objective = stage.objective(model, found, torch.Generator().manual_seed(0))
+    torch.autograd.backward(objective.total)
+    trained = {name for name, each in model.named_parameters() if each.grad is not None}
+    assert {name.split(".")[0] for name in trained} == {"backbone", "discovery"}
 
 
 @pytest.mark.parametrize(

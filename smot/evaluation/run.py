@@ -178,25 +178,18 @@ def _scores(
             # Each count and protocol has a stream of its own: intervals do not depend on the rest.
             draws = np.random.default_rng([settings.seed, count, which])
             tracks = each.tracks.get(protocol)
-            scores[protocol][count] = count_scores(counts, settings, draws, tracks)
+            scores[protocol][count] = _count_scores(counts, tracks, settings, draws)
     progress("counts summed up", len(found), len(found))
     return scores["tracking"], scores["prediction"]
 
 
-def count_scores(
+def _count_scores(
     counts: VideoCounts,
+    tracks: tuple[Tracks, Tracks] | None,
     settings: EvaluationSettings,
     generator: np.random.Generator,
-    tracks: tuple[Tracks, Tracks] | None = None,
 ) -> CountScores:
-    """The metrics of some videos pooled; with intervals, or from the library's own counts.
-
-    Args:
-        counts: a row for each video.
-        settings: how they were scored.
-        generator: draws the bootstrap's resamples; a single video has no intervals.
-        tracks: truth and predictions, for the library.
-    """
+    """The metrics of some videos pooled; with intervals, or from the library's own counts."""
     ends: Mapping[str, tuple[float, float]] = {}
     plain: Mapping[str, object] = {}
     if tracks is not None:
@@ -205,8 +198,7 @@ def count_scores(
         metrics = summarise_by_motmetrics(*tracks, settings.match)
     else:
         metrics = summarise(counts)
-        if len(counts) > 1:
-            ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
+        ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
         plain = counts.to_json()
     reasons = {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
     return CountScores(metrics=metrics, intervals=ends, reasons=reasons, counts=plain)

@@ -12,6 +12,7 @@ from torch import Tensor
 from smot.arrays import IntArray, UInt8Array
 from smot.errors import UsageError
 from smot.generators.settings import CANONICAL, MnistSettings, Settings
+from smot.models.checkpoints import load_model
 from smot.models.family import Latents, Stage
 from smot.tracks import DataDescription
 from smot.training.config import TrainConfig
@@ -231,6 +232,8 @@ def _latents(
     """The latents of training videos [N, ...] by name, on the CPU."""
     config, model = state.config, state.model
     device = next(model.parameters()).device
+    if stage.by_teacher:
+        model = load_model(config.init_from, str(device))[0]
     generator = torch.Generator(device=device)
     parts = []
     for start in range(0, len(places), LATENTS_CHUNK):

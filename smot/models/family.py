@@ -94,10 +94,13 @@ class Stage:
         latents: what the frozen part makes of frames uint8 [B, T, H, W, 3], without gradient:
             (module, frames, generator) -> latents.
         objective: what the trained part minimises: (module, latents, generator) -> objective.
+        by_teacher: whether the latents are made by the model that the run starts from, as it is
+            in its file, because what is trained makes them too.
     """
 
     latents: Callable[[nn.Module, Tensor, torch.Generator], Latents]
     objective: Callable[[nn.Module, Latents, torch.Generator], Objective]
+    by_teacher: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

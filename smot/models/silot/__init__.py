@@ -11,6 +11,7 @@ from smot.models.family import Family, Latents, Objective, Preset, PresetTable, 
 from smot.models.silot.config import RENAMED, SilotConfig
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Trajectories
+from smot.models.silot.sleep import Found
 from smot.models.silot.tracker import SilotTracker
 from smot.tracks import DataDescription
 
@@ -30,6 +31,7 @@ def load_tracker(
     checkpoint: str | None = None,
     device: str = "cpu",
     n_slots: int | None = None,
+    refine: int = 0,
     data: DataDescription | None = None,
 ) -> SilotTracker:
     """SILOT with trained weights: discovers objects on a grid and propagates them through time.
@@ -40,20 +42,22 @@ def load_tracker(
         device: "cpu", "cuda", ...
         n_slots: objects carried at most; None for the larger of the model's own number and the
             number of grid cells of a frame.
+        refine: steps of gradient by which each frame's objects are refined; 0 for none.
         data: what the videos are like.
 
     Raises:
         DataError: a checkpoint that cannot be loaded.
-        UsageError: one of another family, no packaged weights that fit, `n_slots` below 1, no
-            such device.
+        UsageError: one of another family, no packaged weights that fit, `n_slots` below 1,
+            `refine` below 0, no such device.
     """
-    return _loaded("silot", checkpoint, device, n_slots, data)
+    return _loaded("silot", checkpoint, device, n_slots, refine, data)
 
 
 def load_plus_tracker(
     checkpoint: str | None = None,
     device: str = "cpu",
     n_slots: int | None = None,
+    refine: int = 0,
     data: DataDescription | None = None,
 ) -> SilotTracker:
     """SILOT with a finer grid, taught by scenes of objects that it has found; not the paper's.
@@ -62,7 +66,7 @@ def load_plus_tracker(
 
     Source: ours; docs/models/silot.md 4.3.
     """
-    return _loaded("silot-plus", checkpoint, device, n_slots, data)
+    return _loaded("silot-plus", checkpoint, device, n_slots, refine, data)
 
 
 def _loaded(
@@ -70,15 +74,18 @@ def _loaded(
     checkpoint: str | None,
     device: str,
     n_slots: int | None,
+    refine: int,
     data: DataDescription | None,
 ) -> SilotTracker:
     from smot.models.packaged import load_fitting
 
     if n_slots is not None and n_slots < 1:
         raise UsageError(f"{name}: n_slots is {n_slots}, must be at least 1")
+    if refine < 0:
+        raise UsageError(f"{name}: refine is {refine}, must be at least 0")
     module = load_fitting("silot", checkpoint, device, data, tracker=name)
     assert isinstance(module, Silot)
-    return SilotTracker(model=module, name=name, n_slots=n_slots)
+    return SilotTracker(model=module, name=name, n_slots=n_slots, refine=refine)
 
 
 def build(config: SilotConfig, seed: int) -> Silot:
@@ -112,6 +119,17 @@ def _prior_objective(model: nn.Module, latents: Latents, generator: torch.Genera
     assert isinstance(model, Silot)
     paths = Trajectories(**{name: each.transpose(0, 1) for name, each in latents.items()})
     return model.prior_objective(paths, generator=generator)
+
+
+def _found(model: nn.Module, frames: Tensor, _: torch.Generator) -> Latents:
+    """The fields of `Found`."""
+    assert isinstance(model, Silot)
+    return model.find(frames)._asdict()
+
+
+def _sleep_objective(model: nn.Module, latents: Latents, generator: torch.Generator) -> Objective:
+    assert isinstance(model, Silot)
+    return model.sleep_objective(Found(**latents), generator=generator)
 
 
 # White digits are seen in one channel, which counts three times: the same objective, less work.
@@ -242,13 +260,24 @@ more than there are objects are enough."""
 REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002, "link_reach": 6.0}
 
 SLEEP = {
-    **FAST,
-    "curriculum": ((0, 1), (600, 2), (900, 4), (1_300, 8)),
-    "decay_from": 0.3,
-    "max_hours": 1.5,
-    "eval_steps": 300,
+    "objective": "sleep_objective",
+    "only_parameters": ("backbone.", "discovery."),
+    "batch_size": 48,
+    "lr": 1e-3,
+    "warmup_steps": 100,
+    "schedule": "cosine",
+    "decay_from": 0.1,
+    "decay_to": 0.03,
+    "clip_norm": 20.0,
+    "ema_decay": 0.998,
+    "precision": "auto",
+    "max_hours": 0.4,
+    "eval_steps": 500,
 }
-"""From the weights of a first run: a finer discovery, taught by what the first has found."""
+"""Discovery alone, on scenes of objects that the weights it starts from have found."""
+
+WAKE = {**FAST, "lr": 4e-4, "decay_from": 0.1, "curriculum": ((0, 8),), "max_hours": 1.5}
+"""Then the whole model on videos, with such scenes, of its own objects, beside them."""
 
 SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_weight": 10.0}
 
@@ -304,6 +333,11 @@ PRESETS: PresetTable = {
         "mnist-12": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 16, "link_reach": 6.0}, SLEEP),
         "shapes-48": _refined(FAST_SHAPES, {**SLEEPING, "n_slots": 10}, SLEEP),
     },
+    "wake": {
+        "mnist-6": _refined(FAST_DIGITS, {}, WAKE),
+        "mnist-12": _refined(FAST_DIGITS, {}, WAKE),
+        "shapes-48": _refined(FAST_SHAPES, {}, WAKE),
+    },
     "prior": {
         "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
         "mnist-12": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
@@ -325,6 +359,10 @@ FAMILY = Family(
     default_preset="fast",
     recipe=(("fast", 1.3), ("refine", 1.2), ("prior", 0.5)),
     renamed=RENAMED,
-    # The learned prior alone, on tracks of the frozen posterior.
-    stages={"prior_objective": Stage(latents=_posterior_tracks, objective=_prior_objective)},
+    stages={
+        # The learned prior alone, on tracks of the frozen posterior.
+        "prior_objective": Stage(latents=_posterior_tracks, objective=_prior_objective),
+        # A new discovery alone, taught by what another model found.
+        "sleep_objective": Stage(latents=_found, objective=_sleep_objective, by_teacher=True),
+    },
 )

@@ -34,9 +34,12 @@ from smot.models.silot.objects import (
     unpacked,
 )
 from smot.models.silot.propagation import Change, ObjectFeatures, Propagation
+from smot.models.silot.refinement import refined
 from smot.models.silot.rendering import Renderer
-from smot.models.silot.sleep import compose, sleep_terms
+from smot.models.silot.sleep import Found, compose, sleep_terms
 
+THRESHOLD = 0.5
+"""Presence above which an object counts; what is below matters for average precision alone."""
 N_SEEN = 3
 """After how many frames roll-outs of the prior begin: as the test of prediction has it."""
 
@@ -106,6 +109,7 @@ class Silot(nn.Module):
         n_slots: int | None = None,
         offset: Tensor | None = None,
         freeze: bool = False,
+        refine: int = 0,
     ) -> Clip:
         """Follow objects through a clip; frame t is made from frames up to t alone.
 
@@ -115,6 +119,7 @@ class Silot(nn.Module):
             n_slots: objects carried, K; None for the configured number.
             offset: y, x of the seen frame's corner in the whole frame, [B, 2], anchors.
             freeze: whether networks of boxes, depths and presences get no gradient.
+            refine: steps of gradient by which each frame's objects are refined; 0 for none.
         """
         T, B = images.shape[:2]
         cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
@@ -124,10 +129,15 @@ class Silot(nn.Module):
         packed = objects.packed()
         nothing = packed.new_zeros(B, n_slots or self.config.n_slots, packed.shape[-1])
         steps = [Step(*self._selected(nothing, packed), found, None)]
-        for t in range(1, T):
-            drawn = noise.frame(t) if noise else FrameNoise()
-            state = steps[-1].state
-            steps.append(self.advance(images[t], cells[t], state, drawn, offset, freeze=freeze))
+        for t in range(T):
+            if t:
+                drawn = noise.frame(t) if noise else FrameNoise()
+                state = steps[-1].state
+                step = self.advance(images[t], cells[t], state, drawn, offset, freeze=freeze)
+                steps.append(step)
+            if refine:
+                state, is_new = refined(self, images[t], *steps[t][:2], refine, THRESHOLD)
+                steps[t] = steps[t]._replace(state=state, is_new=is_new)
         changes = [step.change for step in steps if step.change]
         return Clip(
             states=torch.stack([step.state for step in steps]),
@@ -224,23 +234,22 @@ class Silot(nn.Module):
             terms |= {name: weight * value for name, value in learned.items()}
         terms["presence"] = presence_term(clip, schedule.log_odds)
         if config.sleep_weight and self.training:
-            terms |= self._sleep_terms(images[-1], clip, generator)
+            taught = self.sleep_objective(_last_found(images, clip), generator=generator).terms
+            terms |= {name: config.sleep_weight * value for name, value in taught.items()}
         return _objective(terms)
 
-    def _sleep_terms(
-        self, image: Tensor, clip: Clip, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """What discovery makes of scenes composed from the objects of the clip's last frame."""
-        states, weight = clip.states[-1].detach(), self.config.sleep_weight
-        steady = ~clip.is_new[-1] if len(clip.states) > 1 else None
-        scene = compose(self, image, states, steady, generator)
+    def sleep_objective(self, found: Found, *, generator: torch.Generator) -> Objective:
+        """What discovery makes of scenes composed from what was found, against what is in them.
+
+        Args:
+            found: by this model or another of the same sizes.
+            generator: source of the scenes.
+        """
+        scene = compose(self, found, generator)
         cells = self.backbone(scene.image)
         context = (description(scene.explained), self.unpacked(scene.explained).centre)
-        found, drawn = self.discovery(scene.image, cells, context, FrameNoise())
-        return {
-            name: weight * term
-            for name, term in sleep_terms(scene, found, drawn, self.config).items()
-        }
+        proposed, drawn = self.discovery(scene.image, cells, context, FrameNoise())
+        return _objective(sleep_terms(scene, proposed, drawn, self.config))
 
     def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
         T, B, _, H, W = images.shape
@@ -259,12 +268,24 @@ class Silot(nn.Module):
         Args:
             frames: uint8 RGB, [B, T, H, W, 3]; at least two frames.
         """
-        training = self.training
+        _, clip = self._watched(frames)
+        return self.trajectories(clip)
+
+    def find(self, frames: Tensor) -> Found:
+        """What the posterior, held fixed, finds in the last frames of clips: to teach discovery.
+
+        Args:
+            frames: uint8 RGB, [B, T, H, W, 3].
+        """
+        return _last_found(*self._watched(frames))
+
+    def _watched(self, frames: Tensor) -> tuple[Tensor, Clip]:
+        training, images = self.training, self.images(frames)
         self.eval()
         with torch.no_grad():
-            paths = self.trajectories(self.sweep(self.images(frames)))
+            clip = self.sweep(images)
         self.train(training)
-        return paths
+        return images, clip
 
     def trajectories(self, clip: Clip) -> Trajectories:
         """What the learned prior reads of a clip of at least two frames."""
@@ -454,6 +475,13 @@ def random_squares(images: Tensor, side: int, generator: torch.Generator) -> tup
     # Indexed axes come first: [B, rows, columns, T, C].
     squares = images.transpose(0, 1)[video, :, :, rows[:, :, None], columns[:, None]]
     return squares.permute(3, 0, 4, 1, 2).contiguous(), corner
+
+
+def _last_found(images: Tensor, clip: Clip) -> Found:
+    """The last frames of clips, and what was found there."""
+    before = ~clip.is_new[-1]
+    steady = before if len(clip.states) > 1 else torch.ones_like(before)
+    return Found(images[-1], clip.states[-1].detach(), steady)
 
 
 def _objective(terms: dict[str, Tensor]) -> Objective:

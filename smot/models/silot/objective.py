@@ -138,9 +138,14 @@ def cross_entropy(images: Tensor, painted: Tensor, floor: Tensor | float) -> Ten
         painted: reconstruction, same shape, in [0, 1] as the renderer's always are.
         floor: added inside the logarithms.
     """
+    return pixel_entropy(images, painted, floor).sum() / images.shape[1]
+
+
+def pixel_entropy(images: Tensor, painted: Tensor, floor: Tensor | float) -> Tensor:
+    """The same of each pixel."""
     # Not (1 + floor) - painted: in float32 1 + 1e-9 is 1, and a painted 1 would leave log(0).
     on, off = torch.log(painted + floor), torch.log((1 - painted) + floor)
-    return -torch.lerp(off, on, images).sum() / images.shape[1]
+    return -torch.lerp(off, on, images)
 
 
 def gaussian_terms(drawn: Drawn, prior: Gaussian) -> dict[str, Tensor]:

@@ -32,6 +32,22 @@ EXPLAINED = 0.7
 """Chance that an object is given as propagated, in the half of scenes that have such objects."""
 BOX_WEIGHT, WHAT_WEIGHT = 0.5, 0.05
 """Weights of a pixel of error and of a unit of appearance, against a nat of presence."""
+WORTH = 4.0
+"""Pixels of error that a cell's presence of 1 is worth when cells are chosen for objects."""
+
+
+class Found(NamedTuple):
+    """Frames and the objects that a model found in them: what scenes are composed from.
+
+    Attributes:
+        image: [B, C, H, W].
+        states: packed objects, without gradient, [B, K, S].
+        steady: which of these were there before, bool, [B, K].
+    """
+
+    image: Tensor
+    states: Tensor
+    steady: Tensor
 
 
 class Scene(NamedTuple):
@@ -52,13 +68,7 @@ class Scene(NamedTuple):
     explained: Tensor
 
 
-def compose(
-    model: "Silot",
-    image: Tensor,
-    states: Tensor,
-    steady: Tensor | None,
-    generator: torch.Generator,
-) -> Scene:
+def compose(model: "Silot", found: Found, generator: torch.Generator) -> Scene:
     """Scenes, as many as there are videos, of objects from all of them.
 
     Objects are cut out as they were seen, laid over each other at random places, opaque where
@@ -66,19 +76,16 @@ def compose(
 
     Args:
         model: gives sizes and the background.
-        image: frames, [B, C, H, W].
-        states: objects found in them, packed, without gradient, [B, K, S].
-        steady: which of these were there before, bool, [B, K]; None for all.
+        found: frames and what is in them.
         generator: source of the scenes, on the images' device.
     """
-    config, (B, _, H, W) = model.config, image.shape
+    config, image = model.config, found.image
+    B, _, H, W = image.shape
     with torch.no_grad():
-        objects = model.unpacked(states)
-        usable = isolated(objects, config.anchor, (H, W))
-        if steady is not None:
-            usable = usable & steady
+        objects = model.unpacked(found.states)
+        usable = isolated(objects, config.anchor, (H, W)) & found.steady
         chosen, on = _drawn(usable.flatten(), B, generator)
-        states = states.flatten(0, 1)[chosen]
+        states = found.states.flatten(0, 1)[chosen]
         M = chosen.shape[1]
         size = model.unpacked(states).box[..., 2:]
         box = _placed(size, on, (H / config.anchor, W / config.anchor), generator)
@@ -205,13 +212,18 @@ def sleep_terms(
     """
     B, _, H, W = scene.image.shape
     centres = cell_centres(H, W, config.anchor, scene.box.device, config.cell)
-    cell, has_cell = assigned(scene.box[..., :2], scene.to_find, centres, config)
+    target, proposed = scene.box * config.anchor, found.box * config.anchor
+    with torch.no_grad():
+        gap = (scene.box[:, :, None, :2] - centres).abs().amax(-1)
+        near = scene.to_find[..., None] & (gap < config.cell / config.anchor)
+        error = (target[:, :, None] - proposed[:, None]).abs().sum(-1)
+        cost = error - WORTH * torch.sigmoid(drawn.logit[..., 0])[:, None]
+        cell, has_cell = assigned(cost, near)
     label = torch.zeros_like(drawn.logit[..., 0]).scatter_add_(1, cell, has_cell.float())
     presence = F.binary_cross_entropy_with_logits(drawn.logit[..., 0], label, reduction="sum")
     A = config.what_size
-    values = torch.cat([found.box * config.anchor, drawn.mean[..., 4 : 4 + A]], -1)
+    values = torch.cat([proposed, drawn.mean[..., 4 : 4 + A]], -1)
     box, what = values.gather(1, cell[..., None].expand(-1, -1, 4 + A)).split([4, A], -1)
-    target = scene.box * config.anchor
     distance = F.smooth_l1_loss(box, target, reduction="none", beta=0.5).sum(-1)
     stray = ((what - scene.what) ** 2).sum(-1)
     return {
@@ -221,27 +233,30 @@ def sleep_terms(
     }
 
 
-def assigned(
-    place: Tensor, to_find: Tensor, centres: Tensor, config: SilotConfig
-) -> tuple[Tensor, Tensor]:
-    """The nearest free cell for each object, one after another.
+def assigned(cost: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """The cell that answers for each object: the cheapest pair first, each cell once.
+
+    The network's own proposals decide between cells: which of two neighbours takes which of two
+    objects that lie on each other, only it can know.
 
     Args:
-        place: y, x of objects, [B, M, 2], anchors.
-        to_find: which of them need a cell, [B, M].
-        centres: of cells, [J, 2], anchors.
-        config: of the model.
+        cost: of objects and cells, [B, M, J].
+        allowed: which pairs may be, bool, [B, M, J].
 
     Returns:
-        Cells by index, [B, M], and which objects got one within reach, bool, [B, M].
+        Cells by index, [B, M], and which objects got one, bool, [B, M].
     """
-    distance = (place[:, :, None] - centres).abs().amax(-1)  # [B, M, J]
-    taken = torch.zeros_like(distance[:, 0])
-    cells, reached = [], []
-    for m in range(place.shape[1]):
-        gap, best = (distance[:, m] + 10 * taken).min(1)
-        got = to_find[:, m] & (gap < config.cell / config.anchor)
-        taken = taken.scatter_add(1, best[:, None], got.float()[:, None])
-        cells.append(best)
-        reached.append(got)
-    return torch.stack(cells, 1), torch.stack(reached, 1)
+    B, M, J = cost.shape
+    left = cost.masked_fill(~allowed, torch.inf)
+    cells = torch.zeros(B, M, dtype=torch.int64, device=cost.device)
+    got = torch.zeros_like(cells, dtype=torch.bool)
+    video = torch.arange(B, device=cost.device)
+    for _ in range(M):
+        least, pair = left.flatten(1).min(1)
+        row, cell = pair // J, pair % J
+        there = least < torch.inf
+        cells[video, row] = torch.where(there, cell, cells[video, row])
+        got[video, row] |= there
+        left[video, row] = torch.inf
+        left[video, :, cell] = torch.inf
+    return cells, got

@@ -10,13 +10,11 @@ from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.models.silot.discovery import grid_shape
-from smot.models.silot.model import Silot
+from smot.models.silot.model import THRESHOLD, Silot
 from smot.models.silot.objects import Clip, Objects
 from smot.models.sprites import ink_boxes
 from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
-THRESHOLD = 0.5
-"""Presence above which an object counts; what is below matters for average precision alone."""
 VIDEOS_AT_ONCE = 50
 """Videos in one batch, so that memory does not grow with their number."""
 
@@ -30,11 +28,13 @@ class SilotTracker:
         name: what tables and curves call it.
         n_slots: objects carried at most; None for the larger of the model's number and the
             number of grid cells.
+        refine: steps of gradient by which each frame's objects are refined; 0 for none.
     """
 
     model: Silot
     name: str = "silot"
     n_slots: int | None = None
+    refine: int = 0
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
@@ -57,7 +57,7 @@ class SilotTracker:
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
         """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
         videos = self._frames(videos)
-        with torch.inference_mode():
+        with torch.no_grad():
             clip = self._sweep(videos)
             objects = self.model.unpacked(clip.states)
             if horizon:
@@ -85,16 +85,16 @@ class SilotTracker:
         frames = torch.from_numpy(np.array(videos)).to(device)
         n_cells = math.prod(grid_shape(*videos.shape[2:4]))
         K = self.n_slots or max(self.model.config.n_slots, n_cells)
-        return self.model.sweep(self.model.images(frames), n_slots=K)
+        return self.model.sweep(self.model.images(frames), n_slots=K, refine=self.refine)
 
     def _track(self, videos: UInt8Array) -> Tracks:
-        with torch.inference_mode():
+        with torch.no_grad():
             clip = self._sweep(videos)
             tracks, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
         return self._linked(tracks)
 
     def _predict(self, videos: UInt8Array, horizon: int) -> Tracks:
-        with torch.inference_mode():
+        with torch.no_grad():
             clip = self._sweep(videos)
             seen, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
             ids = self._linked(seen).ids[:, -1]

@@ -6,8 +6,9 @@ from smot.arrays import UInt8Array
 from smot.errors import DataError, UsageError
 from smot.evaluation.protocols import predict_videos
 from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
+from smot.models.silot.model import THRESHOLD
 from smot.models.silot.objects import Objects
-from smot.models.silot.tracker import THRESHOLD, corner_boxes
+from smot.models.silot.tracker import corner_boxes
 from smot.tracks import Explainer, Predictor, Tracks
 from smot.videos import Videos
 
