@@ -283,6 +283,8 @@ SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_weight"
 
 PREDICTION = {"score": "mota+prior"}
 
+ROLLED_OUT = {"roll_out_weight": 1.0}
+
 FULL_VALIDATION = {"n_videos": 1_000}
 
 
@@ -339,11 +341,19 @@ PRESETS: PresetTable = {
         "shapes-48": _refined(FAST_SHAPES, {}, WAKE),
     },
     "prior": {
-        "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
-        "mnist-12": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION),
-        "shapes-48": Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION),
+        "mnist-6": Preset(
+            model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
+        ),
+        "mnist-12": Preset(
+            model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
+        ),
+        "shapes-48": Preset(
+            model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
+        ),
         **{
-            name: Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION)
+            name: Preset(
+                model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
+            )
             for name in LARGE_SHAPES
         },
     },
