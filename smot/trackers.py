@@ -74,16 +74,18 @@ def list_trackers() -> list[Listing]:
 @overload
 def build_tracker(
     name: Literal["conncomp", "silot", "silot-plus", "sqair"],
-    options: Mapping[str, str],
+    options: Mapping[str, object],
     data: DataDescription,
 ) -> Tracker: ...
 
 
 @overload
-def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) -> Contestant: ...
+def build_tracker(
+    name: str, options: Mapping[str, object], data: DataDescription
+) -> Contestant: ...
 
 
-def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) -> Contestant:
+def build_tracker(name: str, options: Mapping[str, object], data: DataDescription) -> Contestant:
     """Find a tracker and make one.
 
     A factory (a class or function) is called with keyword arguments only: `data`, if its
@@ -93,13 +95,14 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
     Args:
         name: a built-in name, the name of an entry point in group `smot.trackers`, or
             `module:attribute`.
-        options: settings as typed on the command line, by parameter name.
+        options: settings by parameter name, as values or as typed on the command line.
         data: what the tracker may know of the data.
 
     Raises:
         UsageError: no such tracker, it cannot be imported or made, an option that it does not
             take or of the wrong type, or what it made is not a tracker.
     """
+    typed = {key: str(given) for key, given in options.items()}
     with _blamed(name):
         factory = _factory(name)
         parameters = dict(inspect.signature(factory, eval_str=True).parameters)
@@ -111,7 +114,7 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
         parameters |= fields[key]
         del parameters[key]
     arguments: dict[str, Any] = {
-        key: _converted(name, key, text, parameters) for key, text in options.items()
+        key: _converted(name, key, text, parameters) for key, text in typed.items()
     }
     if "data" in parameters:
         arguments["data"] = data
@@ -124,7 +127,7 @@ def build_tracker(name: str, options: Mapping[str, str], data: DataDescription) 
     if not fits:
         made = type(tracker).__name__
         raise UsageError(f"tracker {name!r} made a {made}, which has no track(videos) and name")
-    recipe = Recipe(target=name, options=dict(options), data=data)
+    recipe = Recipe(target=name, options=typed, data=data)
     with suppress(AttributeError, TypeError):  # an object with room for nothing else
         object.__setattr__(tracker, _RECIPE, recipe)  # also where the class is frozen
     return tracker  # type: ignore[no-any-return]

@@ -115,6 +115,12 @@ def test_options_take_the_type_of_their_parameter() -> None:
         f"{__name__}:Still", {"size": "9", "ratio": "0.5", "loud": "true"}, DATA
     )
     assert (tracker.size, tracker.ratio, tracker.loud) == (9, 0.5, True)
+    values = {"size": 9, "ratio": 0.5, "loud": True}
+    tracker = build_tracker(f"{__name__}:Still", values, DATA)
+    assert (tracker.size, tracker.ratio, tracker.loud) == (9, 0.5, True)
+    recipe = recipe_of(tracker)
+    assert recipe is not None
+    assert recipe.options == {"size": "9", "ratio": "0.5", "loud": "True"}
 
 
 def test_options_may_be_lists_names_and_nothing() -> None:
