@@ -24,6 +24,7 @@ COMMANDS = {
     "baseline": ("smot.cli.evaluate:baseline", "Score a tracker that does not learn."),
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
     "compare": ("smot.cli.compare:compare", "Put several results on one set of curves."),
+    "score": ("smot.cli.score:score", "Score tracks in files, whatever made them."),
     "train": ("smot.cli.train:train", "Train a learned tracker."),
     "reproduce": ("smot.cli.reproduce:reproduce", "Draw the figures of the SILOT paper anew."),
 }

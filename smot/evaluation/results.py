@@ -1,6 +1,7 @@
 """results.json: what an evaluation found, written whole, and checked when it is read back."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,17 +83,17 @@ class DatasetRecord:
 
     Attributes:
         name: what it calls itself.
-        kind: "mnist" or "shapes".
+        kind: "mnist", "shapes" or "video".
         origin: the file's path, or "made on the spot".
         digit_source: where digits came from; "" for shapes.
         seed: of the data set.
-        frame_size: H, W, pixels.
-        n_frames: T.
+        frame_size: H, W, pixels; 0, 0 if it differs or is not known.
+        n_frames: T; 0 if it differs.
         max_objects: most objects in a training video.
         settings: all settings of its generator.
         settings_fingerprint: hash over them, the digit source and the format version.
         content_fingerprint: hash over the whole file; "" if the videos were made on the spot.
-        videos: what was evaluated for each number of objects.
+        videos: what was evaluated for each number of objects, or for each group, numbered from 0.
     """
 
     name: str
@@ -109,8 +110,24 @@ class DatasetRecord:
     videos: Mapping[int, VideosRecord]
 
     @property
+    def labels(self) -> dict[int, str] | None:
+        """The names of groups that are no numbers of objects, by their keys; else None."""
+        groups = {key: videos.group for key, videos in self.videos.items()}
+        if all(re.fullmatch(r"test/\d+", group) for group in groups.values()):
+            return None
+        return {key: group.removeprefix("test/") for key, group in groups.items()}
+
+    @property
+    def n_videos(self) -> int:
+        """All that were evaluated; a group called "all" has every one of them."""
+        everyone = [each.n_videos for each in self.videos.values() if each.group == "all"]
+        return everyone[0] if everyone else sum(each.n_videos for each in self.videos.values())
+
+    @property
     def things(self) -> str:
-        """What its objects are called."""
+        """What its objects are called; "videos" where groups are no numbers of objects."""
+        if self.labels is not None:
+            return "videos"
         return "digits" if self.kind == "mnist" else "objects"
 
 

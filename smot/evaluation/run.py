@@ -178,18 +178,25 @@ def _scores(
             # Each count and protocol has a stream of its own: intervals do not depend on the rest.
             draws = np.random.default_rng([settings.seed, count, which])
             tracks = each.tracks.get(protocol)
-            scores[protocol][count] = _count_scores(counts, tracks, settings, draws)
+            scores[protocol][count] = count_scores(counts, settings, draws, tracks)
     progress("counts summed up", len(found), len(found))
     return scores["tracking"], scores["prediction"]
 
 
-def _count_scores(
+def count_scores(
     counts: VideoCounts,
-    tracks: tuple[Tracks, Tracks] | None,
     settings: EvaluationSettings,
     generator: np.random.Generator,
+    tracks: tuple[Tracks, Tracks] | None = None,
 ) -> CountScores:
-    """The metrics of some videos pooled; with intervals, or from the library's own counts."""
+    """The metrics of some videos pooled; with intervals, or from the library's own counts.
+
+    Args:
+        counts: a row for each video.
+        settings: how they were scored.
+        generator: draws the bootstrap's resamples; a single video has no intervals.
+        tracks: truth and predictions, for the library.
+    """
     ends: Mapping[str, tuple[float, float]] = {}
     plain: Mapping[str, object] = {}
     if tracks is not None:
@@ -198,7 +205,8 @@ def _count_scores(
         metrics = summarise_by_motmetrics(*tracks, settings.match)
     else:
         metrics = summarise(counts)
-        ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
+        if len(counts) > 1:
+            ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
         plain = counts.to_json()
     reasons = {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
     return CountScores(metrics=metrics, intervals=ends, reasons=reasons, counts=plain)

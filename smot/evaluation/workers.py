@@ -42,18 +42,33 @@ def processes(own: Scorer) -> Iterator[DoTasks]:
     if n_processes == 1:
         yield lambda tasks: (task(own) for task in tasks)
         return
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        n_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(own.job,),
-    )
-    try:
+    with process_pool(n_processes, _start, own.job) as pool:
         with _inherited():
             # A process is started where none is idle.
             first = [pool.submit(int) for _ in range(n_processes)]
         yield lambda tasks: _results(pool, tasks, first)
+
+
+@contextmanager
+def process_pool(
+    n_processes: int, start: Callable[..., None], *given: object
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes that are gone after the `with` block, however it ends.
+
+    Args:
+        n_processes: at least 1; they begin with the first tasks.
+        start: called in each of them first.
+        given: its arguments.
+    """
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        n_processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=start,
+        initargs=given,
+    )
+    try:
+        yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
@@ -61,6 +76,32 @@ def processes(own: Scorer) -> Iterator[DoTasks]:
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def each_in_processes(
+    do: Callable[[Any], Any], given: Sequence[Any], n_processes: int
+) -> Iterator[Any]:
+    """What `do` gives for each, in order; in this process if it is the only one.
+
+    Args:
+        do: travels to other processes by pickle, as what it is given and what it gives.
+        given: what to do it with.
+        n_processes: at least 1.
+
+    Raises:
+        DataError: a process died.
+    """
+    if n_processes == 1:
+        yield from map(do, given)
+        return
+    with process_pool(n_processes, die_with_parent) as pool:
+        try:
+            with _inherited():
+                futures = [pool.submit(do, each) for each in given]
+            for future in futures:
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise DataError(f"one of {n_processes} processes died (out of memory?)") from error
 
 
 def _results(

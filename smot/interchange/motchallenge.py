@@ -21,7 +21,8 @@ import numpy as np
 from smot.arrays import BoolArray, FloatArray, IntArray
 from smot.errors import DataError
 from smot.files import write_text
-from smot.interchange.flat import from_arrays, to_arrays
+from smot.interchange.annotation import Annotation
+from smot.interchange.flat import to_arrays
 from smot.tracks import Tracks
 
 NOT_GIVEN = -1.0
@@ -57,35 +58,71 @@ def read_motchallenge(
             frame; names the line.
         OSError: the file cannot be opened.
     """
-    name = os.fspath(path)
-    lines, table = _table(name, _text(name).splitlines())
-    if is_truth:
-        counts = table[:, 6] != 0
-        lines, table = lines[counts], table[counts]
-    confidence = np.ones(len(table)) if is_truth else _confidence(name, table[:, 6])
-    frame = _frames(name, lines, table[:, 0], first_frame, n_frames)
-    identity = _identities(name, lines, table[:, 1], frame)
-    corner = table[:, 2:4] - 1  # the first pixel is 1 there and 0 here
-    _refuse(
-        name,
-        lines,
-        np.asarray(~np.isfinite(table).all(1)),
-        table[:, 2],
-        "a number is not finite, near",
+    found = read_annotation(
+        path, is_truth=is_truth, n_frames=n_frames, first_frame=first_frame, all_rows=False
     )
-    _refuse(name, lines, table[:, 4] < 0, table[:, 4], "negative width")
-    _refuse(name, lines, table[:, 5] < 0, table[:, 5], "negative height")
+    return found.tracks()
+
+
+def read_annotation(
+    path: str | os.PathLike[str],
+    *,
+    name: str = "",
+    is_truth: bool = False,
+    n_frames: int | None = None,
+    first_frame: int | None = None,
+    all_rows: bool = True,
+) -> Annotation:
+    """Read one video with all that the file says of its boxes; see `read_motchallenge`.
+
+    Args:
+        path: the text file.
+        name: of the video; that of the file if not given.
+        is_truth: the columns are those of a truth file: whether a box counts, class, visibility.
+        n_frames: T.
+        first_frame: the number of the first frame, 0 or 1.
+        all_rows: whether to keep true boxes that do not count.
+
+    Returns:
+        Every box. Classes that are not whole numbers above 0 (MOT15 has places in the world in
+        their column) are taken as not given.
+
+    Raises:
+        DataError: see `read_motchallenge`.
+        OSError: the file cannot be opened.
+    """
+    where = os.fspath(path)
+    lines, table = _table(where, _text(where).splitlines())
+    if is_truth and not all_rows:
+        lines, table = lines[table[:, 6] != 0], table[table[:, 6] != 0]
+    confidence = np.ones(len(table)) if is_truth else _confidence(where, table[:, 6])
+    frame = _frames(where, lines, table[:, 0], first_frame, n_frames)
+    identity = _identities(where, lines, table[:, 1], frame)
+    corner = table[:, 2:4] - 1  # the first pixel is 1 there and 0 here
+    finite = np.isfinite(table[:, :_N_COLUMNS]).all(1)
+    _refuse(where, lines, np.asarray(~finite), table[:, 2], "a number is not finite, near")
+    _refuse(where, lines, table[:, 4] < 0, table[:, 4], "negative width")
+    _refuse(where, lines, table[:, 5] < 0, table[:, 5], "negative height")
+    classes, seen = table[:, _N_COLUMNS], table[:, _N_COLUMNS + 1]
+    has_classes = bool(((classes >= 1) & (classes == np.rint(classes)) & (classes < 2**31)).all())
+    has_visibility = is_truth and has_classes and bool(((seen >= 0) & (seen <= 1)).all())
+    found = Annotation(
+        name=name or Path(path).name.partition(".")[0],
+        frame=frame,
+        identity=identity,
+        box=np.concatenate([corner, corner + table[:, 4:6]], axis=1),
+        confidence=confidence,
+        category=classes.astype(np.int64) if has_classes else np.ones(len(table), np.int64),
+        counts=table[:, 6] != 0 if is_truth else np.ones(len(table), np.bool_),
+        is_region=np.zeros(len(table), np.bool_),
+        visibility=seen if has_visibility else None,
+        n_frames=n_frames,
+    )
     try:
-        return from_arrays(
-            frame=frame,
-            identity=identity,
-            box=np.concatenate([corner, corner + table[:, 4:6]], axis=1),
-            confidence=confidence,
-            n_frames=n_frames,
-            n_videos=1,
-        )
+        found.tracks()
     except DataError as error:
-        raise DataError(f"{name}: counting frames from 0, {error}") from None
+        raise DataError(f"{where}: counting frames from 0, {error}") from None
+    return found
 
 
 def write_motchallenge(
@@ -152,7 +189,7 @@ def _text(name: str) -> str:
 
 
 def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
-    """The number of each box's line, from 1, [N], and its first seven columns, [N, 7]."""
+    """The number of each box's line, from 1, [N], and its first nine columns, [N, 9]."""
     numbers: list[int] = []
     rows: list[list[float]] = []
     n_headers = 0
@@ -173,8 +210,18 @@ def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
                 "frame, id, left, top, width, height"
             )
         numbers.append(number)
-        rows.append([*row, NOT_GIVEN][:_N_COLUMNS])
-    return np.array(numbers, np.int64), np.array(rows, np.float64).reshape(-1, _N_COLUMNS)
+        row = [*row, NOT_GIVEN][:_N_COLUMNS]
+        more = [_number(part) for part in parts[_N_COLUMNS : _N_COLUMNS + 2]]
+        rows.append([*row, *more, NOT_GIVEN, NOT_GIVEN][: _N_COLUMNS + 2])
+    return np.array(numbers, np.int64), np.array(rows, np.float64).reshape(-1, _N_COLUMNS + 2)
+
+
+def _number(text: str) -> float:
+    """A number of a column that may hold anything."""
+    try:
+        return float(text)
+    except ValueError:
+        return NOT_GIVEN
 
 
 def _parts(line: str) -> list[str]:

@@ -140,16 +140,18 @@ def _written(value: object) -> str:
 def comparison_rows(entries: Sequence[Entry], protocol: str, metric: Metric) -> list[Row]:
     """One metric of one protocol: a row for each count, with a cell for each result.
 
-    The row of means ends it where all results have the same counts.
+    The row of means ends it where all results have the same counts. Groups with names have none.
     """
+    names = entries[0].results.dataset.labels
     columns = [_column(each, protocol, metric) for each in entries]
     counts = sorted({int(label) for column in columns for label in column if label != MEAN})
     shared = all(set(column) == set(columns[0]) for column in columns)
-    labels = [*map(str, counts), *([MEAN] if shared and MEAN in columns[0] else [])]
+    has_mean = shared and MEAN in columns[0] and names is None
+    labels = [*map(str, counts), *([MEAN] if has_mean else [])]
     nothing = Cell(metric=metric.key, value=None, text="–", interval="", reason="not evaluated")
     return [
         Row(
-            label=label,
+            label=label if names is None else names.get(int(label), label),
             cells=[column.get(label, nothing) for column in columns],
             is_mean=label == MEAN,
         )

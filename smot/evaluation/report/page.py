@@ -41,13 +41,18 @@ def render_report(results: Results, pictures: Sequence[Picture] = ()) -> str:
     main = [metric for metric in metrics if metric.key in _MAIN]
     keys = [key for scores in results.tracking.values() for key in scores.metrics]
     other = [metric for metric in metrics if metric.key not in _MAIN] + tallies(keys)
+    labels = results.dataset.labels
     content = {
         "title": f"{results.tracker.name} on {results.dataset.name}",
         "standfirst": _standfirst(results),
         "things": results.dataset.things,
         "headline": _headline(results),
         "notices": _notices(results),
-        "tracking_lead": _TRACKING_LEAD,
+        "tracking_title": f"Tracking against the number of {results.dataset.things}"
+        if labels is None
+        else "Tracking",
+        "table_title": "Every count" if labels is None else "Every group",
+        "tracking_lead": _TRACKING_LEAD if labels is None else _GROUPS_LEAD,
         "tracking_panels": _panels(results, [METRICS[key] for key in DRAWN_LARGE]),
         "tracking_more": _panels(
             results, [each for each in metrics if each.key not in DRAWN_LARGE], small=True
@@ -55,8 +60,8 @@ def render_report(results: Results, pictures: Sequence[Picture] = ()) -> str:
         "metrics": [*metrics, *tallies(keys)],
         "main_metrics": main,
         "other_metrics": other,
-        "tracking_rows": scores_table(results.tracking, main),
-        "tracking_other": scores_table(results.tracking, other),
+        "tracking_rows": scores_table(results.tracking, main, labels),
+        "tracking_other": scores_table(results.tracking, other, labels),
         "occlusion": _occlusion(results),
         "pictures": pictures,
         "pictures_lead": _PICTURES_LEAD,
@@ -69,6 +74,10 @@ _TRACKING_LEAD = (
     "Every value is pooled over the videos of its count: errors are summed, then divided. The "
     "band is a 95% confidence interval from a bootstrap over videos."
 )
+_GROUPS_LEAD = (
+    "Every value is pooled over the videos of its group: errors are summed, then divided. "
+    "Intervals, where there are several videos, are from a bootstrap over them."
+)
 _PICTURES_LEAD = (
     "For some counts the video with the worst MOTA and the one in the middle. The upper row of a "
     "strip has the true boxes, the lower row the tracker's; a colour is an identity. Errors are "
@@ -79,13 +88,18 @@ _PICTURES_LEAD = (
 
 def _standfirst(results: Results) -> str:
     dataset, counts = results.dataset, results.counts
-    n_videos = sum(videos.n_videos for videos in dataset.videos.values())
     H, W = dataset.frame_size
+    if dataset.labels is not None:
+        size = f", {W} × {H} pixels" if H else ""
+        length = f" of {dataset.n_frames} frames" if dataset.n_frames else ""
+        convention = f"CLEAR-MOT in the convention of {results.settings.convention}."
+        return f"{dataset.n_videos:,} videos{length}{size}. {convention}"
     span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     source = f" Digits: {dataset.digit_source}." if dataset.digit_source else ""
     return (
-        f"{n_videos:,} test videos of {dataset.n_frames} frames, {W} × {H} pixels, with {span} "
-        f"{dataset.things}.{source} CLEAR-MOT in the convention of {results.settings.convention}."
+        f"{dataset.n_videos:,} test videos of {dataset.n_frames} frames, {W} × {H} pixels, "
+        f"with {span} {dataset.things}.{source} CLEAR-MOT in the convention of "
+        f"{results.settings.convention}."
     )
 
 
@@ -98,16 +112,27 @@ class _Headline:
 
 
 def _headline(results: Results) -> list[_Headline]:
-    cards = [_card(results.tracking, METRICS[key], "", "") for key in HEADLINE]
+    labels = results.dataset.labels
+    cards = [_card(results.tracking, METRICS[key], "", "", labels) for key in HEADLINE]
     if results.prediction is not None:
-        cards.append(_card(results.prediction, METRICS["mota"], "prediction-", "Prediction "))
+        cards.append(
+            _card(results.prediction, METRICS["mota"], "prediction-", "Prediction ", labels)
+        )
     return [card for card in cards if card is not None]
 
 
-def _card(scores: Scores, metric: Metric, prefix: str, label: str) -> _Headline | None:
+def _card(
+    scores: Scores, metric: Metric, prefix: str, label: str, labels: Mapping[int, str] | None
+) -> _Headline | None:
     if not all(metric.key in each.metrics for each in scores.values()):
         return None
     counts = sorted(scores)
+    if labels is not None:
+        # The first group holds all videos.
+        text = metric.shown(scores[counts[0]][metric.key])
+        return _Headline(
+            key=prefix + metric.key, label=label + metric.label, text=text, note=labels[counts[0]]
+        )
     first, last = (metric.shown(scores[count][metric.key]) for count in (counts[0], counts[-1]))
     note = f"mean of {len(counts)} counts; {first} at {counts[0]}, {last} at {counts[-1]}"
     return _Headline(
@@ -145,6 +170,8 @@ def _choices(chosen: Mapping[int, str]) -> str:
 
 def _panels(results: Results, metrics: Sequence[Metric], *, small: bool = False) -> list[Panel]:
     panels: list[Panel] = []
+    if results.dataset.labels is not None:
+        return panels  # nothing to draw a curve against
     for metric in metrics:
         curve = curve_of(results.tracking, metric, label=results.tracker.name, style=0)
         name = f"tracking-{metric.key.replace('_', '-')}"
@@ -171,7 +198,7 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
     if results.prediction is None:
         return found
     panels: list[Panel] = []
-    for key in DRAWN_LARGE:
+    for key in DRAWN_LARGE if results.dataset.labels is None else ():
         if not any(key in each.metrics for each in results.prediction.values()):
             continue
         curves = [
@@ -193,8 +220,8 @@ def _prediction(results: Results, main: list[Metric], other: list[Metric]) -> di
             LegendEntry(style=1, label=f"Prediction of {frames}"),
             LegendEntry(style=0, label="Tracking, all frames"),
         ],
-        "prediction_rows": scores_table(results.prediction, main),
-        "prediction_other": scores_table(results.prediction, other),
+        "prediction_rows": scores_table(results.prediction, main, results.dataset.labels),
+        "prediction_other": scores_table(results.prediction, other, results.dataset.labels),
     }
 
 
@@ -354,7 +381,10 @@ def _dataset(results: Results) -> list[Fact]:
         Fact(label="Origin", value=dataset.origin),
         Fact(label="Digit source", value=dataset.digit_source or "none"),
         Fact(label="Seed", value=str(dataset.seed)),
-        Fact(label="Frames", value=f"{dataset.n_frames} of {W} × {H} pixels"),
+        Fact(
+            label="Frames",
+            value=f"{dataset.n_frames} of {W} × {H} pixels" if H else "of several sizes",
+        ),
         Fact(label="Settings hash", value=dataset.settings_fingerprint, is_hash=True),
     ]
     if dataset.content_fingerprint:

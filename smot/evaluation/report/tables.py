@@ -42,17 +42,24 @@ class Row:
     is_mean: bool
 
 
-def scores_table(scores: Mapping[int, CountScores], metrics: Sequence[Metric]) -> list[Row]:
-    """A row for each count and, beyond one count, the mean of the rows, so labelled."""
+def scores_table(
+    scores: Mapping[int, CountScores],
+    metrics: Sequence[Metric],
+    labels: Mapping[int, str] | None = None,
+) -> list[Row]:
+    """A row for each count and, beyond one count, the mean of the rows, so labelled.
+
+    Groups that have names (`DatasetRecord.labels`) have no such mean.
+    """
     rows = [
         Row(
-            label=str(count),
+            label=str(count) if labels is None else labels[count],
             cells=[_cell(scores[count], metric) for metric in metrics],
             is_mean=False,
         )
         for count in sorted(scores)
     ]
-    if len(scores) > 1:
+    if len(scores) > 1 and labels is None:
         cells = [_mean_cell(scores, metric) for metric in metrics]
         rows.append(Row(label=MEAN, cells=cells, is_mean=True))
     return rows
@@ -65,10 +72,10 @@ def terminal_table(results: Results) -> str:
     heads = [results.dataset.things, *(metric.label for metric in shown)]
     body = [
         [row.label, *(cell.text for cell in row.cells)]
-        for row in scores_table(results.tracking, shown)
+        for row in scores_table(results.tracking, shown, results.dataset.labels)
     ]
     if results.prediction is not None:
-        predicted = scores_table(results.prediction, [METRICS["mota"]])
+        predicted = scores_table(results.prediction, [METRICS["mota"]], results.dataset.labels)
         heads.append("Prediction MOTA")
         for line, row in zip(body, predicted, strict=True):
             line.append(row.cells[0].text)
@@ -79,10 +86,9 @@ def terminal_table(results: Results) -> str:
 
 def _about(results: Results) -> list[str]:
     dataset, tuning = results.dataset, results.tracker.tuning
-    n_videos = sum(videos.n_videos for videos in dataset.videos.values())
     digits = f" ({dataset.digit_source})" if dataset.digit_source else ""
     lines = [
-        f"{results.tracker.name} on {dataset.name}{digits}: {n_videos:,} videos, "
+        f"{results.tracker.name} on {dataset.name}{digits}: {dataset.n_videos:,} videos, "
         f"CLEAR-MOT as in {results.settings.convention}"
     ]
     if tuning is not None:
@@ -99,7 +105,7 @@ def _about(results: Results) -> list[str]:
 def to_csv(results: Results) -> str:
     """One line for each protocol and count: every metric with the ends of its interval."""
     protocols = {"tracking": results.tracking, "prediction": results.prediction or {}}
-    keys = _keys(results.tracking)
+    keys, labels = _keys(results.tracking), results.dataset.labels
     metrics = [*shares(keys), *tallies(keys)]
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
@@ -108,7 +114,8 @@ def to_csv(results: Results) -> str:
     for protocol, scores in protocols.items():
         for count in sorted(scores):
             cells = [part for metric in metrics for part in _ends(scores[count], metric.key)]
-            writer.writerow([results.tracker.name, protocol, count, *cells])
+            label = count if labels is None else labels[count]
+            writer.writerow([results.tracker.name, protocol, label, *cells])
     return written.getvalue()
 
 

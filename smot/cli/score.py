@@ -1,0 +1,172 @@
+"""`smot score`: score predictions in files against truth in files."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smot.cli.options import Request, interruptible_bar, warnings_as_lines, with_options
+
+if TYPE_CHECKING:
+    from smot.evaluation.results import Results
+    from smot.interchange.scoring import ScoreSettings
+    from smot.interchange.sources import Source
+
+_PATH = click.Path(path_type=Path)
+# Another process takes seconds to start: less to read is not worth one.
+_BYTES_PER_WORKER = 4 << 20
+
+_OPTIONS = (
+    click.option("--truth", required=True, type=_PATH, help="File or folder of the true tracks."),
+    click.option("--pred", "found", required=True, type=_PATH, help="The predicted ones."),
+    click.option("--name", help="What to call the tracker [name of the predictions]."),
+    click.option(
+        "--classes",
+        type=click.Choice(["motchallenge", "together", "apart"]),
+        help="motchallenge: pedestrians alone [for MOTChallenge text, else together].",
+    ),
+    click.option(
+        "--by",
+        "groups",
+        type=click.Choice(["all", "sequence", "count"]),
+        default="all",
+        show_default=True,
+        help="A row for each video, or for each number of objects.",
+    ),
+    click.option("--iou", type=float, default=0.5, show_default=True, help="Least of a match."),
+    click.option(
+        "--confidence",
+        type=float,
+        help="Predictions count above it [0.5 for smot's own, else all count].",
+    ),
+    click.option(
+        "--convention",
+        type=click.Choice(["py-motmetrics", "trackeval"]),
+        default="py-motmetrics",
+        show_default=True,
+        help="Whose CLEAR-MOT.",
+    ),
+    click.option(
+        "--first-frame",
+        type=click.IntRange(0, 1),
+        help="Number of the first frame in text [1, or 0 if a box has it] and tables [0].",
+    ),
+    click.option("--workers", type=click.IntRange(1), help="Processes [one for each core]."),
+    click.option("--out", type=_PATH, help="Folder [results/NAME-on-TRUTH]."),
+    click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
+    click.option("--no-report", is_flag=True, help="Do not write report.html."),
+    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+)
+
+
+@click.command()
+@with_options(_OPTIONS)
+def score(**typed: Any) -> None:
+    """Score predicted tracks against true ones, whatever made them.
+
+    Both may be MOTChallenge text, folders as MOTChallenge and TrackEval have them, COCO-VID JSON,
+    tables with named columns (CSV, Parquet), npz, or files of smot. Videos are matched by name.
+
+    \b
+    smot score --truth gt/MOT17-train --pred trackers/MOT17-train/mine --by sequence
+    smot score --truth truth.json --pred mine.json --classes apart
+    smot score --truth data/demo.h5 --pred results/conncomp/tracks.npz --by count
+    """  # noqa: D301
+    request = Request(**typed)
+    import time
+
+    from smot.evaluation.report.tables import terminal_table
+    from smot.evaluation.results import dumped
+    from smot.interchange.scoring import pair_up_sources, results_of, score_pairs
+    from smot.interchange.sources import open_source
+
+    began, first = time.perf_counter(), request.first_frame
+    with warnings_as_lines():
+        truth = open_source(request.truth, is_truth=True, first_frame=first)
+        found = open_source(
+            request.found, is_truth=False, places=truth.places or None, first_frame=first
+        )
+        settings = _settings(request, truth, found)
+        pairs, notices = pair_up_sources(truth, found)
+        workers = _workers(request, len(pairs))
+        with interruptible_bar(len(pairs), request.quiet) as report:
+            scored = score_pairs(pairs, settings, workers=workers, progress=report)
+    classes = sorted(set().union(*(each.classes for each in scored)))
+    if settings.classes == "motchallenge" and classes != [1]:
+        notices.append(
+            f"of the classes {', '.join(map(str, classes))} pedestrians (1) are scored, as "
+            "MOTChallenge has it; --classes together or apart takes all"
+        )
+    for notice in notices if not request.quiet else ():
+        click.echo(f"smot: {notice}", err=True)
+    name = request.name or _stem(request.found)
+    results = results_of(
+        scored,
+        settings,
+        names=(name, _stem(request.truth)),
+        origin=request.truth,
+        began=began,
+        workers=workers,
+    )
+    folder = request.out or Path("results") / re.sub(
+        r"[^\w.-]+", "-", f"{name}-on-{results.dataset.name}"
+    )
+    _write(request, results, folder)
+    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))
+
+
+def _settings(request: Request, truth: "Source", found: "Source") -> "ScoreSettings":
+    from smot.evaluation.metrics.matching import MatchSettings
+    from smot.evaluation.protocols import EvaluationSettings
+    from smot.interchange.scoring import ScoreSettings
+
+    usual = MatchSettings().confidence if found.has_threshold else None
+    return ScoreSettings(
+        evaluation=EvaluationSettings(
+            iou_threshold=request.iou,
+            convention=request.convention,
+            confidence=request.confidence or 0.0,
+        ),
+        confidence=usual if request.confidence is None else request.confidence,
+        classes=request.classes or ("motchallenge" if truth.is_motchallenge else "together"),
+        groups=request.groups,
+    )
+
+
+def _workers(request: Request, n_videos: int) -> int:
+    from smot.files import available_cores
+
+    if request.workers is not None:
+        return int(request.workers)
+    sides = (request.truth, request.found)
+    files = [file for side in sides for file in ([side] if side.is_file() else side.rglob("*.*"))]
+    size: int = sum(
+        file.stat().st_size for file in files if file.suffix in (".txt", ".csv", ".h5")
+    )
+    return max(1, min(available_cores(), n_videos, size // _BYTES_PER_WORKER))
+
+
+def _stem(path: Path) -> str:
+    """A name for tables: that of the file or folder, or of its tracker if it is called data."""
+    path = path.resolve()
+    names = [
+        part for part in (path.stem, path.parent.name) if part not in ("data", "gt", "tracks")
+    ]
+    return names[0] if names else path.stem
+
+
+def _write(request: Request, results: "Results", folder: Path) -> None:
+    from smot.evaluation.report.page import render_report
+    from smot.evaluation.report.tables import to_csv
+    from smot.evaluation.results import write_results
+    from smot.files import write_text
+
+    write_results(results, folder / "results.json")
+    write_text(folder / "results.csv", to_csv(results))
+    names = "results.json, results.csv"
+    if not request.no_report:
+        write_text(folder / "report.html", render_report(results))
+        names += ", report.html"
+    if not request.quiet:
+        click.echo(f"smot: {folder}: {names} written", err=True)
