@@ -206,7 +206,7 @@ class DataDescription:
     """What a tracker may know of the data before it sees a video.
 
     Attributes:
-        dataset: "mnist" or "shapes".
+        dataset: "mnist", "shapes", or "video" for others than generated ones.
         frame_size: H, W, pixels.
         n_frames: T.
         max_objects: most objects in a training video.

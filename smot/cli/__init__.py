@@ -25,6 +25,8 @@ COMMANDS = {
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
     "compare": ("smot.cli.compare:compare", "Put several results on one set of curves."),
     "score": ("smot.cli.score:score", "Score tracks in files, whatever made them."),
+    "convert": ("smot.cli.convert:convert", "Make a file of videos with truth from elsewhere."),
+    "export": ("smot.cli.convert:export", "Write tracks as the files of other tools."),
     "train": ("smot.cli.train:train", "Train a learned tracker."),
     "reproduce": ("smot.cli.reproduce:reproduce", "Draw the figures of the SILOT paper anew."),
 }

@@ -69,6 +69,7 @@ _OPTIONS = (
     click.option("--out", type=click.Path(path_type=Path), help="Folder [results/NAME-on-DATA]."),
     click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
     click.option("--events", "with_events", is_flag=True, help="Write every error: events.csv."),
+    click.option("--save-tracks", is_flag=True, help="Write what was tracked: tracks.npz."),
     click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--quiet", is_flag=True, help="Nothing on the way."),
 )
@@ -146,6 +147,7 @@ def _evaluate(request: Request) -> None:
         tune=request.tune,
         workers=workers,
         with_events=request.with_events,
+        with_tracks=request.save_tracks,
     )
     folder = request.out or _usual_folder(request.name, options, source.metadata.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -174,6 +176,11 @@ def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> No
     if request.with_events:
         write_text(folder / "events.csv", events_csv(outcome.errors))
         names.append("events.csv")
+    if request.save_tracks:
+        from smot.interchange import write_npz
+
+        write_npz(folder / "tracks.npz", outcome.tracks)
+        names.append("tracks.npz")
     if not request.no_report:
         from smot.evaluation.report.gallery import gallery
         from smot.evaluation.report.page import render_report

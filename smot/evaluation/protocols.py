@@ -93,6 +93,7 @@ class Job:
         tune: "global", "per-count" or "off"; None for "per-count" where it can be tuned.
         workers: processes, at least 1; the result does not depend on them.
         with_events: whether to list each single error.
+        with_tracks: whether to keep the tracks.
 
     Raises:
         UsageError: no workers.
@@ -105,6 +106,7 @@ class Job:
     tune: str | None = None
     workers: int = 1
     with_events: bool = False
+    with_tracks: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -166,7 +168,7 @@ class SpanScores:
         errors: each single one, videos numbered within the group; None if not asked for.
         digests: hash of each video, [n, 32].
         tracker_seconds: spent in the tracker.
-        tracks: truth and tracks by protocol, for a backend that wants them; else empty.
+        tracks: truth and tracks by protocol, where they are wanted; else empty.
     """
 
     tracking: VideoCounts
@@ -232,7 +234,7 @@ def score_span(
         errors=events(*pairs["tracking"], match, first_video=start) if listed else None,
         digests=hashes,
         tracker_seconds=seconds,
-        tracks=pairs if settings.backend == "motmetrics" else {},
+        tracks=pairs if settings.backend == "motmetrics" or scorer.job.with_tracks else {},
     )
 
 

@@ -53,12 +53,14 @@ class Outcome:
         tracker: the tracker as it was evaluated, for each number of objects.
         counts: of tracking, one row for each video, for each number of objects.
         errors: every single one, for each number of objects; empty if not asked for.
+        tracks: what the tracker gave for all frames, by group; empty if not asked for.
     """
 
     results: Results
     tracker: Mapping[int, Contestant]
     counts: Mapping[int, VideoCounts]
     errors: Mapping[int, Events] = field(default_factory=dict)
+    tracks: Mapping[str, Tracks] = field(default_factory=dict)
 
 
 def evaluate(
@@ -139,6 +141,11 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
         tracker={n: own.chosen(chosen.get(n)) for n in found},
         counts={n: each.tracking for n, each in found.items()},
         errors={n: each.errors for n, each in found.items() if each.errors is not None},
+        tracks={
+            job.plan.groups[n]: each.tracks["tracking"][1]
+            for n, each in found.items()
+            if job.with_tracks
+        },
     )
 
 
@@ -177,7 +184,7 @@ def _scores(
                 continue
             # Each count and protocol has a stream of its own: intervals do not depend on the rest.
             draws = np.random.default_rng([settings.seed, count, which])
-            tracks = each.tracks.get(protocol)
+            tracks = each.tracks.get(protocol) if settings.backend == "motmetrics" else None
             scores[protocol][count] = count_scores(counts, settings, draws, tracks)
     progress("counts summed up", len(found), len(found))
     return scores["tracking"], scores["prediction"]

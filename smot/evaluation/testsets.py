@@ -173,6 +173,8 @@ def more_validation_videos(source: VideoSource, count: int) -> RenderedVideos | 
     Returns:
         A data set that has only them; None where its digits are not at hand.
     """
+    if source.description.dataset == "video":
+        return None
     if isinstance(source, RenderedVideos):
         settings, digits = source.settings, source.digits
     else:
@@ -197,12 +199,15 @@ class Plan:
     """What is to be evaluated, checked against the data.
 
     Attributes:
-        groups: the test group of each number of objects, ascending.
+        groups: the test group of each number of objects, ascending; if one has another name
+            ("test/street"), all are numbered from 0.
         n_videos: the first so many of each group are used.
+        by_count: whether keys are numbers of objects.
     """
 
     groups: Mapping[int, str]
     n_videos: Mapping[int, int]
+    by_count: bool = True
 
 
 def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | None) -> Plan:
@@ -217,9 +222,15 @@ def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | N
         UsageError: the data has no such groups, or fewer videos.
     """
     names = sorted(name for name in data.groups if name.startswith("test/"))
-    groups = {int(name.removeprefix("test/")): name for name in names}
-    if not groups:
+    if not names:
         raise UsageError(f"the data has no test groups; it has: {', '.join(data.groups)}")
+    by_count = all(name.removeprefix("test/").isdecimal() for name in names)
+    if not by_count and counts is not None:
+        raise UsageError(f"counts={list(counts)}: the data has groups by name: {', '.join(names)}")
+    groups = {
+        int(name.removeprefix("test/")) if by_count else place: name
+        for place, name in enumerate(names)
+    }
     wanted = sorted(groups) if counts is None else sorted(set(counts))
     missing = [count for count in wanted if count not in groups]
     if missing or not wanted:
@@ -233,7 +244,8 @@ def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | N
             raise UsageError(f"n_videos={n_videos}: {groups[count]} has 1 to {size}")
     if n_videos is not None:
         sizes = dict.fromkeys(sizes, n_videos)
-    return Plan(groups={count: groups[count] for count in wanted}, n_videos=sizes)
+    chosen = {count: groups[count] for count in wanted}
+    return Plan(groups=chosen, n_videos=sizes, by_count=by_count)
 
 
 def spans(n_videos: int) -> list[tuple[int, int]]:

@@ -118,6 +118,10 @@ def tune_tracker(
     scope = tuning_scope(own.tracker, options, own.job.tune, n_videos)
     if scope is None:
         return {}, None
+    if not own.job.plan.by_count:
+        if own.job.tune == "per-count":
+            raise UsageError("tune='per-count': the data has groups by name")
+        scope = "global"
     parts = []
     places = spans(n_videos)
     tasks = [partial(try_candidates, start=start, stop=stop) for start, stop in places]

@@ -93,12 +93,13 @@ def _files(
         one = slice(video, video + 1)
         seen = None if visibility is None else visibility[one]
         yield f"{gt}/{sequence}/gt/gt.txt", format_video(truth[one], True, seen)
-        yield f"{gt}/{sequence}/seqinfo.ini", _seqinfo(sequence, T, frame_size)
+        yield f"{gt}/{sequence}/seqinfo.ini", seqinfo(sequence, T, frame_size)
         for tracker, tracks in predicted.items():
             yield f"{trackers}/{tracker}/data/{sequence}.txt", format_video(tracks[one], False)
 
 
-def _seqinfo(sequence: str, n_frames: int, frame_size: tuple[int, int]) -> str:
+def seqinfo(sequence: str, n_frames: int, frame_size: tuple[int, int]) -> str:
+    """The text of a sequence's seqinfo.ini."""
     height, width = frame_size
     return (
         f"[Sequence]\nname={sequence}\nimDir=img1\nframeRate=1\nseqLength={n_frames}\n"

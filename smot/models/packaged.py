@@ -43,7 +43,8 @@ def load_fitting(
 def packaged_weights(tracker: str, data: DataDescription | None) -> Path:
     """The packaged weights trained on videos most like these.
 
-    Objects must be of the same kind, in the same colours, on the same background. Then the same
+    Objects must be of the same kind, in the same colours, on the same background; in videos that
+    were not generated here ("video") they may be of any kind. Then the same
     frame size is preferred, then training with at least as many objects, but no more than needed.
 
     Raises:
@@ -51,8 +52,9 @@ def packaged_weights(tracker: str, data: DataDescription | None) -> Path:
     """
     fitting = []
     for path, trained in _packaged(tracker):
-        looks = (trained.dataset, trained.background)
-        if data is None or looks != (data.dataset, data.background):
+        if data is None or trained.background != data.background:
+            continue
+        if data.dataset not in ("video", trained.dataset):
             continue
         if set(data.palette) <= set(trained.palette):
             more = trained.max_objects - data.max_objects

@@ -15,7 +15,8 @@ from smot.errors import DataError
 from smot.tracks import DataDescription, Tracks
 
 FORMAT_VERSION = 1
-GROUP_NAME = re.compile(r"train|val|test/\d{2,4}")
+# Test videos with NN objects, or those of a group that has another name.
+GROUP_NAME = re.compile(r"train|val|test/(\d{2,4}|[\w.-]{0,64}[A-Za-z_][\w.-]{0,64})", re.ASCII)
 UNIT = 256  # videos that are made, compressed and written together; every chunk divides it
 
 

@@ -27,9 +27,9 @@ NOISE_SETTINGS = ("background_noise", "pixel_noise")
 def verify(file: VideoFile, report: Report) -> int:
     """Check a file's checksums, content, fingerprints, and boxes against pixels.
 
-    Its schema was checked when it was opened. Boxes are held against pixels unless the settings
-    say that there is noise: every pixel that is not background must lie in a box, and a box that
-    nothing covers must touch such pixels with all four sides.
+    Its schema was checked when it was opened. Boxes are held against pixels unless the videos are
+    not generated ones, or the settings say that there is noise: every pixel that is not background
+    must lie in a box, and a box that nothing covers must touch such pixels with all four sides.
 
     Args:
         file: open.
@@ -156,7 +156,8 @@ def _check_alike(first: VideoFile, other: VideoFile) -> None:
 
 def _verify_batch(file: VideoFile, group: str, start: int, stop: int) -> UInt8Array:
     videos = read_checked(file, group, start, stop)
-    if not any(file.metadata.settings.get(name) for name in NOISE_SETTINGS):
+    noisy = any(file.metadata.settings.get(name) for name in NOISE_SETTINGS)
+    if not noisy and file.description.dataset != "video":
         _check_pixels(file, videos, f"{file.path}: {group}", start)
     return digests(videos)
 

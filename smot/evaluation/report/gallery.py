@@ -92,7 +92,7 @@ def _tracking(outcome: Outcome, source: VideoSource, count: int, kind: str, vide
     one = slice(video - start, video - start + 1)
     tracks = track_videos(tracker, batch, (group, start))[one]
     found = events(batch[one].truth, tracks, results.settings.match)
-    title = f"{count} {results.dataset.things}, {kind}: {group}, video {video}"
+    title = f"{_of(results, count)}{kind}: {group}, video {video}"
     return _drawn(title, batch[one], tracks.above(results.settings.confidence), found, 0)
 
 
@@ -108,10 +108,15 @@ def _prediction(outcome: Outcome, source: VideoSource, count: int, video: int) -
     )
     shown = tracks.above(results.settings.confidence)
     title = (
-        f"{count} {results.dataset.things}, frames {observe + 1} to {observe + horizon} "
+        f"{_of(results, count)}frames {observe + 1} to {observe + horizon} "
         f"predicted: {group}, video {video}"
     )
     return _drawn(title, batch[one], shown, found, observe)
+
+
+def _of(results: Results, count: int) -> str:
+    """The beginning of a title; groups with names need none."""
+    return f"{count} {results.dataset.things}, " if results.dataset.labels is None else ""
 
 
 def _batch(
