@@ -1,27 +1,26 @@
 """`smot eval` and `smot baseline`: score trackers."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from smot.cli.options import (
     CKPT_OPTION,
+    CONVENTION_OPTION,
     DATASET_OPTIONS,
+    RESULT_OPTIONS,
     SET_OPTION,
     Request,
     find_videos,
     read_counts,
+    results_folder,
+    show_results,
     stage_bars,
     tracker_options,
     with_options,
 )
-
-if TYPE_CHECKING:
-    from smot.evaluation.protocols import Job
-    from smot.evaluation.run import Outcome
 
 BASELINES = ("conncomp", "oracle", "oracle-jitter", "oracle-motion")
 # Another process takes seconds to start: fewer videos are not worth one.
@@ -44,13 +43,7 @@ _OPTIONS = (
     click.option(
         "--horizon", type=int, default=5, show_default=True, help="... and then predicted."
     ),
-    click.option(
-        "--convention",
-        type=click.Choice(["py-motmetrics", "trackeval"]),
-        default="py-motmetrics",
-        show_default=True,
-        help="Whose CLEAR-MOT.",
-    ),
+    CONVENTION_OPTION,
     click.option(
         "--backend",
         type=click.Choice(["smot", "motmetrics"]),
@@ -66,12 +59,9 @@ _OPTIONS = (
         show_default=True,
         help="Threads of each process.",
     ),
-    click.option("--out", type=click.Path(path_type=Path), help="Folder [results/NAME-on-DATA]."),
-    click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
     click.option("--events", "with_events", is_flag=True, help="Write every error: events.csv."),
     click.option("--save-tracks", is_flag=True, help="Write what was tracked: tracks.npz."),
-    click.option("--no-report", is_flag=True, help="Do not write report.html."),
-    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+    *RESULT_OPTIONS,
 )
 
 
@@ -113,11 +103,13 @@ def _evaluate(request: Request) -> None:
     # Before numpy and torch are loaded. Threads that wait for each other are slow on a machine
     # that does other work too; processes are not.
     limit_threads(request.threads)
+    from smot.evaluation.metrics.events import events_csv
     from smot.evaluation.protocols import EvaluationSettings, Job
-    from smot.evaluation.report.tables import terminal_table
-    from smot.evaluation.results import dumped
+    from smot.evaluation.report.gallery import gallery
     from smot.evaluation.run import run
     from smot.evaluation.testsets import make_plan
+    from smot.files import write_text
+    from smot.interchange import write_npz
     from smot.trackers import Recipe
 
     settings = EvaluationSettings(
@@ -149,44 +141,20 @@ def _evaluate(request: Request) -> None:
         with_events=request.with_events,
         with_tracks=request.save_tracks,
     )
-    folder = request.out or _usual_folder(request.name, options, source.metadata.name)
+    mode = f"-{options['mode']}" if "mode" in options else ""  # results of each of its modes
+    folder = results_folder(request, f"{request.name}{mode}", source.metadata.name)
     folder.mkdir(parents=True, exist_ok=True)
     with stage_bars(request.quiet) as progress:
         outcome = run(job, progress)
-    _write(request, job, outcome, folder)
-    results = outcome.results
-    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))
-
-
-def _usual_folder(name: str, options: Mapping[str, str], dataset: str) -> Path:
-    """The folder of a tracker's results; one for each of its modes, if it has such."""
-    mode = f"-{options['mode']}" if "mode" in options else ""
-    return Path("results") / re.sub(r"[^\w.-]+", "-", f"{name}{mode}-on-{dataset}")
-
-
-def _write(request: Request, job: "Job", outcome: "Outcome", folder: Path) -> None:
-    from smot.evaluation.metrics.events import events_csv
-    from smot.evaluation.report.tables import to_csv
-    from smot.evaluation.results import write_results
-    from smot.files import write_text
-
-    write_results(outcome.results, folder / "results.json")
-    write_text(folder / "results.csv", to_csv(outcome.results))
-    names = ["results.json", "results.csv"]
+    more: dict[str, Callable[[Path], object]] = {}
     if request.with_events:
-        write_text(folder / "events.csv", events_csv(outcome.errors))
-        names.append("events.csv")
+        more["events.csv"] = lambda path: write_text(path, events_csv(outcome.errors))
     if request.save_tracks:
-        from smot.interchange import write_npz
-
-        write_npz(folder / "tracks.npz", outcome.tracks)
-        names.append("tracks.npz")
-    if not request.no_report:
-        from smot.evaluation.report.gallery import gallery
-        from smot.evaluation.report.page import render_report
-
-        page = render_report(outcome.results, gallery(outcome, job.data))
-        write_text(folder / "report.html", page)
-        names.append("report.html")
-    if not request.quiet:
-        click.echo(f"smot: {folder}: {', '.join(names)} written", err=True)
+        more["tracks.npz"] = lambda path: write_npz(path, outcome.tracks)
+    show_results(
+        outcome.results,
+        folder,
+        request,
+        pictures=lambda: gallery(outcome, job.data),
+        more=more,
+    )

@@ -5,10 +5,10 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
@@ -16,6 +16,8 @@ import click
 from smot.interruption import catch_signals
 
 if TYPE_CHECKING:
+    from smot.evaluation.report.gallery import Picture
+    from smot.evaluation.results import Results
     from smot.evaluation.testsets import VideoSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,6 +67,23 @@ CKPT_OPTION = click.option(
 SET_OPTION = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Option of the tracker."
 )
+
+
+CONVENTION_OPTION = click.option(
+    "--convention",
+    type=click.Choice(["py-motmetrics", "trackeval"]),
+    default="py-motmetrics",
+    show_default=True,
+    help="Whose CLEAR-MOT.",
+)
+
+RESULT_OPTIONS = (
+    click.option("--out", type=click.Path(path_type=Path), help="Folder [results/NAME-on-DATA]."),
+    click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
+    click.option("--no-report", is_flag=True, help="Do not write report.html."),
+    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+)
+"""For `results_folder` and `show_results`."""
 
 
 class OutputFile(click.Path):
@@ -236,6 +255,49 @@ def find_videos(
     if not quiet:
         click.echo(f"smot: {said}{f', digits {shown}' if shown else ''}", err=True)
     return source
+
+
+def results_folder(request: Request, name: str, dataset: str) -> Path:
+    """Where results go: --out, or a folder called after a tracker and a data set."""
+    usual = Path("results") / re.sub(r"[^\w.-]+", "-", f"{name}-on-{dataset}")
+    folder: Path = request.out or usual
+    return folder
+
+
+def show_results(
+    results: "Results",
+    folder: Path,
+    request: Request,
+    *,
+    pictures: "Callable[[], Sequence[Picture]]" = tuple,
+    more: Mapping[str, Callable[[Path], object]] = MappingProxyType({}),
+) -> None:
+    """Write results.json, results.csv and the report, say so, and print the table.
+
+    Args:
+        results: what to write.
+        folder: where to.
+        request: the values of `RESULT_OPTIONS`.
+        pictures: makes those of the report, if there is to be one.
+        more: what else to write, by the names of files.
+    """
+    from smot.evaluation.report.page import render_report
+    from smot.evaluation.report.tables import terminal_table, to_csv
+    from smot.evaluation.results import dumped, write_results
+    from smot.files import write_text
+
+    writers: dict[str, Callable[[Path], object]] = {
+        "results.json": lambda path: write_results(results, path),
+        "results.csv": lambda path: write_text(path, to_csv(results)),
+        **more,
+    }
+    if not request.no_report:
+        writers["report.html"] = lambda path: write_text(path, render_report(results, pictures()))
+    for name, write in writers.items():
+        write(folder / name)
+    if not request.quiet:
+        click.echo(f"smot: {folder}: {', '.join(writers)} written", err=True)
+    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))
 
 
 @contextmanager

@@ -1,15 +1,22 @@
 """`smot score`: score predictions in files against truth in files."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from smot.cli.options import Request, interruptible_bar, warnings_as_lines, with_options
+from smot.cli.options import (
+    CONVENTION_OPTION,
+    RESULT_OPTIONS,
+    Request,
+    interruptible_bar,
+    results_folder,
+    show_results,
+    warnings_as_lines,
+    with_options,
+)
 
 if TYPE_CHECKING:
-    from smot.evaluation.results import Results
     from smot.interchange.scoring import ScoreSettings
     from smot.interchange.sources import Source
 
@@ -40,23 +47,14 @@ _OPTIONS = (
         type=float,
         help="Predictions count above it [0.5 for smot's own, else all count].",
     ),
-    click.option(
-        "--convention",
-        type=click.Choice(["py-motmetrics", "trackeval"]),
-        default="py-motmetrics",
-        show_default=True,
-        help="Whose CLEAR-MOT.",
-    ),
+    CONVENTION_OPTION,
     click.option(
         "--first-frame",
         type=click.IntRange(0, 1),
         help="Number of the first frame in text [1, or 0 if a box has it] and tables [0].",
     ),
     click.option("--workers", type=click.IntRange(1), help="Processes [one for each core]."),
-    click.option("--out", type=_PATH, help="Folder [results/NAME-on-TRUTH]."),
-    click.option("--json", "as_json", is_flag=True, help="Print results.json, not the table."),
-    click.option("--no-report", is_flag=True, help="Do not write report.html."),
-    click.option("--quiet", is_flag=True, help="Nothing on the way."),
+    *RESULT_OPTIONS,
 )
 
 
@@ -76,8 +74,6 @@ def score(**typed: Any) -> None:
     request = Request(**typed)
     import time
 
-    from smot.evaluation.report.tables import terminal_table
-    from smot.evaluation.results import dumped
     from smot.interchange.scoring import pair_up_sources, results_of, score_pairs
     from smot.interchange.sources import open_source
 
@@ -109,11 +105,7 @@ def score(**typed: Any) -> None:
         began=began,
         workers=workers,
     )
-    folder = request.out or Path("results") / re.sub(
-        r"[^\w.-]+", "-", f"{name}-on-{results.dataset.name}"
-    )
-    _write(request, results, folder)
-    click.echo(dumped(results).rstrip() if request.as_json else terminal_table(results))
+    show_results(results, results_folder(request, name, results.dataset.name), request)
 
 
 def _settings(request: Request, truth: "Source", found: "Source") -> "ScoreSettings":
@@ -154,19 +146,3 @@ def _stem(path: Path) -> str:
         part for part in (path.stem, path.parent.name) if part not in ("data", "gt", "tracks")
     ]
     return names[0] if names else path.stem
-
-
-def _write(request: Request, results: "Results", folder: Path) -> None:
-    from smot.evaluation.report.page import render_report
-    from smot.evaluation.report.tables import to_csv
-    from smot.evaluation.results import write_results
-    from smot.files import write_text
-
-    write_results(results, folder / "results.json")
-    write_text(folder / "results.csv", to_csv(results))
-    names = "results.json, results.csv"
-    if not request.no_report:
-        write_text(folder / "report.html", render_report(results))
-        names += ", report.html"
-    if not request.quiet:
-        click.echo(f"smot: {folder}: {names} written", err=True)

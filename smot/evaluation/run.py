@@ -121,8 +121,7 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
         tracker=_tracker_record(own.tracker, recipe, options, tuning),
         dataset=_dataset_record(job, found),
         settings=job.settings,
-        versions={"python": platform.python_version()}
-        | {each: version(each) for each in VERSIONS},
+        versions=versions(),
         tracking=tracking,
         prediction=None if own.no_prediction else prediction,
         prediction_reason=own.no_prediction,
@@ -147,6 +146,11 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
             if job.with_tracks
         },
     )
+
+
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that results depend on."""
+    return {"python": platform.python_version()} | {each: version(each) for each in VERSIONS}
 
 
 def _found(

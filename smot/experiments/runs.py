@@ -188,9 +188,11 @@ def _begun(
     """The model on its device, freshly made, with weights of another run, or resumed."""
     model = load_family(plan.family).build(plan.model, plan.train.seed).to(device)
     if plan.train.init_from and not options.resume:
-        fresh = start_from(model, plan.train.init_from)
+        fresh = start_from(model, plan.train.init_from, plan.train.only_parameters)
         if fresh:
-            progress.notice(f"not in {plan.train.init_from}, so new: {', '.join(fresh)}")
+            progress.notice(
+                f"not in {plan.train.init_from} in this shape, so new: {', '.join(fresh)}"
+            )
     state = TrainingState(model, plan.train)
     if options.resume:
         checkpoint, path = folder.latest(progress.warn)

@@ -61,7 +61,10 @@ def read_motchallenge(
     found = read_annotation(
         path, is_truth=is_truth, n_frames=n_frames, first_frame=first_frame, all_rows=False
     )
-    return found.tracks()
+    try:
+        return found.tracks()
+    except DataError as error:
+        raise DataError(f"{os.fspath(path)}: counting frames from 0, {error}") from None
 
 
 def read_annotation(
@@ -106,7 +109,7 @@ def read_annotation(
     classes, seen = table[:, _N_COLUMNS], table[:, _N_COLUMNS + 1]
     has_classes = bool(((classes >= 1) & (classes == np.rint(classes)) & (classes < 2**31)).all())
     has_visibility = is_truth and has_classes and bool(((seen >= 0) & (seen <= 1)).all())
-    found = Annotation(
+    return Annotation(
         name=name or Path(path).name.partition(".")[0],
         frame=frame,
         identity=identity,
@@ -118,11 +121,6 @@ def read_annotation(
         visibility=seen if has_visibility else None,
         n_frames=n_frames,
     )
-    try:
-        found.tracks()
-    except DataError as error:
-        raise DataError(f"{where}: counting frames from 0, {error}") from None
-    return found
 
 
 def write_motchallenge(

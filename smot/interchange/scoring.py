@@ -1,13 +1,11 @@
 """Score predictions that lie in files against truth that lies in files."""
 
 import hashlib
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,7 +25,7 @@ from smot.evaluation.results import (
     TrackerRecord,
     VideosRecord,
 )
-from smot.evaluation.run import VERSIONS, count_scores
+from smot.evaluation.run import count_scores, versions
 from smot.evaluation.workers import each_in_processes
 from smot.interchange.annotation import PEDESTRIAN, Annotation, comparable
 from smot.interchange.sources import Load, Source, shown
@@ -206,8 +204,7 @@ def results_of(
             },
         ),
         settings=evaluation,
-        versions={"python": platform.python_version()}
-        | {each: version(each) for each in VERSIONS},
+        versions=versions(),
         tracking=tracking,
         prediction=None,
         prediction_reason="only the tracks are known",

@@ -127,22 +127,27 @@ class TrainingState:
             raise DataError(f"{path}: its optimiser state does not fit: {reason}") from None
 
 
-def start_from(model: nn.Module, path: str) -> list[str]:
+def start_from(model: nn.Module, path: str, trained: tuple[str, ...] = ()) -> list[str]:
     """Take the weights of another run, as far as the two models share them.
 
     Args:
         model: the freshly built model; its parameters are overwritten.
         path: a checkpoint; averaged weights are preferred.
+        trained: beginnings of names; such weights may have another shape, and are then new.
 
     Returns:
-        Names of the model's weights that the checkpoint does not have; they stay as they are.
+        Names of the model's weights that are not taken from the checkpoint; they stay as they are.
 
     Raises:
-        DataError: nothing in common, or a weight of another shape.
+        DataError: nothing in common, or another weight of another shape.
     """
     stored = load_checkpoint(path).best_weights
     own = model.state_dict()
-    shared = {name: tensor for name, tensor in stored.items() if name in own}
+    shared = {
+        name: tensor
+        for name, tensor in stored.items()
+        if name in own and (tensor.shape == own[name].shape or not name.startswith(trained))
+    }
     if not shared:
         raise DataError(f"{path}: has no weight that the model knows")
     load_weights(model, {**own, **shared}, path)

@@ -408,6 +408,11 @@ def test_a_run_starts_from_what_it_shares_with_another(
     assert torch.equal(grown.picture, trained.picture)
     with pytest.raises(DataError, match="no weight that the model knows"):
         start_from(nn.Linear(2, 2), str(folder.best))
+    wider = Toy(ToyConfig(), 9)
+    wider.picture = nn.Parameter(torch.zeros(1, *wider.picture.shape))
+    with pytest.raises(DataError, match="picture"):
+        start_from(wider, str(folder.best))
+    assert "picture" in start_from(wider, str(folder.best), ("picture",))
 
 
 def test_a_weights_only_file_cannot_be_resumed(tmp_path: Path) -> None:

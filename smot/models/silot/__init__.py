@@ -283,7 +283,13 @@ SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_weight"
 
 PREDICTION = {"score": "mota+prior"}
 
-ROLLED_OUT = {"roll_out_weight": 1.0}
+# The prior that ships, whatever the weights it is trained beside had before.
+MOVING = {
+    "prior_own_features": True,
+    "prior_state_input": "posterior",
+    "prior_momentum": True,
+    "roll_out_weight": 1.0,
+}
 
 FULL_VALIDATION = {"n_videos": 1_000}
 
@@ -341,19 +347,15 @@ PRESETS: PresetTable = {
         "shapes-48": _refined(FAST_SHAPES, {}, WAKE),
     },
     "prior": {
-        "mnist-6": Preset(
-            model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
-        ),
+        "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=MOVING),
         "mnist-12": Preset(
-            model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
+            model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=MOVING
         ),
         "shapes-48": Preset(
-            model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
+            model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=MOVING
         ),
         **{
-            name: Preset(
-                model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=ROLLED_OUT
-            )
+            name: Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=MOVING)
             for name in LARGE_SHAPES
         },
     },

@@ -128,16 +128,18 @@ class Silot(nn.Module):
         objects, found = self.discovery(images[0], cells[0], None, first, offset, freeze=freeze)
         packed = objects.packed()
         nothing = packed.new_zeros(B, n_slots or self.config.n_slots, packed.shape[-1])
-        steps = [Step(*self._selected(nothing, packed), found, None)]
+        step = Step(*self._selected(nothing, packed), found, None)
+        steps: list[Step] = []
         for t in range(T):
             if t:
                 drawn = noise.frame(t) if noise else FrameNoise()
-                state = steps[-1].state
-                step = self.advance(images[t], cells[t], state, drawn, offset, freeze=freeze)
-                steps.append(step)
+                step = self.advance(images[t], cells[t], step.state, drawn, offset, freeze=freeze)
             if refine:
-                state, is_new = refined(self, images[t], *steps[t][:2], refine, THRESHOLD)
-                steps[t] = steps[t]._replace(state=state, is_new=is_new)
+                state, is_new = refined(
+                    self, images[t], step.state, step.is_new, refine, THRESHOLD
+                )
+                step = step._replace(state=state, is_new=is_new)
+            steps.append(step)
         changes = [step.change for step in steps if step.change]
         return Clip(
             states=torch.stack([step.state for step in steps]),

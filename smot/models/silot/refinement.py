@@ -82,6 +82,25 @@ class Parse(NamedTuple):
         centre, size, what, depth = values
         return Parse(centre, size, what, depth, self.on, self.old)
 
+    def at(self, videos: Tensor) -> "Parse":
+        """Those of some videos, by index; a video may come several times."""
+        return Parse(*(each[videos] for each in self))
+
+    def with_object(self, slot: Tensor, values: Sequence[Tensor]) -> "Parse":
+        """With a new object in one slot of each video.
+
+        Args:
+            slot: [B].
+            values: its attributes that are refined, [B, ...] each.
+        """
+        place = (torch.arange(len(slot), device=slot.device), slot)
+        moved = [
+            each.index_put(place, value) for each, value in zip(self.moving, values, strict=True)
+        ]
+        one, zero = self.on.new_ones(()), self.on.new_zeros(())
+        on, old = self.on.index_put(place, one), self.old.index_put(place, zero)
+        return self.moved_to(moved)._replace(on=on, old=old)
+
     def objects(self) -> Objects:
         """As the renderer takes them."""
         size = clipped_sigmoid(self.size)
@@ -123,10 +142,9 @@ def refined(
     state, is_new = state.clone(), is_new.clone()
     objects = model.unpacked(state[rows, slots])
     start = Parse.of(objects, is_new[rows, slots], threshold)
-    task = _Task(model, image, start)
-    parse = task.moved(start, n_steps)
-    parse = task.thinned(parse)
-    parse, added = task.completed(parse, n_steps)
+    frame = Frame(model, image, start)
+    parse = frame.thinned(frame.moved(start, n_steps))
+    parse, added = frame.completed(parse, n_steps)
     there, lost = parse.on[..., None] > 0, (start.on > parse.on)[..., None]
     pres = torch.where(lost, 0.0, objects.pres)
     pres = torch.where(added[..., None], SURE, pres)
@@ -139,39 +157,37 @@ def refined(
     return state, is_new
 
 
-class _Task:
-    """One frame of B videos, with what the networks made of it."""
+class Frame(NamedTuple):
+    """One frame of B videos, and what the networks made of it.
 
-    def __init__(self, model: "Silot", image: Tensor, start: Parse) -> None:
-        self.model, self.image, self.start = model, image, start
-        self.config: SilotConfig = model.config
+    Attributes:
+        model: in eval mode.
+        image: [B, C, H, W].
+        start: the networks' objects.
+    """
+
+    model: "Silot"
+    image: Tensor
+    start: Parse
+
+    def at(self, videos: Tensor) -> "Frame":
+        """That of some videos, by index."""
+        return Frame(self.model, self.image[videos], self.start.at(videos))
 
     def painted(self, parse: Parse) -> Tensor:
         """The picture of a parse, [B, C, H, W]."""
-        frame_size = self.image.shape[-2:]
-        picture: Tensor = self.model.renderer(parse.objects(), frame_size)
+        picture: Tensor = self.model.renderer(parse.objects(), self.image.shape[-2:])
         return picture
 
-    def energy(
-        self, parse: Parse, start: Parse | None = None, image: Tensor | None = None
-    ) -> Tensor:
+    def energy(self, parse: Parse) -> Tensor:
         """What is minimised, nats, [B]."""
-        start = self.start if start is None else start
-        image = self.image if image is None else image
-        picture = self.model.renderer(parse.objects(), image.shape[-2:])
-        error = pixel_entropy(image, picture, self.config.log_floor).sum((1, 2, 3))
-        cost = _cost(parse, start, self.config)
-        weight = PIXELS * 3 / self.config.n_channels
-        energy: Tensor = weight * error + (parse.on * cost).sum(1)
+        config = self.model.config
+        error = pixel_entropy(self.image, self.painted(parse), config.log_floor).sum((1, 2, 3))
+        cost = _cost(parse, self.start, config)
+        energy: Tensor = PIXELS * 3 / config.n_channels * error + (parse.on * cost).sum(1)
         return energy
 
-    def moved(
-        self,
-        parse: Parse,
-        n_steps: int,
-        start: Parse | None = None,
-        image: Tensor | None = None,
-    ) -> Parse:
+    def moved(self, parse: Parse, n_steps: int) -> Parse:
         """After steps of Adam down the energy."""
         values = [each.clone().requires_grad_(True) for each in parse.moving]
         optimiser = torch.optim.Adam(
@@ -180,7 +196,7 @@ class _Task:
         )
         with torch.enable_grad():
             for _ in range(n_steps):
-                energy = self.energy(parse.moved_to(values), start, image)
+                energy = self.energy(parse.moved_to(values))
                 # Of these alone: the weights gather no gradient.
                 gradients = torch.autograd.grad(energy.sum(), values)
                 for value, gradient in zip(values, gradients, strict=True):
@@ -191,62 +207,52 @@ class _Task:
     def thinned(self, parse: Parse) -> Parse:
         """Without the object, if there is one, that the energy does best without."""
         B, S = parse.on.shape
-        without = parse.on * (1 - torch.eye(S, device=parse.on.device)[:, None])
-        wide = Parse(*(each.expand(S, *each.shape).flatten(0, 1) for each in parse))
-        start = Parse(*(each.expand(S, *each.shape).flatten(0, 1) for each in self.start))
-        image = self.image.expand(S, *self.image.shape).flatten(0, 1)
-        tried = self.energy(wide._replace(on=without.flatten(0, 1)), start, image).view(S, B)
-        tried = tried.T.masked_fill(parse.on == 0, torch.inf)
-        least, which = tried.min(1)
+        every = torch.arange(B, device=parse.on.device).repeat_interleave(S)
+        without = parse.on[:, None] * (1 - torch.eye(S, device=parse.on.device))
+        tried = self.at(every).energy(parse.at(every)._replace(on=without.flatten(0, 1)))
+        least, which = tried.view(B, S).masked_fill(parse.on == 0, torch.inf).min(1)
         drops = least < self.energy(parse) - GAIN
-        one = F.one_hot(which, S) * drops[:, None]
-        return parse._replace(on=parse.on * (1 - one))
+        return parse._replace(on=parse.on * (1 - F.one_hot(which, S) * drops[:, None]))
 
     def completed(self, parse: Parse, n_steps: int) -> tuple[Parse, Tensor]:
         """With one object more where that pays, and which it is, bool, [B, S]."""
         added = torch.zeros_like(parse.on, dtype=torch.bool)
-        model, config = self.model, self.config
-        rest = _unexplained(self.image, self.painted(parse), model.renderer.background)
-        behind = model.renderer.background[:, None, None]
-        lack = (rest - behind).abs().amax(1, keepdim=True)
-        lack = F.avg_pool2d(lack, WINDOW, 1, WINDOW // 2)[:, 0] * WINDOW**2
-        searched = ((lack.amax((1, 2)) > LACK) & (parse.on == 0).any(1)).nonzero()[:, 0]
+        searched, proposed = self._proposed(parse)
         if not len(searched):
             return parse, added
-        rest = rest[searched]
+        n = proposed[0].shape[1]
+        videos, values = searched.repeat_interleave(n), [each.flatten(0, 1) for each in proposed]
+        slot = parse.on[videos].argmin(1)
+        frame = self.at(videos)
+        frame = frame._replace(start=frame.start.with_object(slot, values))
+        tried = frame.moved(parse.at(videos).with_object(slot, values), n_steps)
+        least, which = frame.energy(tried).view(-1, n).min(1)
+        pays = least < self.at(searched).energy(parse.at(searched)) - GAIN
+        best = (n * torch.arange(len(which), device=which.device) + which)[pays]
+        gaining = searched[pays]
+        parts = zip(parse, tried.at(best), strict=True)
+        added[gaining, slot[best]] = True
+        return Parse(*(old.index_put((gaining,), new) for old, new in parts)), added
+
+    def _proposed(self, parse: Parse) -> tuple[Tensor, list[Tensor]]:
+        """Videos with something unexplained and a free slot, [R], and what discovery finds there.
+
+        The second are attributes as `Parse.moving` has them, [R, candidates, ...] each.
+        """
+        model, background = self.model, self.model.renderer.background
+        rest = _unexplained(self.image, self.painted(parse), background)
+        lack = (rest - background[:, None, None]).abs().amax(1, keepdim=True)
+        lack = F.avg_pool2d(lack, WINDOW, 1, WINDOW // 2)[:, 0] * WINDOW**2
+        searched = ((lack.amax((1, 2)) > LACK) & (parse.on == 0).any(1)).nonzero()[:, 0]
+        rest, lack = rest[searched], lack[searched]
         found, _ = model.discovery(rest, model.backbone(rest), None, FrameNoise())
         H, W = rest.shape[-2:]
-        y, x = (found.centre * config.anchor).long().unbind(-1)
-        row = torch.arange(len(searched), device=rest.device)
-        mass = lack[searched][row[:, None], y.clamp(0, H - 1), x.clamp(0, W - 1)]
-        n = min(N_CANDIDATES, mass.shape[1])
-        cells = mass.topk(n, dim=1).indices.T.flatten()  # [n * rows]
-        rows, row = searched.repeat(n), row.repeat(n)
-        few = Parse(*(each[rows] for each in parse))
-        start = Parse(*(each[rows] for each in self.start))
-        slot = few.on.argmin(1)
-        place = (torch.arange(len(rows), device=rest.device), slot)
+        y, x = (found.centre * model.config.anchor).long().unbind(-1)
+        rows = torch.arange(len(searched), device=rest.device)[:, None]
+        mass = lack[rows, y.clamp(0, H - 1), x.clamp(0, W - 1)]
+        cells = mass.topk(min(N_CANDIDATES, mass.shape[1]), dim=1).indices
         values = (found.centre, found.size_logit, found.what, found.depth_logit)
-        with_one, its_start = [], []
-        for each, begun, value in zip(few.moving, start.moving, values, strict=True):
-            chosen = value[row, cells]
-            with_one.append(each.index_put(place, chosen))
-            its_start.append(begun.index_put(place, chosen))
-        one, zero = few.on.new_ones(()), few.on.new_zeros(())
-        few = few._replace(on=few.on.index_put(place, one), old=few.old.index_put(place, zero))
-        few, start = few.moved_to(with_one), few.moved_to(its_start)
-        image = self.image[rows]
-        few = self.moved(few, n_steps, start, image)
-        energy = self.energy(few, start, image).view(n, -1)
-        least, which = energy.min(0)
-        pays = least < self.energy(parse)[searched] - GAIN
-        best = which * len(searched) + torch.arange(len(searched), device=rest.device)
-        best, rows = best[pays], searched[pays]
-        parse = Parse(
-            *(old.index_put((rows,), new[best]) for old, new in zip(parse, few, strict=True))
-        )
-        added[rows, slot[best]] = True
-        return parse, added
+        return searched, [each[rows, cells] for each in values]
 
 
 def _cost(parse: Parse, start: Parse, config: SilotConfig) -> Tensor:

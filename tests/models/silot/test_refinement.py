@@ -1,9 +1,12 @@
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from smot.models.silot import Silot
+from smot.arrays import UInt8Array
+from smot.models.silot import Silot, SilotTracker
 from smot.models.silot.objects import Objects
-from smot.models.silot.refinement import Parse, _Task, refined
+from smot.models.silot.refinement import Frame, Parse, refined
 
 UNIT = 48.0
 
@@ -72,7 +75,33 @@ def test_what_no_refinement_improves_stays_as_it_is(model: Silot) -> None:
 def test_the_energy_falls_as_objects_are_moved(model: Silot) -> None:
     image = picture(model, square(model, 12, 12))
     start = Parse.of(square(model, 13, 12), torch.ones(1, 1, dtype=torch.bool), 0.5)
-    task = _Task(model, image, start)
-    moved = task.moved(start, 8)
+    frame = Frame(model, image, start)
+    moved = frame.moved(start, 8)
     with torch.no_grad():
-        assert task.energy(moved) < task.energy(start)
+        assert frame.energy(moved) < frame.energy(start)
+
+
+def test_what_the_picture_shows_and_no_object_explains_is_added(
+    model: Silot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = square(model, 12, 12, n=2)
+    image = picture(model, seen)
+    image = torch.cat([image, torch.zeros_like(image)])  # nothing is amiss in the second video
+    monkeypatch.setattr(model.discovery, "forward", lambda *_args, **_more: (seen, None))
+    nothing = square(model, 12, 12, pres=0.0, n=2).packed().repeat(2, 1, 1)
+    none_new = torch.zeros(2, 2, dtype=torch.bool)
+    with torch.no_grad():
+        state, is_new = refined(model, image, nothing, none_new, 2, 0.5)
+    assert is_new.sum(1).tolist() == [1, 0]
+    found = model.unpacked(state[is_new])
+    torch.testing.assert_close(found.centre[0] * UNIT, torch.tensor([12.0, 12.0]), atol=1, rtol=0)
+    assert found.pres[0, 0] > 0.9
+
+
+def test_a_tracker_refines_if_it_is_asked_to(model: Silot, videos: UInt8Array) -> None:
+    plain, refining = SilotTracker(model=model), SilotTracker(model=model, refine=2)
+    tracks = refining.track(videos)
+    assert tracks.shape[:2] == plain.track(videos).shape[:2] == (4, 5)
+    assert refining.predict(videos[:, :3], 2).shape[1] == 2
+    again = refining.track(videos[:1])
+    np.testing.assert_allclose(again.boxes, tracks.boxes[:1], atol=1e-3)
