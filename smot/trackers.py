@@ -85,7 +85,7 @@ def build_tracker(
 ) -> Contestant: ...
 
 
-def build_tracker(name: str, options: Mapping[str, object], data: DataDescription) -> Contestant:
+def build_tracker(name: str, options: Mapping[str, object], data: Any) -> Contestant:
     """Find a tracker and make one.
 
     A factory (a class or function) is called with keyword arguments only: `data`, if its
@@ -99,9 +99,12 @@ def build_tracker(name: str, options: Mapping[str, object], data: DataDescriptio
         data: what the tracker may know of the data.
 
     Raises:
-        UsageError: no such tracker, it cannot be imported or made, an option that it does not
-            take or of the wrong type, or what it made is not a tracker.
+        UsageError: no such tracker, it cannot be imported or made, `data` is no description, an
+            option that it does not take or of the wrong type, or what it made is not a tracker.
     """
+    if not isinstance(data, DataDescription):
+        kind = type(data).__name__
+        raise UsageError(f"data must be a DataDescription, as `description` of videos, not {kind}")
     typed = {key: str(given) for key, given in options.items()}
     with _blamed(name):
         factory = _factory(name)
@@ -172,6 +175,8 @@ def _factory(name: str) -> Callable[..., Any]:
 def _imported(name: str, target: str) -> Callable[..., Any]:
     where = f"tracker {name!r}" + (f" ({target})" if target != name else "")
     module, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(f"{where}: {module!r} is no name of a module, such as package.module")
     try:
         found = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever one plug-in does, the others must go on

@@ -63,16 +63,16 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
     first = reproduce("figG3", "--quick", "--workers", "1")
     assert first.exit_code == 0, first.output
     out = Path("results/paper-quick")
-    results = read_results(out / "mnist-12/motion/results.json")
+    results = read_results(out / "mnist-12-mnist-5k/motion/results.json")
     assert {each.n_videos for each in results.dataset.videos.values()} == {2}
     page = (out / "figG3.html").read_text(encoding="utf-8")
     assert "silot-12 (SILOT, 1-12) is not in it" in page
     for suffix in (".pdf", ".svg", ".md", ".tex"):
         assert (out / f"figG3{suffix}").stat().st_size > 0
     assert f"{results.prediction[3]['mota']:.3f}" in (out / "figG3.md").read_text("utf-8")
-    written = (out / "mnist-12/motion/results.json").stat().st_mtime_ns
+    written = (out / "mnist-12-mnist-5k/motion/results.json").stat().st_mtime_ns
     assert reproduce("figG3", "--quick", "--workers", "1").exit_code == 0
-    assert (out / "mnist-12/motion/results.json").stat().st_mtime_ns == written
+    assert (out / "mnist-12-mnist-5k/motion/results.json").stat().st_mtime_ns == written
     monkeypatch.setattr(reproduction, "N_VIDEOS_QUICK", 3)  # other videos: not done
     lines = reproduce("figG3", "--quick", "--dry-run").stdout.splitlines()
     assert sum("evaluate, about" in line for line in lines) == 2

@@ -222,3 +222,10 @@ def test_fields_of_a_parameter_that_is_a_dataclass_are_options() -> None:
     assert (tracker.size, tracker.ratio, tracker.loud) == (9, None, True)
     with pytest.raises(UsageError, match="has no option 'shape'; it has: loud, size, ratio"):
         build_tracker(target, {"shape": "{}"}, DATA)
+
+
+def test_what_is_no_description_and_no_module_is_said_to_be_none() -> None:
+    with pytest.raises(UsageError, match="must be a DataDescription, as `description` of videos"):
+        build_tracker("conncomp", {}, "videos.h5")  # type: ignore[call-overload]
+    with pytest.raises(UsageError, match="is no name of a module"):
+        build_tracker("../mine.py:Tracker", {}, DATA)

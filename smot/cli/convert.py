@@ -98,7 +98,7 @@ def convert(**typed: Any) -> None:
     help="MOTChallenge text, TrackEval's folders, COCO-VID JSON.",
 )
 @click.option("--out", required=True, type=_PATH, help="New folder, or for coco new file.")
-@click.option("--truth", type=_PATH, help="For trackeval: the truth beside the predictions.")
+@click.option("--truth", type=_PATH, help="For trackeval and coco: the truth of the predictions.")
 @click.option("--group", help="Videos of one group alone, such as test/06.")
 @click.option(
     "--confidence", type=float, help="Predictions above it [0.5 for smot's own, else all]."
@@ -126,8 +126,8 @@ def export(
 
     with warnings_as_lines():
         source = chosen(open_source(tracks, is_truth=False), group)
-        if confidence is None:
-            confidence = 0.5 if source.has_threshold else -1.0
+        if confidence is None and source.has_threshold:
+            confidence = 0.5
         n_videos = export_tracks(
             source,
             out,

@@ -89,7 +89,7 @@ def score(**typed: Any) -> None:
         with interruptible_bar(len(pairs), request.quiet) as report:
             scored = score_pairs(pairs, settings, workers=workers, progress=report)
     classes = sorted(set().union(*(each.classes for each in scored)))
-    if settings.classes == "motchallenge" and classes != [1]:
+    if settings.classes == "motchallenge" and classes not in ([], [1]):
         notices.append(
             f"of the classes {', '.join(map(str, classes))} pedestrians (1) are scored, as "
             "MOTChallenge has it; --classes together or apart takes all"
@@ -140,9 +140,7 @@ def _workers(request: Request, n_videos: int) -> int:
 
 
 def _stem(path: Path) -> str:
-    """A name for tables: that of the file or folder, or of its tracker if it is called data."""
+    """A name for tables: that of the file or folder, or of what holds it if it says nothing."""
     path = path.resolve()
-    names = [
-        part for part in (path.stem, path.parent.name) if part not in ("data", "gt", "tracks")
-    ]
-    return names[0] if names else path.stem
+    name, is_plain = (path.stem, "tracks") if path.is_file() else (path.name, "data")
+    return path.parent.name if name in (is_plain, "gt") else name

@@ -96,8 +96,12 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Of its results."""
-        return self.choices.out / self.dataset / self.name
+        """Of its results; videos other than the canonical ones have a folder of their own."""
+        metadata = self.source.metadata
+        digits = metadata.digit_source if metadata.digit_source != "mnist" else ""
+        seed = f"seed-{metadata.seed}" if metadata.seed != SEED else ""
+        kind = "-".join(part for part in (self.dataset, digits, seed) if part)
+        return self.choices.out / kind / self.name
 
     @property
     def is_missing(self) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ class ConvertSettings:
         classes: which true boxes are objects, as in `comparable`.
 
     Raises:
-        UsageError: fewer than one frame.
+        UsageError: fewer than one frame, or than one pixel.
     """
 
     n_frames: int | None = None
@@ -47,6 +48,8 @@ class ConvertSettings:
     def __post_init__(self) -> None:
         if self.n_frames is not None and self.n_frames < 1:
             raise UsageError(f"n_frames={self.n_frames} must be at least 1")
+        if self.frame_size is not None and min(self.frame_size) < 1:
+            raise UsageError(f"frame_size={self.frame_size} must be at least 1 x 1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +85,8 @@ def convert(
         Number of clips of each group.
 
     Raises:
-        UsageError: the file exists, or videos are shorter than the clips.
+        UsageError: the file exists, or all videos are shorter than the clips; a warning names
+            some that are.
         DataError: a video without truth, of another size than the first, or that cannot be read.
     """
     loads = dict(truth.videos)
@@ -108,6 +112,11 @@ def convert(
                 f"{T} frames of {size[0]} x {size[1]} pixels are too many for one video of a "
                 f"file: give --n-frames, at most {LARGEST_CHUNK // (size[0] * size[1] * 3)}"
             )
+        short = [
+            each.name for each, (frames, _) in zip(footage, stored, strict=True) if len(frames) < T
+        ]
+        if short and len(short) < len(footage):
+            warnings.warn(f"left out, shorter than {T} frames: {shown(short)}", stacklevel=2)
         clips: dict[str, list[_Clip]] = {}
         for each, (frames, scale) in zip(footage, stored, strict=True):
             read = loads[each.name]()
@@ -180,7 +189,7 @@ def _write(
     T = described.n_frames
 
     def produce(group: str, start: int, stop: int) -> Videos:
-        K = max(len(clip.slots) for clip in clips[group])
+        K = max(1, *(len(clip.slots) for clip in clips[group]))  # HDF5 stores no empty axis
         parts = [_videos(clip, T, K, described.frame_size) for clip in clips[group][start:stop]]
         return Videos.stack(parts or [_videos(clips[group][0], T, K, described.frame_size)[:0]])
 

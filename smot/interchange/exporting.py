@@ -26,7 +26,7 @@ def export(
     kind: Format,
     *,
     truth: Source | None = None,
-    confidence: float = 0.0,
+    confidence: float | None = None,
     name: str = "smot",
 ) -> int:
     """Write tracks as MOTChallenge text, as TrackEval's folders or as COCO-VID.
@@ -35,46 +35,70 @@ def export(
         source: the tracks; those of a file of smot are truth, others predictions.
         out: a new folder, or for COCO a new file.
         kind: the format.
-        truth: of predictions; TrackEval's folders hold both.
-        confidence: only predictions above it are written.
+        truth: of predictions; TrackEval's folders hold both, and COCO needs the videos' lengths.
+        confidence: only predictions above it are written; None for all.
         name: what TrackEval calls the tracker.
 
     Returns:
         Number of videos.
 
     Raises:
-        UsageError: something is at `out`, or there is no truth for TrackEval's folders.
+        UsageError: something is at `out`, a confidence that cannot be, or the truth is missing or
+            of no use.
         DataError: videos without truth, or of different lengths where the format wants one.
     """
     if out.exists():
         raise UsageError(f"{out} is there already")
     is_truth = source.is_open_set
+    if truth is not None and (is_truth or kind == "mot"):
+        raise UsageError("--truth is for predictions that become TrackEval's folders or COCO-VID")
     videos = [each() for each in source.videos.values()]
-    if not is_truth:
+    if confidence is not None:
+        if is_truth:
+            raise UsageError(f"{source.path} holds truth, which has no confidence")
+        if not 0 <= confidence < 1:
+            raise UsageError(f"confidence {confidence:g} must be at least 0 and below 1")
         videos = [each[each.confidence > confidence] for each in videos]
     if not videos:
         raise DataError(f"{source.path}: no videos")
+    names = list(source.videos)
+    true = videos if is_truth else _truth_of(truth, names) if truth is not None else None
     if kind == "mot":
         _write_text(out, videos, is_truth)
     elif kind == "coco":
-        seen = _visibility(videos) if is_truth else None
-        names, size = list(source.videos), _frame_size(videos) if is_truth else (1, 1)
-        write_coco_vid(out, _stacked(videos), frame_size=size, visibility=seen, names=names)
+        _write_coco(out, videos, names, true, is_truth=is_truth)
+    elif true is None:
+        raise UsageError("TrackEval's folders hold the truth too: give --truth")
     else:
-        true, predicted = videos, {}
-        if not is_truth:
-            true = _truth_of(truth, list(source.videos))
-            lengths = [each.length for each in true]
-            predicted = {name: _stacked(videos, lengths)}
+        lengths = [each.length for each in true]
         write_trackeval(
             out,
-            _stacked(true),
-            predicted,
+            _stacked(true, lengths),
+            {} if is_truth else {name: _stacked(videos, lengths)},
             frame_size=_frame_size(true),
             visibility=_visibility(true),
             confidence=0.0,
         )
     return len(videos)
+
+
+def _write_coco(
+    out: Path,
+    videos: Sequence[Annotation],
+    names: Sequence[str],
+    true: Sequence[Annotation] | None,
+    *,
+    is_truth: bool,
+) -> None:
+    """COCO numbers the images of all videos one after another: lengths have to be known."""
+    if true is None and any(each.n_frames is None for each in videos):
+        raise UsageError("how long the videos are is not known, which COCO needs: give --truth")
+    tracks = _stacked(videos, [each.length for each in true or videos])
+    if is_truth:
+        seen, size = _visibility(videos), _frame_size(videos)
+        write_coco_vid(out, tracks, frame_size=size, visibility=seen, names=names)
+    else:
+        write_coco_vid(out, tracks, frame_size=(1, 1), names=names)
 
 
 def _write_text(out: Path, videos: Sequence[Annotation], is_truth: bool) -> None:
@@ -94,9 +118,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _truth_of(truth: Source | None, names: Sequence[str]) -> list[Annotation]:
-    if truth is None:
-        raise UsageError("TrackEval's folders hold the truth too: give --truth")
+def _truth_of(truth: Source, names: Sequence[str]) -> list[Annotation]:
     missing = [name for name in names if name not in truth.videos]
     if missing:
         raise DataError(f"{truth.path}: no truth for {shown(missing)}")
@@ -104,8 +126,7 @@ def _truth_of(truth: Source | None, names: Sequence[str]) -> list[Annotation]:
     return [each[each.is_object] for each in found]
 
 
-def _stacked(videos: Sequence[Annotation], lengths: Sequence[int] | None = None) -> Tracks:
-    lengths = lengths or [each.length for each in videos]
+def _stacked(videos: Sequence[Annotation], lengths: Sequence[int]) -> Tracks:
     return Tracks.stack([each.tracks(T) for each, T in zip(videos, lengths, strict=True)])
 
 

@@ -71,11 +71,12 @@ class ScoreSettings:
 
 
 class Pair(NamedTuple):
-    """A video, and what reads its two sides."""
+    """A video, what reads its two sides, and where they are."""
 
     name: str
     truth: Load
     found: Load
+    paths: tuple[Path, Path]
 
 
 class Scored(NamedTuple):
@@ -109,11 +110,14 @@ def pair_up_sources(truth: Source, found: Source) -> tuple[list[Pair], list[str]
         The pairs, and what is to be said about videos that are left out.
 
     Raises:
-        DataError: a video of the truth without predictions; no video at all.
+        DataError: a video of the truth without predictions; no video at all. A video alone in a
+            file needs no name.
     """
-    if len(truth.videos) == len(found.videos) == 1:
+    paths = truth.path, found.path
+    alone = len(truth.videos) == len(found.videos) == 1
+    if alone and (truth.path.is_file() or found.path.is_file()):
         (name, load), (other,) = next(iter(truth.videos.items())), found.videos.values()
-        return [Pair(name, load, other)], []
+        return [Pair(name, load, other, paths)], []
     names = [name for name in truth.videos if name in found.videos]
     missing = [name for name in truth.videos if name not in found.videos]
     extra = [name for name in found.videos if name not in truth.videos]
@@ -127,7 +131,7 @@ def pair_up_sources(truth: Source, found: Source) -> tuple[list[Pair], list[str]
         notices.append(f"{len(names):,} of {len(truth.videos):,} videos have predictions")
     if extra:
         notices.append(f"{found.path}: {shown(extra)} left out, not in the truth")
-    return [Pair(name, truth.videos[name], found.videos[name]) for name in names], notices
+    return [Pair(name, truth.videos[name], found.videos[name], paths) for name in names], notices
 
 
 def score_pairs(
@@ -280,7 +284,10 @@ def _score_one(pair: Pair, settings: ScoreSettings) -> Scored:
     for kind in kinds:
         true, predicted = comparable(truth, found, kind)
         counts[ALL if isinstance(kind, str) else str(kind)] = _counted(
-            true, predicted, n_frames, settings
+            _placed(true, n_frames, pair.paths[0]),
+            _placed(predicted, n_frames, pair.paths[1]),
+            true.visibilities(n_frames),
+            settings,
         )
     objects = truth[truth.is_object] if settings.classes == "apart" else true
     return Scored(
@@ -295,17 +302,19 @@ def _score_one(pair: Pair, settings: ScoreSettings) -> Scored:
     )
 
 
-def _counted(
-    truth: Annotation, found: Annotation, n_frames: int, settings: ScoreSettings
-) -> VideoCounts:
+def _placed(boxes: Annotation, n_frames: int, path: Path) -> Tracks:
     try:
-        true, predicted = truth.tracks(n_frames), found.tracks(n_frames)
+        return boxes.tracks(n_frames)
     except DataError as error:
-        raise DataError(f"{truth.name}: {error}") from None
+        raise DataError(f"{path}: {boxes.name}: {error}") from None
+
+
+def _counted(
+    true: Tracks, predicted: Tracks, seen: FloatArray | None, settings: ScoreSettings
+) -> VideoCounts:
     if settings.confidence is None:
         sure = np.where(predicted.present, predicted.confidence.clip(min=_LEAST_CONFIDENCE), 0)
         predicted = Tracks(boxes=predicted.boxes, ids=predicted.ids, confidence=sure)
-    seen: FloatArray | None = truth.visibilities(n_frames)
     match: MatchSettings = settings.scored.match
     return count_errors(true, predicted, match, visibility=seen)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from smot.cli import cli
-from smot.errors import SmotError
+from smot.errors import SmotError, UsageError
 from smot.generators import CANONICAL
 from smot.generators.synthesis import generate
 from smot.interchange import open_source, write_coco_vid, write_motchallenge, write_npz
@@ -251,3 +251,47 @@ def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, sequenc
         assert "\n" not in str(result.exception)
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith(".")) == []
     assert open_source(sequences, is_truth=True).videos.keys() == {"one", "three"}
+
+
+def test_clips_without_objects_are_a_group_too(tmp_path: Path) -> None:
+    frames, tracks = squares(1)
+    write_frames(tmp_path / "mot" / "full" / "img1", frames)
+    write_motchallenge(tmp_path / "mot" / "full" / "gt" / "gt.txt", tracks, is_truth=True)
+    write_frames(tmp_path / "mot" / "bare" / "img1", frames)
+    (tmp_path / "mot" / "bare" / "gt").mkdir()
+    (tmp_path / "mot" / "bare" / "gt" / "gt.txt").touch()
+    out = tmp_path / "made.h5"
+    assert "2 clips: test/00 1, test/01 1" in done("convert", tmp_path / "mot", "--out", out)
+    with open_videos(out) as file:
+        assert not file.read("test/00", 0, 1).present.any()
+
+
+def test_videos_that_are_too_short_are_named(sequences: Path, tmp_path: Path) -> None:
+    said = done("convert", sequences, "--out", tmp_path / "made.h5", "--n-frames", T + 2)
+    assert f"left out, shorter than {T + 2} frames: one" in said
+    assert "1 clips" in said
+
+
+def test_coco_needs_to_know_how_long_videos_are(tmp_path: Path) -> None:
+    _, tracks = squares(1)
+    for name in ("a", "b"):
+        write_motchallenge(tmp_path / "gt" / name / "gt" / "gt.txt", tracks, is_truth=True)
+        # Lost before the end, which its file does not say.
+        write_motchallenge(tmp_path / "pred" / f"{name}.txt", tracks[:, :4])
+    typed = ("export", tmp_path / "pred", "--format", "coco", "--out", tmp_path / "pred.json")
+    refused = run(*typed)
+    assert isinstance(refused.exception, UsageError)
+    assert "give --truth" in str(refused.exception)
+    done(*typed, "--truth", tmp_path / "gt")
+    images = {entry["image_id"] for entry in json.loads((tmp_path / "pred.json").read_text())}
+    assert len(images) == 8
+    assert max(images) - min(images) == T + 3  # the second video begins where the first would end
+
+
+@pytest.mark.parametrize("confidence", ["2", "nan", "-1"])
+def test_a_confidence_that_cannot_be_is_refused(tmp_path: Path, confidence: str) -> None:
+    write_motchallenge(tmp_path / "a.txt", squares(1)[1])
+    typed = ("--format", "mot", "--out", tmp_path / "out", "--confidence", confidence)
+    refused = run("export", tmp_path / "a.txt", *typed)
+    assert isinstance(refused.exception, UsageError)
+    assert not (tmp_path / "out").exists()

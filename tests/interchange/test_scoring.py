@@ -361,3 +361,32 @@ def test_a_faulty_coco_file_is_refused_in_one_line(
     assert isinstance(done.exception, SmotError), done.output
     assert said in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+def test_folders_are_paired_by_the_names_of_videos_alone(tmp_path: Path) -> None:
+    truth, found = one_video()
+    write_motchallenge(tmp_path / "gt" / "a" / "gt" / "gt.txt", truth, is_truth=True)
+    write_motchallenge(tmp_path / "pred" / "b.txt", found)
+    refused = CliRunner().invoke(
+        cli, ["score", "--truth", str(tmp_path / "gt"), "--pred", str(tmp_path / "pred")]
+    )
+    assert isinstance(refused.exception, SmotError)
+    assert "no predictions for a" in str(refused.exception)
+
+
+def test_a_fault_names_its_file_and_dotted_folders_keep_their_names(tmp_path: Path) -> None:
+    truth, found = one_video()
+    write_motchallenge(tmp_path / "gt.txt", truth, is_truth=True)
+    head = "frame,id,x0,y0,x1,y1\n"
+    (tmp_path / "inverted.csv").write_text(f"{head}0,1,5,5,4,9\n")
+    typed = ["score", "--truth", str(tmp_path / "gt.txt"), "--pred"]
+    refused = CliRunner().invoke(cli, [*typed, str(tmp_path / "inverted.csv")])
+    assert isinstance(refused.exception, SmotError)
+    assert str(refused.exception).startswith(f"{tmp_path / 'inverted.csv'}: ")
+    for version in ("mine.v1", "mine.v2"):
+        write_motchallenge(tmp_path / version / "gt.txt", found)
+        with contextlib.chdir(tmp_path):
+            done = CliRunner().invoke(cli, [*typed, str(tmp_path / version)])
+        assert done.exit_code == 0, done.output
+    written = {path.name.partition("-on-")[0] for path in (tmp_path / "results").iterdir()}
+    assert written == {"mine.v1", "mine.v2"}

@@ -101,8 +101,12 @@ def comparison_table(entries: Sequence[Entry]) -> str:
 
 
 def _labels(results: Mapping[Path, Results]) -> list[str]:
-    """Trackers' names; where they repeat, with the folder or file behind them."""
-    names = [each.tracker.name for each in results.values()]
+    """Trackers' names, oracles marked; where they repeat, with the folder or file behind them."""
+    trackers = [each.tracker for each in results.values()]
+    names = [
+        f"{each.name} (oracle)" if each.is_oracle and "oracle" not in each.name else each.name
+        for each in trackers
+    ]
     labels = [
         name if names.count(name) == 1 else f"{name} ({_place(path)})"
         for name, path in zip(names, results, strict=True)

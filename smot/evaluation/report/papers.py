@@ -170,8 +170,8 @@ def write_table(path: str | Path, entries: Sequence[Entry], metrics: Sequence[st
     """Write metrics of results at every count as LaTeX (booktabs), Markdown or CSV.
 
     LaTeX and Markdown have a block for each metric, with a row for each count and a column for
-    each result; the best of a row, as it is shown, is bold, and 95% intervals stand behind the
-    values. CSV has a row for each value, unrounded.
+    each result; the best of a row, as it is shown and oracles apart, is bold, and 95% intervals
+    stand behind the values. CSV has a row for each value, unrounded.
 
     Args:
         path: what to write; its suffix says how.
@@ -188,22 +188,29 @@ def write_table(path: str | Path, entries: Sequence[Entry], metrics: Sequence[st
         if not chosen:
             raise UsageError(f"none of the results has {quantity.title}")
         blocks.append((quantity, comparison_rows(entries, quantity.protocol, quantity.metric)))
-    labels = [each.label for each in entries]
-    text = _WRITERS[path.suffix.lower()](labels, blocks, entries[0].results.dataset.things)
+    text = _WRITERS[path.suffix.lower()](entries, blocks, entries[0].results.dataset.things)
     write_text(path, text)
 
 
 _Blocks = Sequence[tuple[Quantity, Sequence[Row]]]
 
 
-def _best(cells: Sequence[Cell], metric: Metric) -> set[str]:
-    """The text of the best cells: values that look the same are as good as each other."""
-    known = [cell for cell in cells if cell.value is not None]
+def _are_best(row: Row, entries: Sequence[Entry], metric: Metric) -> list[bool]:
+    """Which cells are the best: all that look the same; oracles take no part."""
+    competing = [
+        cell
+        for cell, entry in zip(row.cells, entries, strict=True)
+        if cell.value is not None and not entry.results.tracker.is_oracle
+    ]
+    if len(competing) < 2:
+        return [False] * len(row.cells)
     choose = min if metric.lower_is_better else max
-    return {choose(known, key=lambda cell: cell.value or 0.0).text} if len(known) > 1 else set()
+    best = choose(competing, key=lambda cell: cell.value or 0.0).text
+    return [cell in competing and cell.text == best for cell in row.cells]
 
 
-def _as_latex(labels: Sequence[str], blocks: _Blocks, things: str) -> str:
+def _as_latex(entries: Sequence[Entry], blocks: _Blocks, things: str) -> str:
+    labels = [each.label for each in entries]
     lines = [
         "% needs \\usepackage{booktabs}",
         f"\\begin{{tabular}}{{r{'l' * len(labels)}}}",
@@ -215,8 +222,8 @@ def _as_latex(labels: Sequence[str], blocks: _Blocks, things: str) -> str:
         title = f"{_escaped(quantity.title)} {arrow}"
         lines += ["\\midrule", f"\\multicolumn{{{len(labels) + 1}}}{{l}}{{{title}}} \\\\"]
         for row in rows:
-            best = _best(row.cells, quantity.metric)
-            cells = [_latex_cell(cell, cell.text in best) for cell in row.cells]
+            best = _are_best(row, entries, quantity.metric)
+            cells = [_latex_cell(*each) for each in zip(row.cells, best, strict=True)]
             lines.append(" & ".join([row.label, *cells]) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
@@ -234,8 +241,8 @@ def _escaped(text: str) -> str:
     return text.replace("~", "\\textasciitilde{}").replace("^", "\\textasciicircum{}")
 
 
-def _as_markdown(labels: Sequence[str], blocks: _Blocks, things: str) -> str:
-    heads = [label.replace("|", "\\|") for label in labels]
+def _as_markdown(entries: Sequence[Entry], blocks: _Blocks, things: str) -> str:
+    heads = [each.label.replace("|", "\\|") for each in entries]
     tables = []
     for quantity, rows in blocks:
         arrow = "↓" if quantity.metric.lower_is_better else "↑"
@@ -246,8 +253,8 @@ def _as_markdown(labels: Sequence[str], blocks: _Blocks, things: str) -> str:
             f"| ---: |{' --- |' * len(heads)}",
         ]
         for row in rows:
-            best = _best(row.cells, quantity.metric)
-            cells = [_markdown_cell(cell, cell.text in best) for cell in row.cells]
+            best = _are_best(row, entries, quantity.metric)
+            cells = [_markdown_cell(*each) for each in zip(row.cells, best, strict=True)]
             lines.append(f"| {' | '.join([row.label, *cells])} |")
         tables.append("\n".join(lines))
     return "\n\n".join(tables) + "\n"
@@ -262,21 +269,21 @@ def _interval(cell: Cell) -> str:
     return f"[{', '.join(map(METRICS[cell.metric].shown, cell.ends or ()))}]"
 
 
-def _as_csv(labels: Sequence[str], blocks: _Blocks, _things: str) -> str:
+def _as_csv(entries: Sequence[Entry], blocks: _Blocks, _things: str) -> str:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(["protocol", "metric", "count", "result", "value", "low", "high"])
     for quantity, rows in blocks:
         for row in rows:
-            for label, cell in zip(labels, row.cells, strict=True):
+            for entry, cell in zip(entries, row.cells, strict=True):
                 value = "" if cell.value is None else cell.value
                 ends = cell.ends or ("", "")
-                named = (quantity.protocol, quantity.metric.key, row.label, label)
+                named = (quantity.protocol, quantity.metric.key, row.label, entry.label)
                 writer.writerow([*named, value, *ends])
     return written.getvalue()
 
 
-_WRITERS: Mapping[str, Callable[[Sequence[str], _Blocks, str], str]] = {
+_WRITERS: Mapping[str, Callable[[Sequence[Entry], _Blocks, str], str]] = {
     ".tex": _as_latex,
     ".md": _as_markdown,
     ".csv": _as_csv,

@@ -125,3 +125,15 @@ def test_equals_are_all_bold_and_lower_is_better_for_errors(
     row = next(line for line in (tmp_path / "t.md").read_text().splitlines() if "| 1 |" in line)
     assert row.count("**0.000**") == 2
     assert "**0.500**" not in row
+
+
+def test_oracles_are_marked_and_never_the_best(
+    ours: Results, theirs: Results, tmp_path: Path
+) -> None:
+    told = replace(theirs, tracker=replace(theirs.tracker, is_oracle=True))
+    entries = line_up({Path("a"): ours, Path("b"): told})
+    assert [each.label for each in entries] == ["ours_1", "theirs (oracle)"]
+    write_table(tmp_path / "t.md", entries, ["prediction.mota"])
+    table = (tmp_path / "t.md").read_text()
+    assert "| theirs (oracle) |" in table
+    assert "**" not in table
