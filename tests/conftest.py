@@ -9,18 +9,12 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
-from hypothesis import HealthCheck, settings
 
 
 @pytest.fixture(autouse=True)
 def _same_initial_weights() -> None:
     """Networks made in a test begin alike, whichever tests ran before it."""
     torch.manual_seed(0)
-
-
-# How fast a busy machine draws examples says nothing of the code that they test.
-settings.register_profile("smot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("smot")
 
 
 # Under nohup, or in the background, signals are ignored, by children too; tests send them signals.

@@ -48,7 +48,7 @@ from tests.training.with_toy import VIDEOS as SMALL
 
 TRAIN = TrainConfig(**toys.TRAIN)
 VALIDATION = ValidationConfig(n_videos=5, batch_size=2)
-TOY_DATA = DataConfig(dataset="toy")
+TOY_DATA = DataConfig(dataset="toy", n_cached=8)
 ALONE = Group()
 DRAW_CURVES = RunFolder.draw_curves
 

@@ -56,6 +56,7 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
             parse(command)
 
 
+@pytest.mark.slow
 def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduction, "N_VIDEOS_QUICK", 2)
     figure = replace(FIGURES["figG3"], systems=("silot-12", "still", "motion"))

@@ -179,6 +179,7 @@ def test_notice_of_other_digits_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     assert outcome.stderr == "smot: using the 5,000 embedded digits: MNIST is not there\n"
 
 
+@pytest.mark.slow
 @pytest.mark.posix("Ctrl-C and kill reach a process as signals")
 def test_killed_process_leaves_no_file_under_the_final_name() -> None:
     process = _endless()

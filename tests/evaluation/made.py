@@ -1,12 +1,12 @@
 """Videos and results made by hand, for tests of what is done with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from smot.evaluation.protocols import EvaluationSettings, Job
-from smot.evaluation.results import Results, TrackerRecord
+from smot.evaluation.results import CountScores, Results, TrackerRecord
 from smot.evaluation.run import Outcome, run
 from smot.evaluation.testsets import RenderedVideos, make_plan
 from smot.generators import ShapesSettings
@@ -44,6 +44,20 @@ def made_results(
     results = made_outcome(made_videos(seed=seed), target, settings).results
     record = results.tracker
     return replace(results, tracker=TrackerRecord(name=name, target=record.target))
+
+
+def with_few_metrics(results: Results) -> Results:
+    """The same with MOTA alone, and nothing on occlusion: its page takes no time to draw."""
+
+    def few(scores: Mapping[int, CountScores]) -> dict[int, CountScores]:
+        return {
+            count: replace(each, metrics={"mota": each["mota"]}) for count, each in scores.items()
+        }
+
+    assert results.prediction is not None
+    return replace(
+        results, tracking=few(results.tracking), prediction=few(results.prediction), occlusion={}
+    )
 
 
 def one_box(n_videos: int, n_frames: int) -> Tracks:

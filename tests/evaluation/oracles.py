@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import motmetrics
 import numpy as np
 
 from benchmarks.by_trackeval import frames_of
@@ -12,6 +11,8 @@ from smot.tracks import Tracks
 
 def accumulate(truth: Tracks, predicted: Tracks, threshold: float = 0.5) -> Any:
     """py-motmetrics' accumulator after one video."""
+    import motmetrics
+
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     with motmetrics.lap.set_default_solver("scipy"):
         for (ids, boxes), (others, theirs) in zip(

@@ -15,7 +15,10 @@ from tests.evaluation.oracles import motmetrics_errors
 from tests.evaluation.sequences import crowded_sequence, untidy_sequences
 
 MOTMETRICS, TRACKEVAL = MatchSettings(), MatchSettings(convention="trackeval")
-SIZES = pytest.mark.parametrize("n_objects", [1, 3, 6, 11])
+# Few objects quickly, crowds where there is time.
+SIZES = pytest.mark.parametrize(
+    "n_objects", [3, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 6, 11))]
+)
 
 
 def sequences(n_objects: int, n_videos: int, n_frames: int = 6) -> tuple[Tracks, Tracks]:

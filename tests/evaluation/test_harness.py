@@ -190,7 +190,7 @@ def test_an_answer_of_the_wrong_kind_is_refused(how: str, said: str) -> None:
         evaluate(Failing(how=how), made_videos(), settings=SETTINGS)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_tracker_that_exits_or_breaks_in_candidates_is_one_line(workers: int) -> None:
     with pytest.raises(DataError, match=r"failed on .*SystemExit: 0 \(.*made_trackers"):
         evaluate(Failing(how="exit"), made_videos(), settings=SETTINGS, workers=workers)

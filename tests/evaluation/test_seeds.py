@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from scipy.stats import ttest_1samp
 
 from smot.cli import cli
 from smot.errors import UsageError
@@ -33,6 +32,8 @@ def moved(results: Results, mota: float) -> Results:
 
 
 def test_the_interval_over_runs_is_that_of_a_t_test() -> None:
+    from scipy.stats import ttest_1samp
+
     values = [0.81, 0.83, 0.9]
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
     assert interval_over_runs(values) == pytest.approx(tuple(expected))

@@ -1,8 +1,8 @@
 """The pedestrian video that comes with py-motmetrics, scored as the field scores it."""
 
+from importlib.metadata import distribution
 from pathlib import Path
 
-import motmetrics
 import pytest
 
 from smot.evaluation.library import summarise_by_motmetrics
@@ -12,7 +12,7 @@ from smot.evaluation.metrics.table import summarise
 from smot.interchange import read_motchallenge
 from smot.tracks import Tracks
 
-FOLDER = Path(motmetrics.__file__).parent / "data" / "TUD-Campus"
+FOLDER = Path(str(distribution("motmetrics").locate_file("motmetrics/data/TUD-Campus")))
 
 
 @pytest.fixture(scope="module")

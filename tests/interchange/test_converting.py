@@ -19,6 +19,7 @@ from smot.tracks import Tracks
 from smot.videos import open_videos
 
 H, W, T = 24, 32, 7
+TRACKED = ("baseline", "--save-tracks", "--no-report")
 
 
 def run(*typed: object) -> Result:
@@ -75,7 +76,7 @@ def test_sequences_become_a_file_that_every_command_takes(sequences: Path, tmp_p
     done("verify", out, "--quiet")
     done("inspect", out)
     done("show", out, "--group", "test/03", "--out", tmp_path / "strip.png")
-    done("baseline", "conncomp", "--data", out, "--out", tmp_path / "r", "--quiet")
+    done("baseline", "conncomp", "--data", out, "--out", tmp_path / "r", "--no-report")
     found = json.loads((tmp_path / "r" / "results.json").read_text())
     assert found["tracking"]["3"]["mota"] == 1.0
     assert found["dataset"]["kind"] == "video"
@@ -93,8 +94,8 @@ def test_groups_may_have_names(sequences: Path, tmp_path: Path) -> None:
     assert "tracking,three," in (folder / "results.csv").read_text()
     refused = run(*typed, "--counts", "1")
     assert "the data has groups by name: test/one, test/three" in str(refused.exception)
-    same = ("score", "--truth", out, "--pred", folder / "tracks.npz", "--out", tmp_path / "s")
-    assert "1.000" in done(*same)
+    same = ("score", "--truth", out, "--pred", folder / "tracks.npz", "--no-report")
+    assert "1.000" in done(*same, "--out", tmp_path / "s")
 
 
 def test_frames_are_resized_and_boxes_with_them(sequences: Path, tmp_path: Path) -> None:
@@ -129,9 +130,9 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_saved_tracks_score_as_they_were_evaluated(small_file: Path, tmp_path: Path) -> None:
-    done("baseline", "oracle-jitter", "--data", small_file, "--out", tmp_path, "--save-tracks")
+    done(*TRACKED, "oracle-jitter", "--data", small_file, "--out", tmp_path)
     pair = ("--truth", small_file, "--pred", tmp_path / "tracks.npz")
-    done("score", *pair, "--by", "count", "--out", tmp_path / "again")
+    done("score", *pair, "--by", "count", "--no-report", "--out", tmp_path / "again")
     first, again = (
         json.loads((folder / "results.json").read_text())
         for folder in (tmp_path, tmp_path / "again")
@@ -143,13 +144,13 @@ def test_saved_tracks_score_as_they_were_evaluated(small_file: Path, tmp_path: P
 
 @pytest.mark.parametrize("kind", ["mot", "coco"])
 def test_what_is_exported_scores_the_same(small_file: Path, tmp_path: Path, kind: str) -> None:
-    done("baseline", "oracle-jitter", "--data", small_file, "--out", tmp_path, "--save-tracks")
+    done(*TRACKED, "oracle-jitter", "--data", small_file, "--out", tmp_path)
     end = ".json" if kind == "coco" else ""
     truth, found = tmp_path / f"truth{end}", tmp_path / f"found{end}"
     for source, target in ((small_file, truth), (tmp_path / "tracks.npz", found)):
         said = done("export", source, "--group", "test/03", "--format", kind, "--out", target)
         assert "4 videos" in said
-    done("score", "--truth", truth, "--pred", found, "--out", tmp_path / "again")
+    done("score", "--no-report", "--truth", truth, "--pred", found, "--out", tmp_path / "again")
     first, again = (
         json.loads((folder / "results.json").read_text())["tracking"]
         for folder in (tmp_path, tmp_path / "again")
@@ -159,7 +160,7 @@ def test_what_is_exported_scores_the_same(small_file: Path, tmp_path: Path, kind
 
 
 def test_trackeval_gets_truth_and_predictions(small_file: Path, tmp_path: Path) -> None:
-    done("baseline", "oracle", "--data", small_file, "--out", tmp_path, "--save-tracks")
+    done(*TRACKED, "oracle", "--data", small_file, "--out", tmp_path)
     typed = ("export", tmp_path / "tracks.npz", "--group", "test/01", "--format", "trackeval")
     done(*typed, "--truth", small_file, "--name", "mine", "--out", tmp_path / "te")
     assert len(list((tmp_path / "te" / "gt").rglob("gt.txt"))) == 3

@@ -1,7 +1,6 @@
 import gzip
 from pathlib import Path
 
-import motmetrics
 import numpy as np
 import pytest
 
@@ -44,6 +43,8 @@ def test_frames_and_pixels_are_numbered_from_one(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_py_motmetrics_reads_the_same_boxes(tmp_path: Path) -> None:
+    import motmetrics
+
     tracks = some_tracks()
     write_motchallenge(tmp_path / "a.txt", tracks)
     frame = motmetrics.io.loadtxt(tmp_path / "a.txt", fmt="mot15-2D")

@@ -3,10 +3,10 @@
 import contextlib
 import io
 import json
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import motmetrics
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -20,7 +20,7 @@ from smot.interchange.columns import write_npz
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 
-TUD = Path(motmetrics.__file__).parent / "data"
+TUD = Path(str(distribution("motmetrics").locate_file("motmetrics/data")))
 
 
 def scored(folder: Path, *options: str) -> dict[str, Any]:
@@ -113,6 +113,8 @@ def test_trackeval_gives_the_same_for_its_own_folders(tmp_path: Path, preprocess
 
 def accumulated(folder: Path) -> Any:
     """py-motmetrics' events of a video; its own IoU does not run with numpy 2."""
+    import motmetrics
+
     sides = [
         motmetrics.io.loadtxt(folder / file, fmt="mot15-2D", min_confidence=least)
         for file, least in (("gt.txt", 1), ("test.txt", -1))
@@ -135,6 +137,8 @@ def accumulated(folder: Path) -> Any:
 
 @pytest.mark.filterwarnings("ignore")
 def test_py_motmetrics_gives_the_same_for_its_own_videos(tmp_path: Path) -> None:
+    import motmetrics
+
     accumulators, names = [], ["TUD-Campus", "TUD-Stadtmitte"]
     for name in names:
         (tmp_path / "truth" / name / "gt").mkdir(parents=True)
@@ -263,20 +267,28 @@ def test_of_two_predictions_on_what_does_not_count_only_the_assigned_one_is_excu
     assert excused(truth, found, np.array([False])).tolist() == [False, False]
 
 
-def test_counts_are_groups_where_they_are_asked_for_and_processes_change_nothing(
-    tmp_path: Path,
-) -> None:
+def untidy_tracks(folder: Path) -> tuple[Tracks, tuple[str, ...]]:
+    """The truth of six videos, and the options that name it and what was found."""
     truth, found = untidy_sequences(np.random.default_rng(6), n_videos=6)
-    write_npz(tmp_path / "truth.npz", {"val": truth})
-    write_npz(tmp_path / "found.npz", {"val": found})
-    sides = ("--truth", str(tmp_path / "truth.npz"), "--pred", str(tmp_path / "found.npz"))
-    alone = scored(tmp_path, *sides, "--by", "count")
+    write_npz(folder / "truth.npz", {"val": truth})
+    write_npz(folder / "found.npz", {"val": found})
+    return truth, ("--truth", str(folder / "truth.npz"), "--pred", str(folder / "found.npz"))
+
+
+def test_counts_are_groups_where_they_are_asked_for(tmp_path: Path) -> None:
+    truth, sides = untidy_tracks(tmp_path)
+    found = scored(tmp_path, *sides, "--by", "count", "--workers", "1")
     counts = [len(np.unique(ids[ids >= 0])) for ids in truth.ids]
-    assert sorted(alone["tracking"], key=int) == [str(each) for each in sorted(set(counts))]
-    for count, each in alone["tracking"].items():
+    assert sorted(found["tracking"], key=int) == [str(each) for each in sorted(set(counts))]
+    for count, each in found["tracking"].items():
         assert each["n_videos"] == counts.count(int(count))
-    shared = scored(tmp_path, *sides, "--by", "count", "--workers", "2")
-    assert shared["tracking"] == alone["tracking"]
+
+
+@pytest.mark.slow
+def test_processes_change_nothing(tmp_path: Path) -> None:
+    _, sides = untidy_tracks(tmp_path)
+    alone, shared = (scored(tmp_path, *sides, "--workers", n)["tracking"] for n in "12")
+    assert shared == alone
 
 
 def test_the_page_the_table_and_the_comparison_name_the_videos(tmp_path: Path) -> None:

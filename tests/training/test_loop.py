@@ -196,28 +196,37 @@ class Exploding(Toy):
 
 
 LONG = replace(
-    CONFIG, schedule="constant", curriculum=((0, 2),), lr=1e-4, max_steps=400, log_steps=100
+    CONFIG, schedule="constant", curriculum=((0, 2),), lr=1e-4, max_steps=200, log_steps=100
 )
 OFTEN = replace(LONG, checkpoint_minutes=1e-9)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is given up after a few updates: each of them here saves its state."""
+    monkeypatch.setattr("smot.training.blowup.FAR_UPDATES", 30)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_loss_that_stays_far_above_its_best_ends_the_run_and_keeps_the_good_state(
     tmp_path: Path,
 ) -> None:
     folder = RunFolder(tmp_path)
-    broken = "broke at step 3.*: the loss with 2 frames a clip .* penalty, now .*; the last good"
+    broken = "broke at step 1.*: the loss with 2 frames a clip .* penalty, now .*; the last good"
     with pytest.raises(DataError, match=broken):
         train(OFTEN, folder, model=Exploding, score=None)
     assert load_checkpoint(folder.last).about.step == 80
 
 
+@pytest.mark.usefixtures("impatient")
 def test_divergence_is_the_runs_own_business_if_its_settings_say_so(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     train(replace(LONG, blowup_factor=0.0), folder, model=Exploding, score=None)
-    assert load_checkpoint(folder.last).about.step == 400
+    assert load_checkpoint(folder.last).about.step == 200
 
 
-@pytest.mark.parametrize("step", [82, 200])
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("step", [82, 100])
 def test_an_interrupt_while_the_loss_is_far_away_keeps_the_good_state(
     tmp_path: Path, step: int
 ) -> None:

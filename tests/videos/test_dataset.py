@@ -67,7 +67,8 @@ def test_missing_group_is_refused(squares: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize(
-    "start", ["fork", pytest.param("spawn", marks=pytest.mark.slow), "forkserver"]
+    "start",
+    ["fork", *(pytest.param(each, marks=pytest.mark.slow) for each in ("spawn", "forkserver"))],
 )
 def test_loader_gives_the_right_videos_however_workers_start(start: str, squares: Path) -> None:
     dataset = VideoDataset(squares, "train")
