@@ -1,7 +1,5 @@
 """The paper's figures from results: vector files, tables, and one page that shows them all."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from smot.evaluation.metrics.table import METRICS
-from smot.evaluation.report.compare import Entry, line_up
-from smot.evaluation.report.figures import LegendEntry, Panel, curve_of, curve_panel
-from smot.evaluation.report.gallery import follow
+from smot.evaluation.report.compare import Entry, line_up, scores_of
+from smot.evaluation.report.figures import LegendEntry, Panel, curve_panels
+from smot.evaluation.report.gallery import Picture, follow
 from smot.evaluation.report.page import fill
 from smot.evaluation.report.papers import write_figure, write_table
 from smot.evaluation.results import Results, read_results
@@ -24,19 +22,6 @@ from smot.filmstrips import strip, trace_rows
 from smot.trackers import build_tracker
 
 _SCALE = 3  # pixels of a filmstrip for one of the video
-
-
-@dataclass(frozen=True, kw_only=True)
-class Film:
-    """A filmstrip in the page.
-
-    Attributes:
-        title: which system on which video.
-        data: PNG, base64.
-    """
-
-    title: str
-    data: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +43,7 @@ class Section:
     notes: Sequence[str]
     legend: Sequence[LegendEntry] = ()
     panels: Sequence[Panel] = ()
-    films: Sequence[Film] = ()
+    films: Sequence[Picture] = ()
     files: Sequence[str] = ()
 
 
@@ -100,8 +85,7 @@ def draw(names: Sequence[str], jobs: Sequence[Job], choices: Choices, page: str)
         else:
             sections.append(_curves(name, figure, results, choices))
     path = choices.out / f"{page}.html"
-    content = {"title": "The figures of the SILOT paper", "sections": sections}
-    write_text(path, fill("reproduction.html", content))
+    write_text(path, fill("reproduction.html", {"sections": sections}))
     return [path, *(choices.out / file for each in sections for file in each.files)]
 
 
@@ -146,19 +130,14 @@ def _curves(
             LegendEntry(style=style, label=each.label, note=_note(each.results))
             for style, each in enumerate(entries)
         ],
-        panels=[_panel(name, figure, key, entries) for key in figure.metrics],
+        panels=curve_panels(
+            [METRICS[key] for key in figure.metrics],
+            [(n, each.label, scores_of(each, figure.protocol)) for n, each in enumerate(entries)],
+            prefix=name,
+            x_label=entries[0].results.dataset.things,
+        ),
         files=files,
     )
-
-
-def _panel(name: str, figure: Figure, key: str, entries: Sequence[Entry]) -> Panel:
-    curves = [
-        curve_of(getattr(each.results, figure.protocol), METRICS[key], label=each.label, style=n)
-        for n, each in enumerate(entries)
-    ]
-    things = entries[0].results.dataset.things
-    drawn = f"{name}-{key.replace('_', '-')}"
-    return curve_panel(METRICS[key], curves, name=drawn, x_label=things)
 
 
 def _note(results: Results) -> str:
@@ -194,10 +173,7 @@ def _films(name: str, figure: Figure, choices: Choices) -> Section:
             choices.out.mkdir(parents=True, exist_ok=True)
             picture.save(choices.out / file)
             files.append(file)
-            written = io.BytesIO()
-            picture.quantize(256).save(written, format="PNG", optimize=True)
-            data = base64.b64encode(written.getvalue()).decode("ascii")
-            films.append(Film(title=f"{SYSTEMS[system].label}: {count} objects", data=data))
+            films.append(Picture.of(picture, SYSTEMS[system].label, f"{count} objects"))
     return Section(name=name, title=figure.title, notes=notes, films=films, files=files)
 
 

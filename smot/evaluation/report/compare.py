@@ -6,15 +6,8 @@ from pathlib import Path
 
 from smot.errors import UsageError
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares
-from smot.evaluation.report.figures import (
-    N_STYLES,
-    LegendEntry,
-    Panel,
-    Size,
-    curve_of,
-    curve_panel,
-)
-from smot.evaluation.report.page import DRAWN_LARGE, Fact, FactGroup, fill
+from smot.evaluation.report.figures import N_STYLES, LegendEntry, curve_panels
+from smot.evaluation.report.page import DRAWN_LARGE, fill
 from smot.evaluation.report.tables import MEAN, Cell, Row, aligned, scores_table
 from smot.evaluation.results import CountScores, Results
 from smot.evaluation.seeds import MeanResults
@@ -87,17 +80,47 @@ def data_difference(first: Results, other: Results) -> str:
 def comparison_table(entries: Sequence[Entry]) -> str:
     """What the command line prints: the main metrics of each result at each count."""
     texts = []
+    for table in comparison_tables(entries):
+        heads = [table.things, *table.labels]
+        body = [[row.label, *(cell.text for cell in row.cells)] for row in table.rows]
+        n_counts = sum(not row.is_mean for row in table.rows)
+        texts.append(f"{table.caption}\n{aligned(heads, body, rule_before=n_counts)}")
+    return "\n\n".join(texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonTable:
+    """One metric of one protocol: what `comparison_rows` gives, and what stands above it."""
+
+    protocol: str
+    metric: Metric
+    things: str
+    labels: Sequence[str]
+    rows: Sequence[Row]
+
+    @property
+    def caption(self) -> str:
+        """Such as "MOTA, tracking"."""
+        return f"{self.metric.label}, {self.protocol}"
+
+
+def comparison_tables(entries: Sequence[Entry]) -> list[ComparisonTable]:
+    """The main metrics; in each table the results that have its protocol."""
+    tables: list[ComparisonTable] = []
     for protocol, keys in (("tracking", HEADLINE), ("prediction", HEADLINE[:1])):
         chosen = [each for each in entries if scores_of(each, protocol)]
-        for key in keys:
-            if chosen:
-                heads = [chosen[0].results.dataset.things, *(each.label for each in chosen)]
-                rows = comparison_rows(chosen, protocol, METRICS[key])
-                body = [[row.label, *(cell.text for cell in row.cells)] for row in rows]
-                n_counts = sum(not row.is_mean for row in rows)
-                title = f"{METRICS[key].label}, {protocol}"
-                texts.append(f"{title}\n{aligned(heads, body, rule_before=n_counts)}")
-    return "\n\n".join(texts)
+        tables += [
+            ComparisonTable(
+                protocol=protocol,
+                metric=METRICS[key],
+                things=chosen[0].results.dataset.things,
+                labels=[each.label for each in chosen],
+                rows=comparison_rows(chosen, protocol, METRICS[key]),
+            )
+            for key in keys
+            if chosen
+        ]
+    return tables
 
 
 def _labels(results: Mapping[Path, Results]) -> list[str]:
@@ -192,65 +215,36 @@ def render_comparison(entries: Sequence[Entry]) -> str:
     Returns:
         One self-contained page.
     """
-    first = entries[0].results
     metrics = shares(
         key
         for each in entries
         for scores in each.results.tracking.values()
         for key in scores.metrics
     )
-    settings, things = first.settings, first.dataset.things
-    main = [METRICS[key] for key in DRAWN_LARGE]
-    more = [metric for metric in metrics if metric.key not in DRAWN_LARGE]
+    x_label = entries[0].results.dataset.things
+    tracking, prediction = (
+        [(n, each.label, scores_of(each, protocol)) for n, each in enumerate(entries)]
+        for protocol in ("tracking", "prediction")
+    )
+    more = [metric for metric in metrics if metric not in DRAWN_LARGE]
     content = {
-        "title": " · ".join(each.label for each in entries),
-        "standfirst": _standfirst(entries),
-        "notices": _notices(entries),
+        "entries": entries,
+        "different": [each for each in entries if each.difference],
         "legend": [
             LegendEntry(style=place, label=each.label, note=_note(each, entries))
             for place, each in enumerate(entries)
         ],
-        "things": things,
-        "labels": [each.label for each in entries],
-        "tracking_lead": "Pooled over the videos of each count; bands are 95% confidence "
-        "intervals from a bootstrap over videos, or over runs where the legend says so.",
-        "tracking_panels": _panels(entries, "tracking", main),
-        "prediction_lead": f"Frames {settings.observe + 1} to "
-        f"{settings.observe + settings.horizon}, predicted from frames 1 to {settings.observe}.",
-        "prediction_panels": _panels(entries, "prediction", main),
-        "without_prediction": [
-            f"{each.label}: no prediction, {each.results.prediction_reason}."
-            for each in entries
-            if each.results.prediction is None
-        ],
-        "more_panels": _panels(entries, "tracking", more, small=True),
+        "tracking_panels": curve_panels(DRAWN_LARGE, tracking, prefix="tracking", x_label=x_label),
+        "prediction_panels": curve_panels(
+            DRAWN_LARGE, prediction, prefix="prediction", x_label=x_label
+        ),
+        "more_panels": curve_panels(
+            more, tracking, prefix="tracking", x_label=x_label, small=True
+        ),
         "metrics": metrics,
-        "tables": _tables(entries),
-        "facts": [_facts(each) for each in entries],
+        "tables": comparison_tables(entries),
     }
     return fill("compare.html", content)
-
-
-def _standfirst(entries: Sequence[Entry]) -> str:
-    dataset, settings = entries[0].results.dataset, entries[0].results.settings
-    counts = entries[0].results.counts
-    source = f" Digits: {dataset.digit_source}." if dataset.digit_source else ""
-    n_videos = sum(videos.n_videos for videos in dataset.videos.values())
-    return (
-        f"{dataset.name}: {n_videos:,} test videos with {counts[0]} to {counts[-1]} "
-        f"{dataset.things}.{source} CLEAR-MOT in the convention of {settings.convention}."
-    )
-
-
-def _notices(entries: Sequence[Entry]) -> list[str]:
-    different = [each for each in entries if each.difference]
-    if not different:
-        return []
-    listed = "; ".join(f"{each.label}: {each.difference}" for each in different)
-    return [
-        f"These results are not of the same videos, and their curves cannot be read against "
-        f"each other as if they were. {listed}."
-    ]
 
 
 def _note(entry: Entry, entries: Sequence[Entry]) -> str:
@@ -267,62 +261,3 @@ def _note(entry: Entry, entries: Sequence[Entry]) -> str:
         source = f", {dataset.digit_source}" if dataset.digit_source else ""
         notes.append(f"on {dataset.name}{source}, {sizes[-1]:,} videos per count")
     return "; ".join(notes)
-
-
-def _panels(
-    entries: Sequence[Entry], protocol: str, metrics: Sequence[Metric], *, small: bool = False
-) -> list[Panel]:
-    panels: list[Panel] = []
-    for metric in metrics:
-        curves = [
-            curve_of(scores, metric, label=each.label, style=place)
-            for place, each in enumerate(entries)
-            for scores in [scores_of(each, protocol)]
-            if any(metric.key in one.metrics for one in scores.values())
-        ]
-        if curves:
-            name = f"{protocol}-{metric.key.replace('_', '-')}"
-            things = entries[0].results.dataset.things
-            size: Size = "small" if small else "middle" if panels else "large"
-            panels.append(curve_panel(metric, curves, name=name, x_label=things, size=size))
-    return panels
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    caption: str
-    protocol: str
-    metric: str
-    rows: Sequence[Row]
-
-
-def _tables(entries: Sequence[Entry]) -> list[_Table]:
-    tables = []
-    for protocol, keys in (("tracking", HEADLINE), ("prediction", HEADLINE[:1])):
-        if not any(scores_of(each, protocol) for each in entries):
-            continue
-        for key in keys:
-            rows = comparison_rows(entries, protocol, METRICS[key])
-            caption = f"{METRICS[key].label}, {protocol}"
-            tables.append(_Table(caption=caption, protocol=protocol, metric=key, rows=rows))
-    return tables
-
-
-def _facts(entry: Entry) -> FactGroup:
-    results = entry.results
-    dataset, tracker = results.dataset, results.tracker
-    lines = [Fact(label=key, value=value) for key, value in tracker.options.items()]
-    lines += [
-        Fact(label="Data", value=dataset.name),
-        Fact(label="Digit source", value=dataset.digit_source or "none"),
-        Fact(label="Settings hash", value=dataset.settings_fingerprint[:16], is_hash=True),
-        *(
-            Fact(
-                label=f"{videos.group}, {videos.n_videos:,}",
-                value=videos.fingerprint[:16],
-                is_hash=True,
-            )
-            for videos in dataset.videos.values()
-        ),
-    ]
-    return FactGroup(title=entry.label, facts=lines)

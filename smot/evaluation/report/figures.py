@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from smot.evaluation.metrics.table import Metric
 from smot.evaluation.results import CountScores
@@ -144,8 +144,19 @@ class LegendEntry:
 
     @property
     def swatch(self) -> str:
-        """A piece of the curve, inline SVG."""
-        return swatch_figure(self.style)
+        """A short piece of the curve, an `<svg>` element of 34 x 12 pixels."""
+        dashes = " ".join(f"{1.7 * length:g}" for length in _DASHES[self.style]) or "none"
+        colour = f"var(--series-{self.style})"
+        line = f'stroke="{colour}" stroke-width="1.7" stroke-dasharray="{dashes}"'
+        return (
+            '<svg viewBox="0 0 34 12" aria-hidden="true">'
+            f'<line x1="0" y1="6" x2="34" y2="6" {line}/>'
+            f'<circle cx="17" cy="6" r="3.2" fill="{colour}"/></svg>'
+        )
+
+
+Series: TypeAlias = tuple[int, str, Mapping[int, CountScores]]
+"""Style, label and scores of what has a curve in each of several panels."""
 
 
 def curve_of(
@@ -161,21 +172,40 @@ def curve_of(
     return Curve(label=label, style=style, values=values, bands=bands)
 
 
+def curve_panels(
+    metrics: Sequence[Metric],
+    series: Sequence[Series],
+    *,
+    prefix: str,
+    x_label: str,
+    small: bool = False,
+) -> list[Panel]:
+    """A panel for each metric that has a value, the first one large.
+
+    Args:
+        metrics: in the order of the panels.
+        series: what is drawn in each of them, as far as it has the metric.
+        prefix: of the names of the drawings.
+        x_label: what the horizontal axis counts.
+        small: whether all panels are small.
+    """
+    panels: list[Panel] = []
+    for metric in metrics:
+        curves = [
+            curve_of(scores, metric, label=label, style=style)
+            for style, label, scores in series
+            if any(metric.key in each.metrics for each in scores.values())
+        ]
+        if any(value is not None for curve in curves for value in curve.values.values()):
+            size: Size = "small" if small else "middle" if panels else "large"
+            name = f"{prefix}-{metric.key.replace('_', '-')}"
+            panels.append(curve_panel(metric, curves, name=name, x_label=x_label, size=size))
+    return panels
+
+
 def curve_panel(
     metric: Metric, curves: Sequence[Curve], *, name: str, x_label: str, size: Size = "middle"
 ) -> Panel:
-    """A panel with one metric against the number of objects; the arguments of `curve_figure`."""
-    rows: list[Sequence[object]] = [("count", "result", "value", "low", "high")]
-    for curve in curves:
-        for count, value in sorted(curve.values.items()):
-            rows.append((count, curve.label, value, *curve.bands.get(count, ())))
-    svg = curve_figure(metric, curves, name=name, x_label=x_label, size=size)
-    return Panel(label=metric.label, note=metric.meaning, svg=svg, name=name, data=rows)
-
-
-def curve_figure(
-    metric: Metric, curves: Sequence[Curve], *, name: str, x_label: str, size: Size = "middle"
-) -> str:
     """Draw one metric against the number of objects.
 
     Args:
@@ -184,15 +214,16 @@ def curve_figure(
         name: what tells this drawing from the others of its page; letters and hyphens.
         x_label: what the horizontal axis counts.
         size: for a place two thirds, a third or a quarter of the page wide.
-
-    Returns:
-        An `<svg>` element whose colours are the CSS variables --ink, --muted, --hairline,
-        --paper and --series-0 .. --series-7.
     """
+    rows: list[Sequence[object]] = [("count", "result", "value", "low", "high")]
+    for curve in curves:
+        for count, value in sorted(curve.values.items()):
+            rows.append((count, curve.label, value, *curve.bands.get(count, ())))
     figure, axes = _canvas(_SIZES[size])
     draw_curves(axes, metric, curves, palette=_PAGE, n_ticks=7 if size == "small" else 12)
     axes.set_xlabel(x_label, color=_PAGE.muted)
-    return _svg(figure, name=name, title=f"{metric.label} against {x_label}")
+    svg = _svg(figure, name=name, title=f"{metric.label} against {x_label}")
+    return Panel(label=metric.label, note=metric.meaning, svg=svg, name=name, data=rows)
 
 
 def draw_curves(
@@ -217,29 +248,32 @@ def draw_curves(
         axes.axhline(0, color=palette.muted, linewidth=0.6, zorder=1)
 
 
-def bar_figure(
-    labels: Sequence[str], values: Sequence[float | None], *, name: str, title: str, x_label: str
-) -> str:
-    """Draw shares in [0, 1] as bars, one for each labelled class.
+def bar_panel(
+    shares: Mapping[str, float | None],
+    *,
+    label: str,
+    note: str,
+    name: str,
+    by: str,
+    x_label: str,
+) -> Panel:
+    """Draw shares in [0, 1] as bars, one for each class.
 
     Args:
-        labels: the classes, from left to right.
-        values: the share of each class; None leaves its place empty.
+        shares: by the label of the class, from left to right; None leaves its place empty.
+        label: what the shares are.
+        note: the same in one line.
         name: what tells this drawing from the others of its page; letters and hyphens.
-        title: what the drawing is called for those who cannot see it.
-        x_label: what the classes are.
-
-    Returns:
-        An `<svg>` element, as of `curve_figure`.
+        by: what the classes are of, in a word.
+        x_label: the same in full.
     """
-    figure, axes = _canvas((3.9, 2.6))
-    places = [place for place, value in enumerate(values) if value is not None]
-    heights = [value for value in values if value is not None]
-    axes.bar(places, heights, width=0.62, color=_PAGE.series[0], alpha=0.85, zorder=2)
-    for place, height in zip(places, heights, strict=True):
+    figure, axes = _canvas(_SIZES["middle"])
+    bars = [(place, share) for place, share in enumerate(shares.values()) if share is not None]
+    for place, share in bars:
+        axes.bar(place, share, width=0.62, color=_PAGE.series[0], alpha=0.85, zorder=2)
         axes.annotate(
-            f"{height:.2f}",
-            (place, height),
+            f"{share:.2f}",
+            (place, share),
             (0, 3),
             textcoords="offset points",
             ha="center",
@@ -247,24 +281,13 @@ def bar_figure(
             color=_PAGE.ink,
             fontsize=9,
         )
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_xlim(-0.6, len(labels) - 0.4)
+    axes.set_xticks(range(len(shares)), list(shares))
+    axes.set_xlim(-0.6, len(shares) - 0.4)
     axes.set_ylim(0, 1.08)
     axes.set_xlabel(x_label, color=_PAGE.muted)
-    return _svg(figure, name=name, title=title)
-
-
-def swatch_figure(style: int) -> str:
-    """A short piece of a curve for a legend, an `<svg>` element of 34 x 12 pixels."""
-    dashes = " ".join(f"{1.7 * length:g}" for length in _DASHES[style])
-    line = (
-        f'stroke="var(--series-{style})" stroke-width="1.7" stroke-dasharray="{dashes or "none"}"'
-    )
-    return (
-        '<svg viewBox="0 0 34 12" aria-hidden="true">'
-        f'<line x1="0" y1="6" x2="34" y2="6" {line}/>'
-        f'<circle cx="17" cy="6" r="3.2" fill="var(--series-{style})"/></svg>'
-    )
+    svg = _svg(figure, name=name, title=f"{label} by {by}")
+    rows = [(by, label), *shares.items()]
+    return Panel(label=label, note=note, svg=svg, name=name, data=rows)
 
 
 def _canvas(inches: tuple[float, float]) -> tuple["Figure", "Axes"]:

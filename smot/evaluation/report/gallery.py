@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -31,7 +32,7 @@ _SCALE, _LARGE = 4, 64
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A filmstrip for the report.
+    """A filmstrip for a page.
 
     Attributes:
         title: which video it is.
@@ -46,6 +47,19 @@ class Picture:
     data: str
     width: int
     height: int
+
+    @classmethod
+    def of(cls, drawn: Image.Image, title: str, caption: str) -> Self:
+        """A strip drawn at twice its size, in at most 256 colours."""
+        written = io.BytesIO()
+        drawn.quantize(256).save(written, format="PNG", optimize=True)
+        return cls(
+            title=title,
+            caption=caption,
+            data=base64.b64encode(written.getvalue()).decode("ascii"),
+            width=drawn.width // 2,
+            height=drawn.height // 2,
+        )
 
 
 def gallery(outcome: Outcome, source: VideoSource) -> list[Picture]:
@@ -155,20 +169,9 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     crowd = f"; only the first {MOST_DRAWN} boxes of a frame are drawn" if crowded else ""
     scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
     picture = strip(rows, scale=scale, for_print=True, spans=spans if first else ())
-    return Picture(
-        title=title,
-        caption=_caption(found, int(video.present[0, first:stop].sum())) + crowd,
-        data=_png(picture),
-        width=picture.width // 2,
-        height=picture.height // 2,
+    return Picture.of(
+        picture, title, _caption(found, int(video.present[0, first:stop].sum())) + crowd
     )
-
-
-def _png(picture: Image.Image) -> str:
-    """The picture in at most 256 colours, base64."""
-    written = io.BytesIO()
-    picture.quantize(256).save(written, format="PNG", optimize=True)
-    return base64.b64encode(written.getvalue()).decode("ascii")
 
 
 def _marks(found: Events, first: int) -> list[Mark]:
