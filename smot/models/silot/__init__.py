@@ -274,12 +274,27 @@ SLEEP = {
     "max_hours": 0.4,
     "eval_steps": 500,
 }
-"""Discovery alone, on scenes of objects that the weights it starts from have found."""
+"""Discovery alone, on clips of objects that the weights it starts from have followed."""
+
+FOLLOW = {
+    **SLEEP,
+    "only_parameters": ("backbone.", "discovery.", "features.", "propagation."),
+    "lr": 5e-4,
+    "max_hours": 1.0,
+}
+"""Discovery and propagation, on such clips: how objects are followed through crossings."""
 
 WAKE = {**FAST, "lr": 4e-4, "decay_from": 0.1, "curriculum": ((0, 8),), "max_hours": 1.5}
 """Then the whole model on videos, with such scenes, of its own objects, beside them."""
 
-SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_weight": 10.0}
+SLEEPING = {
+    **REFINED,
+    "zero_init_interaction": False,
+    "cell": 6,
+    "sleep_weight": 10.0,
+    "sleep_frames": 2,
+}
+FOLLOWING = {**BEGUN, "sleep_frames": 8}
 
 PREDICTION = {"score": "mota+prior"}
 
@@ -340,6 +355,11 @@ PRESETS: PresetTable = {
         "mnist-6": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 8, "link_reach": 6.0}, SLEEP),
         "mnist-12": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 16, "link_reach": 6.0}, SLEEP),
         "shapes-48": _refined(FAST_SHAPES, {**SLEEPING, "n_slots": 10}, SLEEP),
+    },
+    "follow": {
+        "mnist-6": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
+        "mnist-12": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
+        "shapes-48": _refined(FAST_SHAPES, FOLLOWING, FOLLOW),
     },
     "wake": {
         "mnist-6": _refined(FAST_DIGITS, {}, WAKE),

@@ -18,8 +18,9 @@ class SilotConfig:
         n_slots: objects carried from frame to frame.
         cell: side of a grid cell of discovery, pixels: 12 as in the paper, or 6 with a backbone of
             residual blocks.
-        sleep_weight: factor of what discovery learns from scenes that are composed of objects
+        sleep_weight: factor of what inference learns from clips that are composed of objects
             found before; see `smot.models.silot.sleep`. 0 composes none.
+        sleep_frames: frames of these clips.
         n_backbone_filters: width of the backbone's convolutions.
         kaiming_backbone: whether the backbone's hidden layers begin with He's larger weights in
             place of Xavier's.
@@ -99,6 +100,7 @@ class SilotConfig:
     n_slots: int = 16
     cell: int = 12
     sleep_weight: float = 0.0
+    sleep_frames: int = 8
     n_backbone_filters: int = 128
     kaiming_backbone: bool = False
     n_features: int = 64
@@ -182,6 +184,7 @@ class SilotConfig:
 
 _POSITIVE = (
     "anchor",
+    "sleep_frames",
     "n_slots",
     "n_backbone_filters",
     "n_features",

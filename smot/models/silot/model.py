@@ -1,6 +1,7 @@
 """SILOT: discovery, propagation and selection, frame after frame, and its objective."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,7 +37,7 @@ from smot.models.silot.objects import (
 from smot.models.silot.propagation import Change, ObjectFeatures, Propagation
 from smot.models.silot.refinement import refined
 from smot.models.silot.rendering import Renderer
-from smot.models.silot.sleep import Found, compose, sleep_terms
+from smot.models.silot.sleep import LOST, Found, compose, followed, sleep_terms
 
 THRESHOLD = 0.5
 """Presence above which an object counts; what is below matters for average precision alone."""
@@ -62,12 +63,16 @@ class Step(NamedTuple):
     Attributes:
         state: selected objects, packed, [B, K, S].
         is_new: which of them were discovered in this frame, [B, K].
-        found: what discovery drew.
+        source: each slot's object by its index among [propagated, discovered], [B, K].
+        proposed: what discovery proposed, [B, J, ...].
+        found: what discovery drew for that.
         change: propagation into this frame; None in the first.
     """
 
     state: Tensor
     is_new: Tensor
+    source: Tensor
+    proposed: Objects
     found: Drawn
     change: Change | None
 
@@ -121,33 +126,51 @@ class Silot(nn.Module):
             freeze: whether networks of boxes, depths and presences get no gradient.
             refine: steps of gradient by which each frame's objects are refined; 0 for none.
         """
+        frames = [noise.frame(t) if noise else FrameNoise() for t in range(len(images))]
+        steps = self.steps(
+            images, frames, n_slots=n_slots, offset=offset, freeze=freeze, refine=refine
+        )
+        changes = [step.change for step in steps if step.change]
+        states = torch.stack([step.state for step in steps])
+        return Clip(
+            states=states,
+            is_new=torch.stack([step.is_new for step in steps]),
+            found=Drawn.stacked([step.found for step in steps]),
+            moved=Drawn.stacked([change.drawn for change in changes]) if changes else None,
+            samples=torch.stack([change.samples for change in changes] or [states[0, :, :0]]),
+        )
+
+    def steps(
+        self,
+        images: Tensor,
+        noise: Sequence[FrameNoise],
+        *,
+        n_slots: int | None = None,
+        offset: Tensor | None = None,
+        freeze: bool = False,
+        refine: int = 0,
+    ) -> list[Step]:
+        """The frames of a clip one after another; arguments as `sweep` has them."""
         T, B = images.shape[:2]
         cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
         # Nothing exists before the first frame, so there is nothing to propagate into it.
-        first = noise.frame(0) if noise else FrameNoise()
-        objects, found = self.discovery(images[0], cells[0], None, first, offset, freeze=freeze)
+        objects, found = self.discovery(images[0], cells[0], None, noise[0], offset, freeze=freeze)
         packed = objects.packed()
         nothing = packed.new_zeros(B, n_slots or self.config.n_slots, packed.shape[-1])
-        step = Step(*self._selected(nothing, packed), found, None)
+        step = self._selected(nothing, objects, found, None)
         steps: list[Step] = []
         for t in range(T):
             if t:
-                drawn = noise.frame(t) if noise else FrameNoise()
-                step = self.advance(images[t], cells[t], step.state, drawn, offset, freeze=freeze)
+                step = self.advance(
+                    images[t], cells[t], step.state, noise[t], offset, freeze=freeze
+                )
             if refine:
                 state, is_new = refined(
                     self, images[t], step.state, step.is_new, refine, THRESHOLD
                 )
                 step = step._replace(state=state, is_new=is_new)
             steps.append(step)
-        changes = [step.change for step in steps if step.change]
-        return Clip(
-            states=torch.stack([step.state for step in steps]),
-            is_new=torch.stack([step.is_new for step in steps]),
-            found=Drawn.stacked([step.found for step in steps]),
-            moved=Drawn.stacked([change.drawn for change in changes]) if changes else None,
-            samples=torch.stack([change.samples for change in changes] or [packed[:0]]),
-        )
+        return steps
 
     def advance(
         self,
@@ -178,7 +201,7 @@ class Silot(nn.Module):
         packed = propagated.packed()
         explained = (description(packed), propagated.centre)
         objects, found = self.discovery(image, cells, explained, noise, offset, freeze=freeze)
-        return Step(*self._selected(packed, objects.packed()), found, change)
+        return self._selected(packed, objects, found, change)
 
     def _continued(self, state: Tensor, keeps: Tensor | None = None) -> Tensor:
         """Packed objects [B, K, S] that reach the next frame; `keeps` as in `FrameNoise`."""
@@ -188,11 +211,22 @@ class Silot(nn.Module):
         ends = state[..., presence_column(self.config.what_size), None] < bound
         return ended(state, ends if keeps is None else ends | (keeps == 0))
 
-    def _selected(self, propagated: Tensor, discovered: Tensor) -> tuple[Tensor, Tensor]:
-        """The objects that remain, packed [B, K, S], and which are new [B, K]."""
+    def _selected(
+        self, propagated: Tensor, objects: Objects, found: Drawn, change: Change | None
+    ) -> Step:
+        """What is made of a frame: of all objects those that remain.
+
+        Args:
+            propagated: packed, [B, K, S].
+            objects: discovered, [B, J, ...].
+            found: what was drawn for these.
+            change: what propagation did.
+        """
+        discovered = objects.packed()
         pres = presence_column(self.config.what_size)
         source, is_new = select(propagated[..., pres].detach(), discovered[..., pres].detach())
-        return gather(torch.cat([propagated, discovered], dim=1), source), is_new
+        state = gather(torch.cat([propagated, discovered], dim=1), source)
+        return Step(state, is_new, source, objects, found, change)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see `LearnedModel`. Only training crops and drops."""
@@ -236,22 +270,34 @@ class Silot(nn.Module):
             terms |= {name: weight * value for name, value in learned.items()}
         terms["presence"] = presence_term(clip, schedule.log_odds)
         if config.sleep_weight and self.training:
-            taught = self.sleep_objective(_last_found(images, clip), generator=generator).terms
+            taught = self._sleep_terms(followed(self, images, clip), generator)
             terms |= {name: config.sleep_weight * value for name, value in taught.items()}
         return _objective(terms)
 
     def sleep_objective(self, found: Found, *, generator: torch.Generator) -> Objective:
-        """What discovery makes of scenes composed from what was found, against what is in them.
+        """What inference makes of clips composed from what was found, against what is in them.
+
+        By its means and with the bounds of a tracker, whether or not the model is training.
 
         Args:
             found: by this model or another of the same sizes.
             generator: source of the scenes.
         """
-        scene = compose(self, found, generator)
-        cells = self.backbone(scene.image)
-        context = (description(scene.explained), self.unpacked(scene.explained).centre)
-        proposed, drawn = self.discovery(scene.image, cells, context, FrameNoise())
-        return _objective(sleep_terms(scene, proposed, drawn, self.config))
+        return _objective(self._sleep_terms(found, generator))
+
+    def _sleep_terms(self, found: Found, generator: torch.Generator) -> dict[str, Tensor]:
+        config, training = self.config, self.training
+        scene = compose(self, found, config.sleep_frames, generator)
+        T, B = scene.box.shape[:2]
+        chance = torch.rand(
+            T - 1, B, config.n_slots, generator=generator, device=scene.box.device
+        )
+        keeps = chance >= LOST
+        noise = [FrameNoise(), *(FrameNoise(keeps=each[..., None]) for each in keeps)]
+        self.eval()
+        steps = self.steps(scene.images, noise)
+        self.train(training)
+        return sleep_terms(scene, steps, keeps, config)
 
     def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
         T, B, _, H, W = images.shape
@@ -274,12 +320,12 @@ class Silot(nn.Module):
         return self.trajectories(clip)
 
     def find(self, frames: Tensor) -> Found:
-        """What the posterior, held fixed, finds in the last frames of clips: to teach discovery.
+        """What the posterior, held fixed, follows through clips: to teach from.
 
         Args:
             frames: uint8 RGB, [B, T, H, W, 3].
         """
-        return _last_found(*self._watched(frames))
+        return followed(self, *self._watched(frames))
 
     def _watched(self, frames: Tensor) -> tuple[Tensor, Clip]:
         training, images = self.training, self.images(frames)
@@ -477,13 +523,6 @@ def random_squares(images: Tensor, side: int, generator: torch.Generator) -> tup
     # Indexed axes come first: [B, rows, columns, T, C].
     squares = images.transpose(0, 1)[video, :, :, rows[:, :, None], columns[:, None]]
     return squares.permute(3, 0, 4, 1, 2).contiguous(), corner
-
-
-def _last_found(images: Tensor, clip: Clip) -> Found:
-    """The last frames of clips, and what was found there."""
-    before = ~clip.is_new[-1]
-    steady = before if len(clip.states) > 1 else torch.ones_like(before)
-    return Found(images[-1], clip.states[-1].detach(), steady)
 
 
 def _objective(terms: dict[str, Tensor]) -> Objective:

@@ -1,9 +1,10 @@
-"""Sleep: discovery taught by scenes composed from objects that the model itself has found.
+"""Sleep: inference taught by clips composed from objects that the model itself has followed.
 
-What is where in such a scene is known without labels. The scenes show what an ELBO rarely pays
-for: objects that cover each other.
+What is where in such a clip is known without labels. The clips show what an ELBO rarely pays
+for: objects that cover each other, and cross.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,24 +13,26 @@ from torch import Tensor
 
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import cell_centres
-from smot.models.silot.objects import Drawn, Objects, ended
+from smot.models.silot.objects import Clip, Objects, presence_column
 from smot.models.sprites import glimpse
 
 if TYPE_CHECKING:
-    from smot.models.silot.model import Silot
+    from smot.models.silot.model import Silot, Step
 
-N_OBJECTS = 12
-"""Most objects of a scene."""
-N_CANDIDATES = 4
-"""Places that are tried for each object; the one with the least overlap is taken."""
+SPARE = 2
+"""Slots more than there are objects in a scene, at most."""
+CROWDED = 0.5
+"""Share of its box, in the first frame, under another object at which one is left out."""
 SURE = 0.7
 """Presence above which an object is used."""
 UNSURE = 0.2
 """Presence above which an object counts as a neighbour."""
 MARGIN = 1.0
 """Pixels that have to be free around an object that is used."""
-EXPLAINED = 0.7
-"""Chance that an object is given as propagated, in the half of scenes that have such objects."""
+LOST = 0.1
+"""Chance that a followed object is taken away before a frame, so that it has to be found again."""
+REACH = 5.0
+"""Pixels between an object and its box from which on it counts as lost."""
 BOX_WEIGHT, WHAT_WEIGHT = 0.5, 0.05
 """Weights of a pixel of error and of a unit of appearance, against a nat of presence."""
 WORTH = 4.0
@@ -37,67 +40,101 @@ WORTH = 4.0
 
 
 class Found(NamedTuple):
-    """Frames and the objects that a model found in them: what scenes are composed from.
+    """Objects that a model has followed through clips: what scenes are composed from.
 
     Attributes:
-        image: [B, C, H, W].
-        states: packed objects, without gradient, [B, K, S].
-        steady: which of these were there before, bool, [B, K].
+        looks: cut out where they were alone, [B, K, C, G, G].
+        size: h, w of their boxes there, [B, K, 2], anchors.
+        what: their appearances there, [B, K, A].
+        path: y, x of their centres in all frames, [B, K, T, 2], anchors.
+        usable: which of them are whole objects, seen in all frames, bool, [B, K].
+        frame_size: H, W, pixels, [B, 2].
     """
 
-    image: Tensor
-    states: Tensor
-    steady: Tensor
+    looks: Tensor
+    size: Tensor
+    what: Tensor
+    path: Tensor
+    usable: Tensor
+    frame_size: Tensor
 
 
 class Scene(NamedTuple):
-    """Composed frames and what is in them.
+    """A composed clip and what is in it.
 
     Attributes:
-        image: [B, C, H, W].
-        box: y, x, h, w of all objects, [B, M, 4], anchors.
+        images: [T, B, C, H, W].
+        box: y, x, h, w of all objects, [T, B, M, 4], anchors.
         what: their appearances, [B, M, A].
-        to_find: which of them discovery has to find, bool, [B, M].
-        explained: packed objects that it is told of, the others out of reach, [B, M, S].
+        on: which of them there are, bool, [B, M].
     """
 
-    image: Tensor
+    images: Tensor
     box: Tensor
     what: Tensor
-    to_find: Tensor
-    explained: Tensor
+    on: Tensor
 
 
-def compose(model: "Silot", found: Found, generator: torch.Generator) -> Scene:
-    """Scenes, as many as there are videos, of objects from all of them.
+def followed(model: "Silot", images: Tensor, clip: Clip) -> Found:
+    """What a model has followed through whole clips, without gradient.
 
-    Objects are cut out as they were seen, laid over each other at random places, opaque where
-    they differ from the background.
+    Args:
+        model: gives sizes.
+        images: [T, B, C, H, W].
+        clip: what it made of them.
+    """
+    config = model.config
+    T, B, _, H, W = images.shape
+    with torch.no_grad():
+        objects = model.unpacked(clip.states)
+        flat = Objects(*(part.flatten(0, 1) for part in objects))
+        alone = isolated(flat, config.anchor, (H, W)).unflatten(0, (T, B))
+        when = alone.float().argmax(0)  # the first frame in which it was
+        cut = glimpse(images.flatten(0, 1), flat.box, unit=config.anchor, size=config.glimpse_size)
+
+        def then(values: Tensor) -> Tensor:
+            index = when.view(1, *when.shape, *[1] * (values.dim() - 3))
+            return values.gather(0, index.expand(1, *values.shape[1:]))[0]
+
+        stays = ~clip.is_new[1:].any(0) & (objects.pres[..., 0] > UNSURE).all(0)
+        return Found(
+            then(cut.unflatten(0, (T, B))),
+            then(objects.box[..., 2:]),
+            then(objects.what),
+            objects.centre.permute(1, 2, 0, 3).contiguous(),
+            alone.any(0) & stays,
+            torch.tensor([H, W], device=images.device).expand(B, 2),
+        )
+
+
+def compose(model: "Silot", found: Found, n_frames: int, generator: torch.Generator) -> Scene:
+    """Clips, as many as there were, of objects from all of them.
+
+    Objects move as they were seen to, each over those before it, opaque where it differs from the
+    background.
 
     Args:
         model: gives sizes and the background.
-        found: frames and what is in them.
-        generator: source of the scenes, on the images' device.
+        found: objects.
+        n_frames: T, of the clips; as many as objects were followed for where those are fewer.
+        generator: source of the scenes, on the objects' device.
     """
-    config, image = model.config, found.image
-    B, _, H, W = image.shape
+    config = model.config
+    B = len(found.usable)
+    H, W = found.frame_size[0].tolist()
     with torch.no_grad():
-        objects = model.unpacked(found.states)
-        usable = isolated(objects, config.anchor, (H, W)) & found.steady
-        chosen, on = _drawn(usable.flatten(), B, generator)
-        states = found.states.flatten(0, 1)[chosen]
-        M = chosen.shape[1]
-        size = model.unpacked(states).box[..., 2:]
-        box = _placed(size, on, (H / config.anchor, W / config.anchor), generator)
-        seen = glimpse(image, objects.box, unit=config.anchor, size=config.glimpse_size)
-        looks = seen.flatten(0, 1)[chosen]
-        painted = laid_over(looks, box, on, model.renderer.background, config, (H, W))
-        both = torch.rand(B, M + 1, generator=generator, device=image.device)
-        told = (both[:, :M] < EXPLAINED) & (both[:, M:] < 0.5) & on
-        parts = model.unpacked(states)
-        moved = parts._replace(place=box[..., :2], box=box).packed()
-        explained = ended(moved, ~told[..., None])
-    return Scene(painted, box, parts.what, on & ~told, explained)
+        n_objects = max(config.n_slots - SPARE, 1)
+        chosen, on = _drawn(found.usable.flatten(), B, n_objects, generator)
+        path = found.path.flatten(0, 1)[chosen].permute(2, 0, 1, 3)[:n_frames]  # [T, B, M, 2]
+        size = found.size.flatten(0, 1)[chosen]
+        box = torch.cat([path, size.expand(*path.shape[:-1], 2)], -1)
+        on = _apart(box[0], on)
+        T, _, M, _ = box.shape
+        looks = found.looks.flatten(0, 1)[chosen].expand(T, -1, -1, -1, -1, -1).flatten(0, 1)
+        there = on.expand(T, B, M).flatten(0, 1)
+        background = model.renderer.background
+        painted = laid_over(looks, box.flatten(0, 1), there, background, config, (H, W))
+        return Scene(painted.unflatten(0, (T, B)), box, found.what.flatten(0, 1)[chosen], on)
 
 
 def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Tensor:
@@ -123,37 +160,31 @@ def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Te
     return usable & (side <= mean + 2 * spread + MARGIN)
 
 
-def _drawn(usable: Tensor, n_scenes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _drawn(
+    usable: Tensor, n_scenes: int, n_objects: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Different usable objects for each scene by index [B, M], and which count, bool [B, M]."""
     device = usable.device
     order = torch.rand(n_scenes, len(usable), generator=generator, device=device)
-    best = (order + usable.float()).topk(min(N_OBJECTS, len(usable)), dim=1)
-    wanted = torch.rand(n_scenes, 1, generator=generator, device=device) * N_OBJECTS
+    best = (order + usable.float()).topk(min(n_objects, len(usable)), dim=1)
+    wanted = torch.rand(n_scenes, 1, generator=generator, device=device) * n_objects
     rank = torch.arange(best.indices.shape[1], device=device)
     return best.indices, (best.values >= 1) & (rank <= wanted)
 
 
-def _placed(
-    size: Tensor, on: Tensor, frame: tuple[float, float], generator: torch.Generator
-) -> Tensor:
-    """Boxes y, x, h, w of objects of given sizes, one after another where there is room."""
-    B, M, _ = size.shape
-    shares = torch.rand(B, M, N_CANDIDATES, 2, generator=generator, device=size.device)
-    limits = torch.stack([size.new_full((), side) for side in frame])
-    half = size[:, :, None] / 2
-    centres = half + shares * (limits - 2 * half).clamp(min=0)
-    taken = size.new_zeros(B, M)
-    boxes = size.new_zeros(B, M, 4)
-    for m in range(M):
-        tried = centres[:, m]  # [B, candidates, 2]
-        reach = (size[:, m, None, None] + boxes[:, None, :, 2:]) / 2
-        apart = (tried[:, :, None] - boxes[:, None, :, :2]).abs()
-        overlap = (reach - apart).clamp(min=0).prod(-1)  # [B, candidates, M]
-        best = (overlap * taken[:, None]).sum(-1).argmin(1)
-        centre = tried.gather(1, best[:, None, None].expand(-1, 1, 2))[:, 0]
-        boxes[:, m] = torch.cat([centre, size[:, m]], -1)
-        taken[:, m] = on[:, m]
-    return boxes
+def _apart(box: Tensor, on: Tensor) -> Tensor:
+    """Which objects are left, [B, M]: those of which no earlier one hides much.
+
+    Videos begin with objects apart. Source: docs/benchmark.md.
+    """
+    low, high = box[..., :2] - box[..., 2:] / 2, box[..., :2] + box[..., 2:] / 2
+    shared = torch.minimum(high[:, :, None], high[:, None])
+    shared = (shared - torch.maximum(low[:, :, None], low[:, None])).clamp(min=0).prod(-1)
+    hidden = shared / box[..., 2:].prod(-1)[..., None] > CROWDED  # [B, M, M]: of row by column
+    left = on.clone()
+    for m in range(1, on.shape[1]):
+        left[:, m] &= ~(hidden[:, m, :m] & left[:, :m]).any(1)
+    return left
 
 
 def laid_over(
@@ -200,37 +231,76 @@ def laid_over(
 
 
 def sleep_terms(
-    scene: Scene, found: Objects, drawn: Drawn, config: SilotConfig
+    scene: Scene, steps: Sequence["Step"], keeps: Tensor, config: SilotConfig
 ) -> dict[str, Tensor]:
-    """How far discovery is from what is in the scenes, by name, [] each, per scene.
+    """How far a model is from what is in composed clips, by name, [] each, per frame and video.
+
+    An object belongs to the slot that follows it; one that no slot follows has to be found.
 
     Args:
         scene: the truth.
-        found: proposals for the scenes, by their means, [B, J, ...].
-        drawn: their distributions.
+        steps: what the model made of each frame, by its means.
+        keeps: which slots went on into each frame after the first, bool, [T - 1, B, K].
         config: of the model.
     """
-    B, _, H, W = scene.image.shape
+    T, B, M = scene.box.shape[:3]
+    H, W = scene.images.shape[-2:]
     centres = cell_centres(H, W, config.anchor, scene.box.device, config.cell)
-    target, proposed = scene.box * config.anchor, found.box * config.anchor
-    with torch.no_grad():
-        gap = (scene.box[:, :, None, :2] - centres).abs().amax(-1)
-        near = scene.to_find[..., None] & (gap < config.cell / config.anchor)
-        error = (target[:, :, None] - proposed[:, None]).abs().sum(-1)
-        cost = error - WORTH * torch.sigmoid(drawn.logit[..., 0])[:, None]
-        cell, has_cell = assigned(cost, near)
-    label = torch.zeros_like(drawn.logit[..., 0]).scatter_add_(1, cell, has_cell.float())
-    presence = F.binary_cross_entropy_with_logits(drawn.logit[..., 0], label, reduction="sum")
-    A = config.what_size
-    values = torch.cat([proposed, drawn.mean[..., 4 : 4 + A]], -1)
-    box, what = values.gather(1, cell[..., None].expand(-1, -1, 4 + A)).split([4, A], -1)
-    distance = F.smooth_l1_loss(box, target, reduction="none", beta=0.5).sum(-1)
-    stray = ((what - scene.what) ** 2).sum(-1)
+    K, J = steps[0].state.shape[1], len(centres)
+    column = presence_column(config.what_size)
+    nobody, numbers = scene.on.new_full((), -1, dtype=torch.int64), torch.arange(M)
+    numbers = numbers.to(scene.box.device).expand(B, M)
+    owner = nobody.expand(B, K)
+    sums: dict[str, list[Tensor]] = {"presence": [], "where": [], "what": []}
+
+    def add(objects: Objects, logit: Tensor, index: Tensor, is_it: Tensor, judged: Tensor) -> None:
+        """Terms of slots or cells, [B, N] each: whose they are, whether present, which count."""
+        mine = index.clamp(min=0)[..., None]
+        wanted = target.gather(1, mine.expand(-1, -1, 4))
+        look = scene.what.gather(1, mine.expand(-1, -1, config.what_size))
+        label = is_it.float()
+        presence = F.binary_cross_entropy_with_logits(logit[..., 0], label, reduction="none")
+        box = objects.box * config.anchor
+        distance = F.smooth_l1_loss(box, wanted, reduction="none", beta=0.5).sum(-1)
+        stray = ((objects.what - look) ** 2).sum(-1)
+        owned = (index >= 0).float()
+        sums["presence"].append((judged * presence).sum())
+        sums["where"].append((owned * distance).sum())
+        sums["what"].append((owned * stray).sum())
+
+    for t, step in enumerate(steps):
+        target = scene.box[t] * config.anchor
+        held = torch.zeros_like(scene.on)
+        if step.change is not None:
+            alive = keeps[t - 1] & (steps[t - 1].state[..., column] >= config.end_below)
+            owner = torch.where(alive, owner, nobody)
+            moved = step.change.objects
+            there = target.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 4))[..., :2]
+            near = (moved.centre * config.anchor - there).abs().amax(-1) < REACH
+            near &= owner >= 0
+            add(moved, step.change.drawn.logit, owner, near, alive)
+            owner = torch.where(near, owner, nobody)
+            held = _marked(owner, M)
+        found, logit = step.proposed, step.found.logit
+        with torch.no_grad():
+            gap = (scene.box[t, :, :, None, :2] - centres).abs().amax(-1)
+            allowed = (scene.on & ~held)[..., None] & (gap < config.cell / config.anchor)
+            error = (target[:, :, None] - config.anchor * found.box[:, None]).abs().sum(-1)
+            cell, got = assigned(error - WORTH * torch.sigmoid(logit[..., 0])[:, None], allowed)
+            finder = nobody.expand(B, J + 1).scatter(1, torch.where(got, cell, J), numbers)[:, :J]
+        add(found, logit, finder, finder >= 0, torch.ones_like(logit[..., 0]))
+        owner = torch.cat([owner, finder], 1).gather(1, step.source)
+    weights = {"presence": 1.0, "where": BOX_WEIGHT, "what": WHAT_WEIGHT}
     return {
-        "sleep_presence": presence / B,
-        "sleep_where": BOX_WEIGHT * (has_cell * distance).sum() / B,
-        "sleep_what": WHAT_WEIGHT * (has_cell * stray).sum() / B,
+        f"sleep_{name}": weights[name] * torch.stack(parts).sum() / (T * B)
+        for name, parts in sums.items()
     }
+
+
+def _marked(index: Tensor, n: int) -> Tensor:
+    """Which of n numbers occur in each row, bool, [B, K] -> [B, n]; -1 is none."""
+    marks = torch.zeros(len(index), n + 1, dtype=torch.bool, device=index.device)
+    return marks.scatter(1, torch.where(index < 0, n, index), True)[:, :n]
 
 
 def assigned(cost: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
