@@ -35,7 +35,6 @@ from smot.models.checkpoints import (
 from smot.models.family import Latents, Objective, Stage
 from smot.models.silot import FAMILY as SILOT
 from smot.models.silot import Silot, SilotConfig
-from smot.models.silot.objects import presence_column
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.reporting import Progress
@@ -410,7 +409,7 @@ def test_kept_tracks_train_the_prior_and_nothing_else(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in trained} == {"prior"}
 
 
-def test_discovery_alone_learns_from_what_its_teacher_finds(tmp_path: Path) -> None:
+def test_inference_learns_from_what_its_teacher_follows(tmp_path: Path) -> None:
     source = open_source(DataConfig(dataset="shapes-48"), 0)
     path = str(tmp_path / "teacher.pt")
     teacher = SILOT.build(replace(TINY, freeze_attributes=0), 5).eval()
@@ -418,7 +417,7 @@ def test_discovery_alone_learns_from_what_its_teacher_finds(tmp_path: Path) -> N
     save_checkpoint(
         path, Checkpoint(about=about, model=to_plain(teacher.config), weights=teacher.state_dict())
     )
-    parts = ("backbone.", "discovery.")
+    parts = ("backbone.", "discovery.", "features.", "propagation.")
     config = replace(
         TRAIN, batch_size=4, curriculum=((0, 3),), only_parameters=parts, init_from=path
     )
@@ -431,16 +430,15 @@ def test_discovery_alone_learns_from_what_its_teacher_finds(tmp_path: Path) -> N
     found = batches(0, 3)
     assert isinstance(teacher, Silot)
     expected = teacher.find(torch.from_numpy(source.frames(np.arange(4), 3)))
-    order = [
-        int((each == expected.image).flatten(1).all(1).nonzero()[0]) for each in found["image"]
-    ]
-    torch.testing.assert_close(found["states"], expected.states[order])
+    order = [int((each == expected.path).flatten(1).all(1).nonzero()[0]) for each in found["path"]]
+    torch.testing.assert_close(found["looks"], expected.looks[order])
     # All that is found counts here, so that scenes hold something.
-    found["states"][..., presence_column(TINY.what_size)] = 1.0
+    found["usable"][:] = True
     objective = stage.objective(model, found, torch.Generator().manual_seed(0))
     torch.autograd.backward(objective.total)
     trained = {name for name, each in model.named_parameters() if each.grad is not None}
-    assert {name.split(".")[0] for name in trained} == {"backbone", "discovery"}
+    learned = {name.split(".")[0] for name in trained}
+    assert learned == {"backbone", "discovery", "features", "propagation"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from smot.cli.options import with_options
-from smot.models.family import FAMILIES
+from smot.models.family import FAMILIES, VARIANTS
 
 
 class TrainGroup(click.Group):
@@ -16,11 +16,11 @@ class TrainGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Families first."""
-        return [*FAMILIES, *super().list_commands(ctx)]
+        return [*FAMILIES, *VARIANTS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a family is the same for all of them."""
-        if cmd_name in FAMILIES:
+        if cmd_name in (*FAMILIES, *VARIANTS):
             return _family_command(cmd_name)
         return super().get_command(ctx, cmd_name)
 
@@ -51,13 +51,13 @@ def export(run: Path, out: Path, float32: bool) -> None:
     click.echo(f"{out}: {about.family}, step {about.step}, {score}, {size:.1f} MiB")
 
 
-def _family_command(family: str) -> click.Command:
+def _family_command(name: str) -> click.Command:
     @with_options(_OPTIONS)
     def run(**options: Any) -> None:
-        _run(family, **options)
+        _run(name, **options)
 
-    text = f"Train {family.upper()}; --resume goes on with the settings of the run in --out."
-    return click.command(name=family, help=text)(run)
+    text = f"Train {name.upper()}; --resume goes on with the settings of the run in --out."
+    return click.command(name=name, help=text)(run)
 
 
 _OPTIONS = (
@@ -107,7 +107,7 @@ _OPTIONS = (
 
 
 def _run(
-    family: str,
+    name: str,
     *,
     out: str,
     resume: bool,
@@ -121,7 +121,8 @@ def _run(
     from smot.experiments.recipes import asks_for_recipe, run_recipe
     from smot.experiments.runs import RunOptions, launch
 
-    request = Request(family=family, out=out, resume=resume, **choices)
+    family = VARIANTS.get(name, name)
+    request = Request(family=family, recipe=name, out=out, resume=resume, **choices)
     options = RunOptions(
         out=out,
         resume=resume,
@@ -150,7 +151,7 @@ def _run(
         if outcome.leads:
             click.echo(
                 f"smot: stopped at step {outcome.step}, {outcome.hours:.2f} h, best {score}; "
-                f"to go on: smot train {family} --out {shlex.quote(out)} --resume",
+                f"to go on: smot train {name} --out {shlex.quote(out)} --resume",
                 err=True,
             )
         click.get_current_context().exit(130)

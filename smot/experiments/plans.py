@@ -99,6 +99,7 @@ class Request:
     Attributes:
         family: what to train.
         out: the run's folder.
+        recipe: which of the family's recipes; "" for that of its name.
         resume: go on with the run in the folder.
         data: file of videos.
         dataset: which videos to make.
@@ -116,6 +117,7 @@ class Request:
 
     family: str
     out: str
+    recipe: str = ""
     resume: bool = False
     data: str | None = None
     dataset: str | None = None

@@ -24,7 +24,7 @@ def asks_for_recipe(request: Request) -> bool:
     if request.resume:
         return (Path(request.out) / FILE).exists()
     single = (request.preset, request.steps, request.init_from)
-    return bool(load_family(request.family).recipe) and not any(single) and not request.assignments
+    return bool(_recipe(request)) and not any(single) and not request.assignments
 
 
 def run_recipe(
@@ -61,7 +61,9 @@ def run_recipe(
     hours = {stage.preset: stage.hours or 0.0 for stage in stages}
     parts = ", ".join(f"{preset} {each:.2f} h" for preset, each in hours.items())
     total = sum(hours.values())
-    notice(f"{request.family} on {stages[0].dataset}: {parts}; {total:.2f} h in all")
+    notice(
+        f"{request.recipe or request.family} on {stages[0].dataset}: {parts}; {total:.2f} h in all"
+    )
     for stage in stages:
         resume = RunFolder(stage.out).holds_run
         given = replace(stage, resume=True, init_from=None) if resume else stage
@@ -79,12 +81,12 @@ def run_recipe(
 
 def recipe_stages(request: Request) -> list[Request]:
     """The options of each run of a recipe, their hours in proportion to the hours asked for."""
-    family = load_family(request.family)
+    recipe = _recipe(request)
     dataset = request.dataset or (dataset_of(request.data) if request.data else USUAL_DATASET)
-    usual = sum(hours for _, hours in family.recipe)
+    usual = sum(hours for _, hours in recipe)
     scale = 1.0 if request.hours is None else request.hours / usual
     stages: list[Request] = []
-    for number, (preset, hours) in enumerate(family.recipe, 1):
+    for number, (preset, hours) in enumerate(recipe, 1):
         stage = replace(
             request,
             out=str(Path(request.out) / f"{number}-{preset}"),
@@ -96,6 +98,11 @@ def recipe_stages(request: Request) -> list[Request]:
         )
         stages.append(stage)
     return stages
+
+
+def _recipe(request: Request) -> tuple[tuple[str, float], ...]:
+    recipes = load_family(request.family).recipes
+    return recipes.get(request.recipe or request.family, ())
 
 
 def _stored(folder: Path, request: Request) -> Request:
@@ -113,10 +120,11 @@ def _stored(folder: Path, request: Request) -> Request:
     if not isinstance(values, dict):
         raise DataError(f"{path}: holds no options")
     stored: Request = from_plain(Request, values, what=str(path))
-    if request.family != stored.family:
-        raise UsageError(f"the recipe in {folder} trains {stored.family}, not {request.family}")
+    asked, begun = (each.recipe or each.family for each in (request, stored))
+    if asked != begun:
+        raise UsageError(f"the recipe in {folder} trains {begun}, not {asked}")
     same = replace(request, resume=False, processes=None, device=None, mnist_root=None)
-    if same != Request(family=request.family, out=request.out):
+    if same != Request(family=request.family, recipe=request.recipe, out=request.out):
         raise UsageError("a recipe goes on with the options it was begun with: give --out alone")
     return replace(
         stored,

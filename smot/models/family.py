@@ -25,6 +25,9 @@ FAMILIES = {
 }
 """Where each family is defined; `load_family` imports it."""
 
+VARIANTS = {"silot-plus": "silot"}
+"""What is trained by another recipe than the first of its family, and that family."""
+
 Latents: TypeAlias = "Mapping[str, Tensor]"
 """What the objective of a `Stage` sees in place of frames, by name, each [B, ...]."""
 
@@ -115,8 +118,8 @@ class Family:
         adapted: settings as the videos need them: (settings, description) -> settings.
         presets: named runs.
         default_preset: the preset of a run that names none.
-        recipe: presets and their hours, one after another: what a run that describes nothing does;
-            () for the usual preset alone.
+        recipes: by what is trained (the family or one of `VARIANTS`): presets and hours, one after
+            another, which a run that describes nothing does; without, the usual preset alone.
         stages: by the value of `train.objective` that selects them.
         renamed: settings that older checkpoints hold under another name: old -> new, or "" where
             the setting is gone.
@@ -129,7 +132,7 @@ class Family:
     adapted: Callable[[Any, DataDescription], Any] = lambda config, _: config
     presets: PresetTable = field(default_factory=dict)
     default_preset: str = ""
-    recipe: tuple[tuple[str, float], ...] = ()
+    recipes: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
     stages: Mapping[str, Stage] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
 

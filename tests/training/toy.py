@@ -110,7 +110,7 @@ FAMILY = Family(
     tracker=ToyTracker,
     presets={"small": {"toy": SMALL}, "again": {"toy": replace(SMALL, needs_weights=True)}},
     default_preset="small",
-    recipe=(("small", 3.0), ("again", 1.0)),
+    recipes={"toy": (("small", 3.0), ("again", 1.0))},
     stages={},
 )
 

@@ -64,7 +64,7 @@ def load_plus_tracker(
 
     Arguments and errors are those of `load_tracker`; only the packaged weights differ.
 
-    Source: ours; docs/models/silot.md 4.3.
+    Source: ours; docs/models/silot.md 4.3 and 6.1.
     """
     return _loaded("silot-plus", checkpoint, device, n_slots, refine, data)
 
@@ -284,14 +284,10 @@ FOLLOW = {
 }
 """Discovery and propagation, on such clips: how objects are followed through crossings."""
 
-WAKE = {**FAST, "lr": 4e-4, "decay_from": 0.1, "curriculum": ((0, 8),), "max_hours": 1.5}
-"""Then the whole model on videos, with such scenes, of its own objects, beside them."""
-
 SLEEPING = {
     **REFINED,
     "zero_init_interaction": False,
     "cell": 6,
-    "sleep_weight": 10.0,
     "sleep_frames": 2,
 }
 FOLLOWING = {**BEGUN, "sleep_frames": 8}
@@ -355,16 +351,13 @@ PRESETS: PresetTable = {
         "mnist-6": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 8, "link_reach": 6.0}, SLEEP),
         "mnist-12": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 16, "link_reach": 6.0}, SLEEP),
         "shapes-48": _refined(FAST_SHAPES, {**SLEEPING, "n_slots": 10}, SLEEP),
+        **{name: _refined(FAST_SHAPES, SLEEPING, SLEEP) for name in LARGE_SHAPES},
     },
     "follow": {
         "mnist-6": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
         "mnist-12": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
         "shapes-48": _refined(FAST_SHAPES, FOLLOWING, FOLLOW),
-    },
-    "wake": {
-        "mnist-6": _refined(FAST_DIGITS, {}, WAKE),
-        "mnist-12": _refined(FAST_DIGITS, {}, WAKE),
-        "shapes-48": _refined(FAST_SHAPES, {}, WAKE),
+        **{name: _refined(FAST_SHAPES, FOLLOWING, FOLLOW) for name in LARGE_SHAPES},
     },
     "prior": {
         "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=MOVING),
@@ -389,12 +382,21 @@ FAMILY = Family(
     adapted=adapted,
     presets=PRESETS,
     default_preset="fast",
-    recipe=(("fast", 1.3), ("refine", 1.2), ("prior", 0.5)),
+    recipes={
+        "silot": (("fast", 1.2), ("refine", 0.9), ("follow", 0.5), ("prior", 0.4)),
+        "silot-plus": (
+            ("fast", 1.0),
+            ("refine", 0.7),
+            ("sleep", 0.4),
+            ("follow", 0.6),
+            ("prior", 0.3),
+        ),
+    },
     renamed=RENAMED,
     stages={
         # The learned prior alone, on tracks of the frozen posterior.
         "prior_objective": Stage(latents=_posterior_tracks, objective=_prior_objective),
-        # A new discovery alone, taught by what another model found.
+        # Discovery, or all inference, taught by what the model at the start followed.
         "sleep_objective": Stage(latents=_found, objective=_sleep_objective, by_teacher=True),
     },
 )

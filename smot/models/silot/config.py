@@ -18,9 +18,8 @@ class SilotConfig:
         n_slots: objects carried from frame to frame.
         cell: side of a grid cell of discovery, pixels: 12 as in the paper, or 6 with a backbone of
             residual blocks.
-        sleep_weight: factor of what inference learns from clips that are composed of objects
-            found before; see `smot.models.silot.sleep`. 0 composes none.
-        sleep_frames: frames of these clips.
+        sleep_frames: frames of the clips of known objects that inference is taught by, in a stage
+            of its own; see `smot.models.silot.sleep`.
         n_backbone_filters: width of the backbone's convolutions.
         kaiming_backbone: whether the backbone's hidden layers begin with He's larger weights in
             place of Xavier's.
@@ -99,7 +98,6 @@ class SilotConfig:
     crop: int = 0
     n_slots: int = 16
     cell: int = 12
-    sleep_weight: float = 0.0
     sleep_frames: int = 8
     n_backbone_filters: int = 128
     kaiming_backbone: bool = False
@@ -210,5 +208,6 @@ _SIGNED = ("colour_scale", "alpha_scale", "alpha_bias", "size_prior_mean")
 RENAMED = {
     "training_wheels": "freeze_attributes",
     "deaf_at_first": "zero_init_interaction",
+    "sleep_weight": "",
 }
 """Settings as older checkpoints name them."""

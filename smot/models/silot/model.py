@@ -269,9 +269,6 @@ class Silot(nn.Module):
             weight = config.learned_prior_weight
             terms |= {name: weight * value for name, value in learned.items()}
         terms["presence"] = presence_term(clip, schedule.log_odds)
-        if config.sleep_weight and self.training:
-            taught = self._sleep_terms(followed(self, images, clip), generator)
-            terms |= {name: config.sleep_weight * value for name, value in taught.items()}
         return _objective(terms)
 
     def sleep_objective(self, found: Found, *, generator: torch.Generator) -> Objective:
@@ -283,21 +280,16 @@ class Silot(nn.Module):
             found: by this model or another of the same sizes.
             generator: source of the scenes.
         """
-        return _objective(self._sleep_terms(found, generator))
-
-    def _sleep_terms(self, found: Found, generator: torch.Generator) -> dict[str, Tensor]:
         config, training = self.config, self.training
         scene = compose(self, found, config.sleep_frames, generator)
         T, B = scene.box.shape[:2]
-        chance = torch.rand(
-            T - 1, B, config.n_slots, generator=generator, device=scene.box.device
-        )
+        chance = torch.rand(T - 1, B, config.n_slots, generator=generator, device=scene.box.device)
         keeps = chance >= LOST
         noise = [FrameNoise(), *(FrameNoise(keeps=each[..., None]) for each in keeps)]
         self.eval()
         steps = self.steps(scene.images, noise)
         self.train(training)
-        return sleep_terms(scene, steps, keeps, config)
+        return _objective(sleep_terms(scene, steps, keeps, config))
 
     def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
         T, B, _, H, W = images.shape

@@ -123,7 +123,7 @@ def test_updates_on_a_gpu_do_not_slow_down(n_frames: int) -> None:
 
 @needs_gpu
 def test_replayed_updates_equal_usual_ones(config: SilotConfig, videos: UInt8Array) -> None:
-    model = built(replace(config, sleep_weight=1.0, learned_prior_weight=1.0)).to("cuda")
+    model = built(replace(config, learned_prior_weight=1.0)).to("cuda")
     generator = torch.Generator(device="cuda")
     parameters = dict(model.named_parameters())
     replayed = Replayed(model, parameters, generator)

@@ -71,7 +71,8 @@ def test_large_frames_have_as_many_slots_as_the_experiment_needs(
     for preset in ("supplement", "original", "fast"):
         model = FAMILY.preset(preset, dataset).model
         assert (model.crop, model.n_slots) == (crop, n_slots)
-    assert all(FAMILY.preset(stage, dataset) for stage, _ in FAMILY.recipe)
+    stages = {stage for recipe in FAMILY.recipes.values() for stage, _ in recipe}
+    assert all(FAMILY.preset(stage, dataset) for stage in stages)
     counts = DATASETS[dataset].min_objects, DATASETS[dataset].max_objects
     assert counts == ((21, 30) if dataset.endswith("21-30") else (1, 10))
 
