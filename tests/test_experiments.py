@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import smot
 from smot.errors import DataError, SmotError, UsageError
 from smot.experiments.plans import Request, preset_plan, resolve, stored_plan
 from smot.experiments.runs import Outcome, RunOptions, _opened, carry_out
@@ -212,6 +213,21 @@ def test_prediction_counts_into_the_score_if_asked_for() -> None:
     values = ValidationScore(FAMILY, source, config, Group())(module)
     assert values["score"] == values["mota"] + values["prior_mota"]
     assert values.keys() >= {"ap", "count_error"}
+
+
+def test_the_score_by_count_is_the_mean_over_numbers_of_objects() -> None:
+    source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(), 0).eval()
+    config = replace(VALIDATION, by_count=True)
+    values = ValidationScore(FAMILY, source, config, Group())(module)
+    videos = source.validation(0, config.n_videos)
+    found = FAMILY.tracker(module, "toy").track(videos.frames)
+    motas = []
+    for n in np.unique(videos.count[videos.count > 0]):
+        some = np.flatnonzero(videos.count == n)
+        motas.append(smot.score(videos.truth[some], found[some])["mota"])
+    assert len(motas) > 1
+    assert values["score"] == pytest.approx(np.mean(motas))
+    assert values["score"] != pytest.approx(values["mota"])
 
 
 def test_a_run_leaves_everything_that_says_what_it_was(

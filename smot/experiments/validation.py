@@ -37,6 +37,9 @@ class ValidationConfig:
     Attributes:
         score: "mota" (tracking), "mota+prior" (tracking plus prediction of the frames after the
             third), or "objective" (needs no labels; higher is better).
+        by_count: whether the score takes MOTA for each number of objects and averages, as the
+            SILOT paper's curves do; else errors of all videos are pooled, and videos with many
+            objects weigh more.
         n_videos: the first so many validation videos.
         batch_size: videos handed to the tracker at once.
 
@@ -45,6 +48,7 @@ class ValidationConfig:
     """
 
     score: str = "mota"
+    by_count: bool = False
     n_videos: int = 200
     batch_size: int = 50
 
@@ -82,14 +86,24 @@ class ValidationScore:
         if self._config.score == "objective":
             return self._objective(module)
         tracker = self._family.tracker(module, self._family.name)
-        values = _tracking(self._counts(tracker, 0))
-        values["score"] = values["mota"]
+        counts = self._counts(tracker, 0)
+        values = _tracking(counts)
+        values["score"] = self._mota(counts)
         if isinstance(tracker, Predictor):
-            predicted = _tracking(self._counts(tracker, N_SEEN))
-            values["prior_mota"] = predicted["mota"]
-        if self._config.score == "mota+prior":
-            values["score"] = values["mota"] + values.get("prior_mota", 0.0)
+            predicted = self._counts(tracker, N_SEEN)
+            values["prior_mota"] = _tracking(predicted)["mota"]
+            if self._config.score == "mota+prior":
+                values["score"] += self._mota(predicted)
         return values
+
+    def _mota(self, counts: VideoCounts) -> float:
+        """MOTA as the score wants it: of all errors, or averaged over numbers of objects."""
+        if not self._config.by_count:
+            return _tracking(counts)["mota"]
+        errors = counts.misses + counts.false_positives + counts.switches
+        alike = [counts.n_truth_tracks == n for n in np.unique(counts.n_truth_tracks) if n]
+        motas = [1 - errors[some].sum() / counts.n_truth[some].sum() for some in alike]
+        return float(np.mean(motas))
 
     def _counts(self, tracker: Tracker, n_seen: int) -> VideoCounts:
         """Counts over all videos of all processes, of tracking or of prediction."""

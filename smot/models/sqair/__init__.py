@@ -99,7 +99,7 @@ COMPARISON_TRAINING = {
 }
 """Source: docs/models/sqair.md 2, the comparison."""
 
-COMPARISON_VALIDATION = {"score": "mota+prior", "n_videos": 128}
+COMPARISON_VALIDATION = {"score": "mota+prior", "by_count": True, "n_videos": 128}
 
 CPU = SqairConfig(
     channels=1,

@@ -36,6 +36,7 @@ def test_the_comparison_has_its_published_constants() -> None:
         assert preset.train["curriculum"] == ((0, 2), (20_000, 4), (40_000, 6), (60_000, 8))
         assert (preset.train["patience_start"], preset.train["patience_steps"]) == (80_000, 30_000)
         assert preset.validation["score"] == "mota+prior"
+        assert preset.validation["by_count"]
 
 
 def test_the_original_has_its_published_constants() -> None:
