@@ -160,8 +160,9 @@ class PropagationPrior(nn.Module):
         stay, place, look = self.output(state).split([1, 8, 2 * A], dim=-1)
         (where, where_std), (what, what_std) = normal_parameters(place), normal_parameters(look)
         logit = stay[..., 0] + self.stay_bias
+        if self.kind != "rnn":
+            logit = slots.logit + GUIDED_SCALE * logit
         if self.kind == "guided":
-            logit = slots.logit + GUIDED_SCALE * stay[..., 0]
             where, what = slots.where + GUIDED_SCALE * where, slots.what + GUIDED_SCALE * what
         elif self.kind == "rw":
             where, what = slots.where, slots.what

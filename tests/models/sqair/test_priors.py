@@ -75,4 +75,11 @@ def test_priors_of_propagation_differ_in_what_they_start_from(kind: str) -> None
     assert bool(((expected.what - what).abs() < 1).all()) is near
     assert bool(((expected.where - where).abs() < 1).all()) is near
     assert (expected.logit[1] == -88).all()
-    assert (expected.logit[0] > -20).all()
+    # Near the last logit, a tenth of the bias towards staying counts, and else the whole of it.
+    prior.stay_bias += 10
+    step = 10.0 if kind == "rnn" else 1.0
+    raised, _ = prior(slots)
+    assert torch.allclose(raised.logit[0] - expected.logit[0], torch.full((4,), step), atol=1e-5)
+    again, _ = prior(slots._replace(logit=3 * torch.ones(2, 4)))
+    start = 0.0 if kind == "rnn" else 2.0
+    assert torch.allclose(again.logit[0] - raised.logit[0], torch.full((4,), start), atol=1e-5)
