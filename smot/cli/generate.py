@@ -34,6 +34,9 @@ _SCENE_OPTIONS = {
     ),
     "n_frames": click.option("--n-frames", type=int, help="Frames per video [8]."),
     "speed": click.option("--speed", type=float, help="Pixels per frame [digits 2, shapes 5]."),
+    "acceleration": click.option(
+        "--acceleration", type=float, help="Largest, per frame; 0 for constant speed [0]."
+    ),
     "object_size": click.option("--object-size", type=int, help="Nominal side, pixels [14]."),
     "overlap": click.option(
         "--overlap", type=float, help="Limit in frame 1, share of an object's area [0.5]."

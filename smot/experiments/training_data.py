@@ -33,7 +33,14 @@ DATASETS: dict[str, Settings] = {
     "shapes-96-whole": CANONICAL["scattered-shapes-96"],
     "shapes-96-whole-21-30": CANONICAL["scattered-shapes-96-21-30"],
     "mnist-original": MnistSettings(
-        frame_size=(50, 50), n_frames=10, min_objects=0, max_objects=2, object_size=28, overlap=0.0
+        frame_size=(50, 50),
+        n_frames=10,
+        min_objects=0,
+        max_objects=2,
+        object_size=28,
+        speed=10,
+        acceleration=3,
+        overlap=0.0,
     ),
 }
 """What can be trained on by name. "mnist-original" is the task of the SQAIR paper; crops and whole

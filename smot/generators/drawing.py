@@ -25,6 +25,7 @@ from smot.videos.content import FIELDS
 
 N_TRIES = 1000  # for one object, before the whole placement starts again
 N_RESTARTS = 200  # of the whole placement, before it is called impossible
+DRIFT = 0.01  # deviation of the change of an acceleration from frame to frame
 _NOBODY = -1
 _ALL_PLACED = -1
 
@@ -51,6 +52,9 @@ class Cast(NamedTuple):
         sizes: width, height, [K, 2], pixels.
         corners: x, y of the top left in the first frame, [K, 2], pixels.
         velocity: x, y, [K, 2], pixels per frame.
+        acceleration: x, y, [K, 2], pixels per frame squared; 0 at constant speed.
+        position: x, y of the top left in the frame that is drawn, [K, 2], pixels; where objects
+            accelerate.
     """
 
     chosen: IntArray
@@ -58,6 +62,8 @@ class Cast(NamedTuple):
     sizes: IntArray
     corners: IntArray
     velocity: FloatArray
+    acceleration: FloatArray
+    position: FloatArray
 
 
 def render(
@@ -116,6 +122,8 @@ def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
             np.empty((k, 2), np.int64),
             np.empty((k, 2), np.int64),
             np.empty((k, 2), np.float64),
+            np.zeros((k, 2), np.float64),
+            np.empty((k, 2), np.float64),
         )
         _choose(state, scene, cast)
         if not _place(state, cast.sizes, (W, H), scene.max_overlap, cast.corners):
@@ -127,6 +135,8 @@ def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
         if len(scene.texture):
             _add_noise(canvas, scene.texture, state)
         for t in range(T):
+            if scene.acceleration > 0 and t > 0:
+                _accelerate(state, scene, cast, (W, H))
             _copy(canvas, made.frames[n, t])
             owners[:] = _NOBODY
             _draw_frame(scene, cast, n, t, owners, made)
@@ -215,14 +225,45 @@ def _place_one(
 def _set_in_motion(state: UInt64Array, scene: Scene, cast: Cast, n: int, made: Blank) -> None:
     """Draw the velocities of video n and note what is true of its objects."""
     for index in range(len(cast.chosen)):
-        x, y = direction(state)
-        cast.velocity[index, 0], cast.velocity[index, 1] = scene.speed * x, scene.speed * y
+        if scene.acceleration > 0:
+            for axis in range(2):
+                cast.position[index, axis] = cast.corners[index, axis]
+                cast.velocity[index, axis] = scene.speed * (2 * uniform(state) - 1)
+                cast.acceleration[index, axis] = scene.acceleration * (2 * uniform(state) - 1)
+        else:
+            x, y = direction(state)
+            cast.velocity[index, 0], cast.velocity[index, 1] = scene.speed * x, scene.speed * y
         made.velocity[n, index] = cast.velocity[index]
         label = scene.labels[cast.chosen[index]]
         if len(scene.sides):  # a shape's class has its colour in it
             label = label * len(scene.colours) + cast.colours[index]
         made.label[n, index] = label
         made.source_index[n, index] = scene.sources[cast.chosen[index]]
+
+
+@njit(nogil=True, cache=True)
+def _accelerate(state: UInt64Array, scene: Scene, cast: Cast, frame_size: tuple[int, int]) -> None:
+    """Move every object on by a frame; at an edge velocity and acceleration turn round.
+
+    Source: facts about SQAIR's original data (docs/benchmark.md 1.4).
+    """
+    for index in range(len(cast.chosen)):
+        for axis in range(2):
+            limit = float(frame_size[axis] - cast.sizes[index, axis])
+            place = cast.position[index, axis] + cast.velocity[index, axis]
+            speed = cast.velocity[index, axis] + cast.acceleration[index, axis]
+            # Twelve uniform numbers are nearly normal, and the same on every machine.
+            drift = -6.0
+            for _ in range(12):
+                drift += uniform(state)
+            gain = cast.acceleration[index, axis] + DRIFT * drift
+            if place < 0 or place > limit:
+                place = -place if place < 0 else 2 * limit - place
+                speed, gain = -speed, -gain
+            cast.position[index, axis] = min(max(place, 0.0), limit)
+            cast.velocity[index, axis] = min(max(speed, -scene.speed), scene.speed)
+            most = scene.acceleration
+            cast.acceleration[index, axis] = min(max(gain, -most), most)
 
 
 @njit(nogil=True, cache=True)
@@ -268,8 +309,12 @@ def _draw_frame(scene: Scene, cast: Cast, n: int, t: int, owners: IntArray, made
         if not present[index]:
             continue
         width, height = cast.sizes[index]
-        x = corner_at(cast.corners[index, 0], cast.velocity[index, 0], t, W - width)
-        y = corner_at(cast.corners[index, 1], cast.velocity[index, 1], t, H - height)
+        if scene.acceleration > 0:
+            x = math.floor(cast.position[index, 0])
+            y = math.floor(cast.position[index, 1])
+        else:
+            x = corner_at(cast.corners[index, 0], cast.velocity[index, 0], t, W - width)
+            y = corner_at(cast.corners[index, 1], cast.velocity[index, 1], t, H - height)
         boxes[index, 0], boxes[index, 1] = x, y
         boxes[index, 2], boxes[index, 3] = x + width, y + height
         sprite = scene.opacity[cast.chosen[index], :height, :width]

@@ -35,6 +35,7 @@ class Scene(NamedTuple):
         most: objects in a video.
         max_overlap: square pixels.
         speed: pixels per frame.
+        acceleration: the largest along an axis, pixels per frame squared; 0 for constant speed.
         appearance: probability per frame.
         disappearance: probability per frame.
         background: RGB, [3].
@@ -53,6 +54,7 @@ class Scene(NamedTuple):
     most: int
     max_overlap: int
     speed: float
+    acceleration: float
     appearance: float
     disappearance: float
     background: IntArray
@@ -103,6 +105,7 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
         most=most,
         max_overlap=settings.max_overlap,
         speed=float(settings.speed),
+        acceleration=float(settings.acceleration),
         appearance=float(settings.appearance),
         disappearance=float(settings.disappearance),
         background=np.array(settings.background, np.int64),

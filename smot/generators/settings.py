@@ -33,6 +33,9 @@ class SceneSettings:
         max_objects: most objects in a training or validation video.
         object_size: nominal side of an object, pixels.
         speed: length of every velocity, pixels per frame.
+        acceleration: 0 for constant speed. Else the largest acceleration along each axis, pixels
+            per frame squared: velocities and accelerations are drawn uniformly along each axis,
+            up to `speed` and this, kept within that, and accelerations drift.
         overlap: largest sum of the areas that an object's box shares with those placed before
             it, in the first frame, as a share of the nominal object's area (0.5: 98 pixels).
         appearance: probability per frame that an object which has not been in the video yet
@@ -56,6 +59,7 @@ class SceneSettings:
     max_objects: int
     object_size: int = 14
     speed: float
+    acceleration: float = 0.0
     overlap: float = 0.5
     appearance: float = 1.0
     disappearance: float = 0.0
@@ -77,6 +81,7 @@ class SceneSettings:
             "object_size", 5 <= self.object_size <= min(H, W), "from 5 to the frame's side"
         )
         self._demand("speed", 0 <= self.speed <= 1000, "from 0 to 1000")
+        self._demand("acceleration", 0 <= self.acceleration <= 1000, "from 0 to 1000")
         self._demand("overlap", 0 <= self.overlap <= 500, "from 0 to 500")
         self._demand("appearance", 0 < self.appearance <= 1, "above 0, at most 1")
         self._demand("disappearance", 0 <= self.disappearance <= 1, "from 0 to 1")
@@ -103,6 +108,8 @@ class SceneSettings:
         values = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
+            # Videos at constant speed keep the fingerprint that they had before there was another.
+            if name != "acceleration" or value
         }
         return {"dataset": self.dataset, **values}
 

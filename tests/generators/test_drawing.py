@@ -90,6 +90,27 @@ def test_every_object_has_the_speed_asked_for(
     assert not videos.velocity[~used].any()
 
 
+def test_objects_that_accelerate_keep_to_their_limits_and_turn_at_the_edges(
+    few_digits: DigitSource,
+) -> None:
+    settings = MnistSettings(speed=6, acceleration=2, frame_size=(70, 90), n_frames=12)
+    videos = _made(settings, few_digits, 40)
+    used = np.arange(videos.velocity.shape[1]) < videos.count[:, None]
+    assert (np.abs(videos.velocity[used]) <= 6).all()
+    boxes = videos.boxes.swapaxes(1, 2)[used]  # [objects, T, 4]
+    corners, sizes = boxes[..., :2], boxes[:, :1, 2:] - boxes[:, :1, :2]
+    room = np.array([90, 70]) - sizes
+    assert ((corners >= 0) & (corners <= room)).all()
+    steps = np.diff(corners, axis=1)
+    assert np.abs(steps).max() in (6, 7)  # corners are rounded down
+    # Away from the edges speed changes evenly, by no more than the acceleration.
+    inside = ((corners > 7) & (corners < room - 7)).all(1)
+    changes = np.diff(steps, axis=1).swapaxes(1, 2)[inside]
+    assert len(changes) > 10
+    assert np.abs(changes).max() <= 3
+    assert np.ptp(steps.swapaxes(1, 2)[inside], axis=1).max() > 3  # not a constant speed
+
+
 def test_overlap_in_the_first_frame_stays_within_the_limit(few_digits: DigitSource) -> None:
     videos = _made(MnistSettings(), few_digits, 60, "test/12")
     shared = intersections(videos.boxes[:, 0], videos.boxes[:, 0])

@@ -39,6 +39,11 @@ def test_two_and_two_point_zero_are_one_setting() -> None:
     assert json.dumps(MnistSettings(speed=2).plain()) == json.dumps(MnistSettings().plain())
 
 
+def test_constant_speed_has_the_settings_that_it_had_before_there_was_another() -> None:
+    assert "acceleration" not in MnistSettings().plain()
+    assert MnistSettings(acceleration=3).plain()["acceleration"] == 3
+
+
 def test_plain_settings_make_the_same_settings_again() -> None:
     settings = ShapesSettings(frame_size=(96, 80), background=(1, 2, 3), pixel_noise=4)
     plain = json.loads(json.dumps(settings.plain()))
@@ -58,6 +63,7 @@ def test_plain_settings_make_the_same_settings_again() -> None:
         ("object_size", 49),
         ("speed", -1),
         ("speed", float("nan")),
+        ("acceleration", -1),
         ("overlap", -0.1),
         ("appearance", 0),
         ("disappearance", 1.5),

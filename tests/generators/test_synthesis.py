@@ -42,6 +42,9 @@ GOLDEN: dict[str, Settings] = {
         background_noise=5,
         pixel_noise=9,
     ),
+    "991b8c3dd857aab1e2e72c86d722fa4cdd8069954dbb06315ab8e91e211980af": MnistSettings(
+        max_objects=2, frame_size=(50, 50), object_size=28, speed=10, acceleration=3, overlap=0
+    ),
     "b392b3ea845207c5c14de895d5c2add6ead462634ecfec9b867461fb3f2618c4": ShapesSettings(),
     "7bd647c87bf6edaa00e5e133f5bb6b115e69d400627cd962b48bc2abc31dfe18": ShapesSettings(
         frame_size=(96, 96), max_objects=10
