@@ -8,7 +8,6 @@ from smot.cli import cli
 from smot.errors import UsageError
 from smot.evaluation.report.figures import N_STYLES
 from smot.evaluation.results import read_results
-from smot.experiments import reproduction
 from smot.experiments.paper import FIGURES, SYSTEMS
 from smot.experiments.training_data import DATASETS
 from smot.models.family import load_family
@@ -49,7 +48,7 @@ def test_a_dry_run_names_what_is_missing_and_what_makes_it() -> None:
 def test_jobs_are_commands_that_are_understood_and_independent() -> None:
     done = reproduce("fig5", "--quick", "--jobs", "--train", "--seeds", "2")
     lines = done.stdout.splitlines()
-    assert len(lines) == len(set(lines)) == 13
+    assert len(lines) == len(set(lines)) == 14
     assert sum("smot train" in line for line in lines) == 10
     for line in lines:
         for command in line.split(" && "):
@@ -58,10 +57,9 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
 
 @pytest.mark.slow
 def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduction, "N_VIDEOS_QUICK", 2)
     figure = replace(FIGURES["figG3"], systems=("silot-12", "still", "motion"))
     monkeypatch.setitem(FIGURES, "figG3", figure)  # type: ignore[misc]
-    first = reproduce("figG3", "--quick", "--workers", "1")
+    first = reproduce("figG3", "--quick", "--n-videos", "2", "--workers", "1")
     assert first.exit_code == 0, first.output
     out = Path("results/paper-quick")
     results = read_results(out / "mnist-12-mnist-5k/motion/results.json")
@@ -72,10 +70,9 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
         assert (out / f"figG3{suffix}").stat().st_size > 0
     assert f"{results.prediction[3]['mota']:.3f}" in (out / "figG3.md").read_text("utf-8")
     written = (out / "mnist-12-mnist-5k/motion/results.json").stat().st_mtime_ns
-    assert reproduce("figG3", "--quick", "--workers", "1").exit_code == 0
+    assert reproduce("figG3", "--quick", "--n-videos", "2", "--workers", "1").exit_code == 0
     assert (out / "mnist-12-mnist-5k/motion/results.json").stat().st_mtime_ns == written
-    monkeypatch.setattr(reproduction, "N_VIDEOS_QUICK", 3)  # other videos: not done
-    lines = reproduce("figG3", "--quick", "--dry-run").stdout.splitlines()
+    lines = reproduce("figG3", "--quick", "--n-videos", "3", "--dry-run").stdout.splitlines()
     assert sum("evaluate, about" in line for line in lines) == 2
 
 

@@ -17,6 +17,11 @@ FIGURES = ("fig5", "fig6", "figG3", "figF1", "figF2", "all")
 
 _OPTIONS = (
     click.option("--quick", is_flag=True, help="100 videos of each count, and fewer counts."),
+    click.option(
+        "--n-videos",
+        type=click.IntRange(min=1),
+        help="Of each count [1,000; 100 with --quick].",
+    ),
     click.option("--dry-run", is_flag=True, help="Say what there is to do, and what is missing."),
     click.option("--jobs", is_flag=True, help="Print what there is to do, one command a line."),
     click.option("--train", "trains", is_flag=True, help="Train what the figure needs."),
@@ -108,6 +113,7 @@ def _choices(request: Request) -> Any:
     names = ("runs", "weights", "quick", "n_seeds", "trains", "digits", "mnist_root", "seed")
     return Choices(
         out=request.out or usual,
+        n_videos=request.n_videos or (100 if request.quick else 1_000),
         workers=request.workers or available_cores(),
         **{name: getattr(request, name) for name in names},
     )

@@ -60,6 +60,7 @@ class Figure:
         protocol: "tracking", "prediction" or "show".
         metrics: one panel each.
         quick_counts: numbers of objects that `--quick` evaluates, or that are shown; () for all.
+        judged: systems that are evaluated for `smot.experiments.claims` and not drawn.
     """
 
     title: str
@@ -68,6 +69,7 @@ class Figure:
     protocol: str
     metrics: tuple[str, ...] = ()
     quick_counts: tuple[int, ...] = ()
+    judged: tuple[str, ...] = ()
 
 
 def _silot(dataset: str, label: str, hours: float, rate: float, weights: str = "") -> System:
@@ -86,8 +88,16 @@ def _sqair(preset: str, label: str, hours: float, weights: str = "") -> System:
     return System(label=label, tracker="sqair", weights=weights, training=training, rate=40)
 
 
+def _conncomp(min_area: int) -> System:
+    """ConnComp without splinters; least areas were chosen on validation videos."""
+    label, options = f"ConnComp, min_area={min_area}", {"min_area": str(min_area)}
+    return System(label=label, tracker="conncomp", options=options, rate=200, is_ours=True)
+
+
 SYSTEMS: Mapping[str, System] = {
     "conncomp": System(label="ConnComp", tracker="conncomp", rate=200),
+    "conncomp-16": _conncomp(16),
+    "conncomp-40": _conncomp(40),
     "silot-6": _silot("mnist-6", "SILOT, 1-6", 3.0, 80),
     "silot-12": _silot("mnist-12", "SILOT, 1-12", 3.0, 80),
     "silot-plus-12": System(
@@ -136,6 +146,7 @@ FIGURES: Mapping[str, Figure] = {
         systems=(*_DIGITS, "sqair-mlp", "sqair-conv"),
         protocol="tracking",
         metrics=("mota", "ap", "count_error"),
+        judged=("conncomp-16",),
     ),
     "fig6": Figure(
         title="Scattered Shapes, 96 x 96 pixels: tracking 1 to 35 shapes",
@@ -144,6 +155,7 @@ FIGURES: Mapping[str, Figure] = {
         protocol="tracking",
         metrics=("mota", "ap", "count_error"),
         quick_counts=(1, 5, 10, 15, 20, 25, 30, 35),
+        judged=("conncomp-40",),
     ),
     "figG3": Figure(
         title="Scattered MNIST: predicting frames 4 to 8 from frames 1 to 3",

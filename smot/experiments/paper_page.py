@@ -15,6 +15,7 @@ from smot.evaluation.report.papers import write_figure, write_table
 from smot.evaluation.results import Results, read_results
 from smot.evaluation.seeds import MeanResults, mean_of_runs
 from smot.evaluation.testsets import VideoSource
+from smot.experiments.claims import claims_page
 from smot.experiments.paper import FIGURES, SYSTEMS, Figure
 from smot.experiments.reproduction import Choices, Job, shipped_weights, videos_of
 from smot.files import write_text
@@ -86,7 +87,11 @@ def draw(names: Sequence[str], jobs: Sequence[Job], choices: Choices, page: str)
             sections.append(_curves(name, figure, results, choices))
     path = choices.out / f"{page}.html"
     write_text(path, fill("reproduction.html", {"sections": sections}))
-    return [path, *(choices.out / file for each in sections for file in each.files)]
+    written = [path]
+    if set(names) == set(FIGURES):
+        written.append(choices.out / "claims.md")
+        write_text(written[-1], claims_page(results, choices))
+    return [*written, *(choices.out / file for each in sections for file in each.files)]
 
 
 def figure_entries(figure: Figure, results: Mapping[tuple[str, str], Results]) -> list[Entry]:

@@ -29,7 +29,6 @@ from smot.models.packaged import FOLDER
 from smot.trackers import Recipe
 from smot.training.run_folder import RunFolder
 
-N_VIDEOS, N_VIDEOS_QUICK = 1_000, 100
 RECORD = "evaluated.json"
 """Beside results.json: what it is of; a job whose record is the same is done."""
 
@@ -42,7 +41,8 @@ class Choices:
         out: folder of results, figures and tables.
         runs: folder of trained weights: STEM/seed-0/best.pt.
         weights: folders where weights are looked for that neither were trained nor ship.
-        quick: 100 videos of each count, and fewer counts, in place of 1,000.
+        n_videos: test videos of each count.
+        quick: whether fewer counts.
         n_seeds: runs of each system that are trained.
         trains: whether jobs train.
         digits: "auto", "mnist" or "mnist-5k".
@@ -54,6 +54,7 @@ class Choices:
     out: Path
     runs: Path
     weights: tuple[Path, ...] = ()
+    n_videos: int = 1_000
     quick: bool = False
     n_seeds: int = 3
     trains: bool = False
@@ -62,10 +63,21 @@ class Choices:
     seed: int = SEED
     workers: int = 1
 
-    @property
-    def n_videos(self) -> int:
-        """Test videos of each count."""
-        return N_VIDEOS_QUICK if self.quick else N_VIDEOS
+    def words(self, *, shows_digits: bool = True) -> list[str]:
+        """The options of `smot reproduce` that say the same; training and processes left out.
+
+        Args:
+            shows_digits: whether the videos do; False leaves out where digits are from.
+        """
+        words = ["--quick"] if self.quick else []
+        words += ["--n-videos", str(self.n_videos)]
+        words += ["--out", str(self.out), "--runs", str(self.runs)]
+        for folder in self.weights:
+            words += ["--weights", str(folder)]
+        if shows_digits:
+            words += ["--digits", self.digits]
+            words += ["--mnist-root", str(self.mnist_root)] if self.mnist_root else []
+        return words + (["--test-seed", str(self.seed)] if self.seed != SEED else [])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,17 +214,9 @@ class Job:
         return " && ".join([*parts, self._evaluation_command()])
 
     def _evaluation_command(self) -> str:
-        choices = self.choices
-        words = ["smot", "reproduce", self.figure, "--only", self.name]
-        words += ["--quick"] if choices.quick else []
-        words += ["--out", str(choices.out), "--runs", str(choices.runs)]
-        for folder in choices.weights:
-            words += ["--weights", str(folder)]
-        if self.source.description.dataset == "mnist":
-            words += ["--digits", choices.digits]
-            words += ["--mnist-root", str(choices.mnist_root)] if choices.mnist_root else []
-        words += ["--test-seed", str(choices.seed)] if choices.seed != SEED else []
-        return shlex.join(words)
+        shows_digits = self.source.description.dataset == "mnist"
+        words = self.choices.words(shows_digits=shows_digits)
+        return shlex.join(["smot", "reproduce", self.figure, "--only", self.name, *words])
 
 
 def training_command(request: Request) -> str:
@@ -248,7 +252,7 @@ def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
         counts = tuple(every)
         if choices.quick and figure.quick_counts:
             counts = figure.quick_counts
-        for system in figure.systems:
+        for system in (*figure.systems, *figure.judged):
             for name, weights, run_folder in _weights(system, choices):
                 job = Job(
                     name=name,
