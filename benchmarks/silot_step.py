@@ -2,11 +2,11 @@
 
 python benchmarks/silot_step.py [--against DIR] [--device cuda] [--frames 1 2 4 8] [--filters 64]
 
-Without --against, the same model runs with the plain form of its glimpses and sprites (that of
-GPUs). With it, the second model is that of the checkout in DIR, of another release for example.
-Both live in processes of their own with one thread each, which take turns at single runs; what
-counts is CPU time, so that other work on the machine matters little, and the ratio is that of the
-medians. With --device cuda there is one model, on the GPU, and time is that of the clock.
+Without --against, the same model paints by the plain form (that of GPUs). With it, the second
+model is that of the checkout in DIR, of another release for example. Both live in processes of
+their own with one thread each, which take turns at single runs; what counts is CPU time, so that
+other work on the machine matters little, and the ratio is that of the medians. With --device cuda
+there is one model, on the GPU, and time is that of the clock.
 """
 
 import argparse
@@ -186,13 +186,10 @@ def videos(n: int) -> np.ndarray:
 
 
 def use_plain_sprites() -> None:
-    """Replace the compiled glimpses and sprites by the form that runs on GPUs."""
-    from smot.models.silot import discovery, propagation, rendering
-    from smot.models.sprites.glimpses import glimpse_reference
+    """Paint by the form that runs on GPUs."""
+    from smot.models.silot import rendering
     from smot.models.sprites.painting import paint_reference
 
-    for module in (discovery, propagation):
-        module.glimpse = glimpse_reference  # type: ignore[attr-defined]
     rendering.paint = paint_reference  # type: ignore[attr-defined]
 
 

@@ -70,7 +70,7 @@ class Plan:
                 raise UsageError(
                     f"--set takes KEY=VALUE with KEY one of {parts}; not {assignment!r}"
                 )
-            name = RENAMED.get(name, name) if part == "train" else name
+            name = (RENAMED.get(name) or name) if part == "train" else name
             try:
                 changed = with_setting(getattr(plan, part), name, text)
             except UsageError as error:

@@ -12,8 +12,8 @@ CHOICES = {
     "schedule": ("constant", "cosine", "drops"),
     "precision": ("float32", "bf16", "auto"),
 }
-RENAMED = {"divergence_factor": "blowup_factor"}
-"""Settings by the names that older checkpoints have them under."""
+RENAMED = {"divergence_factor": "blowup_factor", "replay": ""}
+"""Settings by the names that older checkpoints have them under; "" for those that are gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,6 @@ class TrainConfig:
         precision: "float32"; "bf16" for autocast around the objective; "auto" for the latter where
             the hardware has it, decided (and stored) when the run starts.
         device: "cpu", "cuda", "cuda:1".
-        replay: on a GPU in float32, record updates as CUDA graphs and replay them, where the model
-            can; off until a whole run on a GPU has been tested.
         max_steps: budget in updates; 0 is none.
         max_hours: budget in hours of training, evaluation included; 0 is none.
         eval_steps: updates between evaluations.
@@ -81,7 +79,6 @@ class TrainConfig:
     short_frames: int = 1
     precision: str = "float32"
     device: str = "cpu"
-    replay: bool = False
     max_steps: int = 0
     max_hours: float = 0.0
     eval_steps: int = 5000
@@ -139,4 +136,5 @@ def stored_config(values: Mapping[str, Any], *, what: str) -> TrainConfig:
         DataError: an unknown name, or a value that cannot be.
     """
     current = {RENAMED.get(name, name): value for name, value in values.items()}
+    current.pop("", None)
     return from_plain(TrainConfig, current, what=what)

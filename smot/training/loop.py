@@ -16,7 +16,6 @@ from smot.training.blowup import watched_loss
 from smot.training.distributed import Group
 from smot.training.gradients import GradientBuffer, Signals, autocast
 from smot.training.prefetch import Batch, Batches, Prefetch
-from smot.training.replay import Replayable, Replayed
 from smot.training.reporting import Reporter
 from smot.training.run_folder import RunFolder
 from smot.training.schedules import Verdict, clip_frames, learning_rate
@@ -89,19 +88,8 @@ class TrainingLoop:
         self._device = next(state.model.parameters()).device
         self._noise = torch.Generator(device=self._device)
         self._buffer = GradientBuffer(state.parameters, group)
-        self._replayed = self._replay() if state.config.replay else None
         self._began = time.monotonic() - state.hours * 3600
         self._saved_at = time.monotonic()
-
-    def _replay(self) -> Replayed | None:
-        """Recorded passes, where the hardware and the objective allow them."""
-        state, usual = self._state, self._task.objective is None
-        fits = self._device.type == "cuda" and state.config.precision == "float32"
-        if not (usual and fits and state.config.objective == "objective"):
-            return None
-        if not isinstance(state.model, Replayable):
-            return None
-        return Replayed(state.model, state.parameters, self._noise)
 
     def run(self) -> None:
         """Train until the budget is used up or early stopping ends the run.
@@ -147,7 +135,9 @@ class TrainingLoop:
         batch, n_videos = _on_device(batch, self._device)
         self._noise.manual_seed(noise_seed(config, state.step, self._group.rank))
         state.optimiser.zero_grad(set_to_none=True)
-        objective = self._differentiated(batch)
+        with autocast(config.precision, self._device):
+            objective = self._objective(batch, step=state.step, generator=self._noise)
+        torch.autograd.backward(objective.total)
         signals = self._buffer.reduce(
             loss=objective.total,
             level=watched_loss(objective),
@@ -168,15 +158,6 @@ class TrainingLoop:
             objective, signals, n_videos=n_videos, rate=rate, waited=waited
         )
         return signals.stop
-
-    def _differentiated(self, batch: Batch) -> Objective:
-        """The objective, all gradients set."""
-        if self._replayed is not None and isinstance(batch, Tensor):
-            return self._replayed(batch, step=self._state.step)
-        with autocast(self._config.precision, self._device):
-            objective = self._objective(batch, step=self._state.step, generator=self._noise)
-        torch.autograd.backward(objective.total)
-        return objective
 
     def _check(self, objective: Objective, signals: Signals) -> None:
         """Refuse an update that would spoil the weights, or that shows that they are spoilt.
