@@ -1,8 +1,7 @@
 """What pictures are drawn on: pixels, or vectors for PDF and SVG, by the same few strokes."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,57 +26,34 @@ _ALIGNED: dict[str, str] = {
 }
 
 
-class Page(ABC):
-    """Something to draw on; everything in pixels of the picture."""
-
-    @abstractmethod
-    def image(self, picture: Image.Image, x: int, y: int) -> None:
-        """Pixels, with their upper left corner at x, y."""
-
-    @abstractmethod
-    def box(self, at: Corners, colour: Colour, line: int = 0) -> None:
-        """A rectangle: filled, or a line of so many pixels along the inside of its edge."""
-
-    @abstractmethod
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """A filled circle."""
-
-    @abstractmethod
-    def text(self, x: float, y: float, said: str, colour: Colour, size: int, anchor: str) -> None:
-        """A line of letters; `anchor` as Pillow has it, "mm" for the middle."""
-
-    @abstractmethod
-    def part(
-        self, x: int, y: int, size: tuple[int, int], colour: Colour
-    ) -> AbstractContextManager["Page"]:
-        """A filled part with its own origin; nothing is drawn beyond its edges."""
-
-
-class Pixels(Page):
-    """A page that is a picture."""
+class Page:
+    """A picture to draw on; everything in its pixels."""
 
     def __init__(self, size: tuple[int, int], colour: Colour) -> None:
         self.picture = Image.new("RGB", size, colour)
         self._pen = ImageDraw.Draw(self.picture)
 
-    def image(self, picture: Image.Image, x: int, y: int) -> None:  # noqa: D102
+    def image(self, picture: Image.Image, x: int, y: int) -> None:
+        """Pixels, with their upper left corner at x, y."""
         self.picture.paste(picture, (x, y))
 
-    def box(self, at: Corners, colour: Colour, line: int = 0) -> None:  # noqa: D102
-        if line:
-            self._pen.rectangle(at, outline=colour, width=line)
-        else:
-            self._pen.rectangle(at, colour)
+    def box(self, at: Corners, colour: Colour, line: int = 0) -> None:
+        """A rectangle: filled, or a line of so many pixels along the inside of its edge."""
+        look: dict[str, Any] = {"outline": colour, "width": line} if line else {"fill": colour}
+        self._pen.rectangle(at, **look)
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:  # noqa: D102
+    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """A filled circle."""
         self._pen.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
 
-    def text(self, x: float, y: float, said: str, colour: Colour, size: int, anchor: str) -> None:  # noqa: D102
+    def text(self, x: float, y: float, said: str, colour: Colour, size: int, anchor: str) -> None:
+        """A line of letters; `anchor` as Pillow has it, "mm" for the middle."""
         self._pen.text((x, y), said, colour, ImageFont.load_default(size), anchor=anchor)
 
     @contextmanager
-    def part(self, x: int, y: int, size: tuple[int, int], colour: Colour) -> Iterator[Page]:  # noqa: D102
-        part = Pixels(size, colour)
+    def part(self, x: int, y: int, size: tuple[int, int], colour: Colour) -> Iterator["Page"]:
+        """A filled part with its own origin; nothing is drawn beyond its edges."""
+        part = Page(size, colour)
         yield part
         self.picture.paste(part.picture, (x, y))
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from smot.errors import UsageError
 from smot.files import atomic_path, check_suffix
-from smot.filmstrips.pages import Page, Pixels, Vectors
+from smot.filmstrips.pages import Page, Vectors
 from smot.filmstrips.rows import AnyRow, Mark, Row
 from smot.filmstrips.tiles import (
     INK,
@@ -61,7 +61,7 @@ def strip(
         UsageError: rows that do not fit each other, or a scale below 1.
     """
     sheet = _Sheet.of(rows, _style(scale, for_print), spans)
-    page = Pixels(sheet.size, PAPER)
+    page = Page(sheet.size, PAPER)
     _draw(page, rows, sheet, spans)
     return page.picture
 
@@ -140,7 +140,7 @@ def animation(
     size = (len(rows) * (sheet.width + style.gap) - style.gap, max(heights) + 2 * band)
     pictures = []
     for t in range(len(sheet.lefts)):
-        page = Pixels(size, PAPER)
+        page = Page(size, PAPER)
         for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
             x = place * (sheet.width + style.gap)
             y = band + (max(heights) - height) // 2

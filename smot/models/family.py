@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from smot.errors import UsageError, did_you_mean
 from smot.files import from_plain
@@ -46,23 +46,6 @@ class Objective:
     total: Tensor
     terms: Mapping[str, Tensor]
     images: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@runtime_checkable
-class LearnedModel(Protocol):
-    """A module (subclass of `torch.nn.Module`) that can be trained on videos without labels."""
-
-    def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
-        """Evaluate the objective on a batch of clips.
-
-        In evaluation mode nothing is dropped or cropped.
-
-        Args:
-            frames: uint8 RGB, [B, T, H, W, 3], on the module's device.
-            step: number of updates made so far; schedules are functions of it.
-            generator: source of all noise, on the module's device.
-        """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +96,9 @@ class Family:
     Attributes:
         name: its key in `FAMILIES`.
         config_type: frozen dataclass with the model's settings; plain values only.
-        build: makes the module, freshly initialised: (settings, seed) -> module.
+        build: makes the module, freshly initialised: (settings, seed) -> module. Its method
+            `objective(frames, *, step, generator) -> Objective` is what training minimises, for
+            frames uint8 RGB, [B, T, H, W, 3]; in evaluation mode nothing is dropped or cropped.
         tracker: a tracker around a module: (module, name) -> tracker.
         adapted: settings as the videos need them: (settings, description) -> settings.
         presets: named runs.

@@ -16,7 +16,7 @@ from smot.filmstrips import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.pages import Pixels
+from smot.filmstrips.pages import Page
 from smot.filmstrips.tiles import MOUNT, Style, draw_tile, sprite_cells, tile_height, tile_width
 from smot.tracks import Trace, Tracks
 
@@ -83,7 +83,7 @@ def test_every_object_has_one_sprite_in_the_frame_of_its_colour() -> None:
 
 def _tile(row: Row | SpriteRow, t: int) -> Image.Image:
     size = tile_width((H, W), STYLE), tile_height(row, (H, W), STYLE)
-    page = Pixels(size, MOUNT)
+    page = Page(size, MOUNT)
     draw_tile(page, (0, 0), row, t, (H, W), STYLE)
     return page.picture
 

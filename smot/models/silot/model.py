@@ -229,7 +229,7 @@ class Silot(nn.Module):
         return Step(state, is_new, source, objects, found, change)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
-        """What training minimises; see `LearnedModel`. Only training crops and drops."""
+        """What training minimises; see `Family.build`. Only training crops and drops."""
         schedule = self.schedule(step, frames.device)
         return self.scheduled_objective(frames, schedule, self.freezes(step), generator)
 

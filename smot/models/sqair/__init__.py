@@ -181,7 +181,10 @@ PRESETS: PresetTable = {
 }
 
 # Settings of older checkpoints that no weights depend on.
-GONE = ("where_bias", "logit_pull", "count_anneal_start", "count_anneal_steps")
+GONE = (
+    *("where_bias", "logit_pull", "count_anneal_start", "count_anneal_steps"),
+    *("presence", "masked_glimpse"),
+)
 
 FAMILY = Family(
     name="sqair",

@@ -42,7 +42,6 @@ class SqairConfig:
         filter_gain: deviation of the convolutions' initial weights, in units of (inputs)^-1/2,
             before they are cut at two deviations. 1 as in both codes, with which a frame all but
             vanishes behind six layers; 1.6 keeps its size through the ReLUs.
-        presence: "inferred"; or "fixed": exactly N objects from the first frame to the last.
         count_prior: prior of the number of discoveries: "cat" (learned) or "geom" (truncated).
         step_success: ratio of successive probabilities of the "geom" prior.
         discovery_bias: initial bias of the posterior's logit of one more discovery.
@@ -59,7 +58,6 @@ class SqairConfig:
         output_scale: initial factor on painted patches.
         output_std: deviation of the pixel likelihood.
         mean_image: initial value of every pixel of the learned mean image.
-        masked_glimpse: whether propagation looks through a learned mask.
         what_std_floor: added to the deviation of a propagated object's appearance; 0 as in the
             original, which then rests on gates that never quite close.
         estimator: score-function signal, "code" (as in the original code) or "vimco".
@@ -92,7 +90,6 @@ class SqairConfig:
     encoder: Literal["mlp", "conv"] = "mlp"
     n_filters: int = 128
     filter_gain: float = 1.0
-    presence: Literal["inferred", "fixed"] = "inferred"
     count_prior: Literal["cat", "geom"] = "geom"
     step_success: float = 0.516
     discovery_bias: float = 5.0
@@ -106,7 +103,6 @@ class SqairConfig:
     output_scale: float = 0.25
     output_std: float = 0.3
     mean_image: float = 0.0
-    masked_glimpse: bool = True
     what_std_floor: float = 0.0
     estimator: Literal["code", "vimco"] = "code"
     score_ramp_steps: int = 0

@@ -155,7 +155,7 @@ class Following:
         pixels: [B, T, C, H, W].
         noise: for T frames, S = B * K rows and N slots; N may differ from training's.
         counts: how many objects each row has from the first frame to the last, [S]; None where
-            that is inferred (or fixed by the settings).
+            that is inferred.
 
     Source: docs/models/sqair.md 5.
     """
@@ -166,8 +166,6 @@ class Following:
         net, (B, T) = model.inference, pixels.shape[:2]
         self.model, self.noise, self.counts = model, noise, counts
         _, _, self.n_most, S = noise.presence.shape
-        if counts is None and model.config.presence == "fixed":
-            self.counts = pixels.new_full((S,), self.n_most)
         # By frame, and for every particle.
         frames = pixels.transpose(0, 1)
         features = net.frame_encoder(frames.flatten(0, 1)).view(T, B, -1)

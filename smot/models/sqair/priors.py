@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import Gru, Linear, Mlp, Product, normal_parameters
-from smot.models.sqair.objects import ABSENT_LOGIT, Noise, Slots, log_normal, masked_logit
+from smot.models.sqair.objects import Noise, Slots, log_normal, masked_logit
 
 # Constants of the original code: see docs/models/sqair.md 4.2 to 4.4.
 N_CONTEXT = 128
@@ -140,7 +140,6 @@ class PropagationPrior(nn.Module):
         h, A = config.n_hidden, config.n_what
         self.kind, self.n_what = config.propagation_prior, A
         self.stay_bias = config.prior_propagation_bias
-        self.fixed = config.presence == "fixed"
         self.gru = Gru(A + 4, h, generator)
         self.start = nn.Parameter(torch.zeros(h))
         self.output = Linear(h, 1 + 2 * (4 + A), generator)
@@ -166,8 +165,6 @@ class PropagationPrior(nn.Module):
             where, what = slots.where + GUIDED_SCALE * where, slots.what + GUIDED_SCALE * what
         elif self.kind == "rw":
             where, what = slots.where, slots.what
-        if self.fixed:  # every object stays, so that its choice costs nothing
-            logit = torch.full_like(logit, -ABSENT_LOGIT)
         expected = Expected(
             logit=masked_logit(logit, slots.present),
             where=where,

@@ -47,10 +47,8 @@ class Propagation(nn.Module):
         h, A = config.n_hidden, config.n_what
         self.n_what, self.what_std_floor = A, config.what_std_floor
         self.proposal = Mlp((h, h // 2, 4), generator)
-        self.mask = None
-        if config.masked_glimpse:
-            sizes = (h, h // 2, config.glimpse_size**2)
-            self.mask = Mlp(sizes, generator, output_bias=MASK_BIAS)
+        sizes = (h, h // 2, config.glimpse_size**2)
+        self.mask = Mlp(sizes, generator, output_bias=MASK_BIAS)
         # The relation network's inputs: proposal, the slot before, the own slot, its state.
         self.relation_sizes = (A, A + 5, A + 5, h)
         self.relation = Linear(sum(self.relation_sizes), h, generator)
@@ -127,7 +125,7 @@ class Given(NamedTuple):
         from_state: that network's product with it, [M, 3h].
         relation: the relation network's product with everything known, [M, h].
         heads: the same of the first layers of `where` and presence, joined, [M, 3h / 2].
-        mask_logits: of the glimpse's mask, [M, G * G]; or [M, 0] for no mask.
+        mask_logits: of the glimpse's mask, [M, G * G].
         where_noise: noise with the correlations of `where`, [M, 4].
         what_noise: standard normal, [M, A].
         presence: uniform, [M].
@@ -214,7 +212,7 @@ class PropagationLoop:
     ) -> Given:
         """Everything that does not depend on the order of slots, for all of them at once."""
         net = self.net
-        mask_logits = None if net.mask is None else net.mask(tau)
+        mask_logits = net.mask(tau)
         expected = where + PROPOSAL_SCALE * net.proposal(tau)
         proposal, _ = self.look(frames, expected, mask_logits)
         # Every entry in use holds an object, so its presence is 1.
@@ -231,7 +229,7 @@ class PropagationLoop:
             from_state=net.temporal.from_state(tau),
             relation=F.linear(known, self.known, net.relation.bias),
             heads=torch.cat(heads, dim=1),
-            mask_logits=tau[:, :0] if mask_logits is None else mask_logits,
+            mask_logits=mask_logits,
             where_noise=noise.where @ self.lower,
             what_noise=noise.what,
             presence=noise.presence,
@@ -258,7 +256,7 @@ class PropagationLoop:
         where_std = F.softplus(raw + (net.where_std + STD_SHIFT)) + STD_FLOOR
         where = torch.addcmul(given.where + shift, where_std, given.where_noise)
         # 4. What the glimpse there shows.
-        seen = self.look(frames, where, None if net.mask is None else given.mask_logits)
+        seen = self.look(frames, where, given.mask_logits)
         # 5. The temporal state, and the appearance.
         inputs = torch.cat([r, where, *seen], dim=1)
         temporal = gru_update(self.temporal(inputs), given.from_state, given.temporal)

@@ -109,7 +109,7 @@ class SqairTracker:
         counts = self._counts(videos)
         with torch.inference_mode():
             frames = self._objects(as_frames(videos), counts, horizon)
-            return explain(self.model, frames, known_counts=self._knows(counts))
+            return explain(self.model, frames, known_counts=counts is not None)
 
     def given(self, videos: UInt8Array, counts: IntArray | None, horizon: int = 0) -> Tracks:
         """Track videos, or predict the frames after them.
@@ -131,7 +131,7 @@ class SqairTracker:
             for some in _batches(len(videos), counts):
                 these = None if counts is None else counts[some]
                 frames = self._objects(videos[some], these, horizon)[-horizon:]
-                parts.append(tracks_of(self.model, frames, known_counts=self._knows(counts)))
+                parts.append(tracks_of(self.model, frames, known_counts=counts is not None))
                 places.append(some)
         return Tracks.stack(parts)[np.argsort(np.concatenate(places))]
 
@@ -141,10 +141,6 @@ class SqairTracker:
 
     def _counts(self, videos: UInt8Array) -> IntArray | None:
         return None if self.config.count is None else np.full(len(videos), self.config.count)
-
-    def _knows(self, counts: IntArray | None) -> bool:
-        """Whether the number of objects is given, by someone or by the model's settings."""
-        return counts is not None or self.model.config.presence == "fixed"
 
     def _objects(self, videos: UInt8Array, counts: IntArray | None, horizon: int) -> list[Slots]:
         """What is in each frame of a batch of videos, and what the prior makes of those after."""
