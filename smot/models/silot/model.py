@@ -246,7 +246,7 @@ class Silot(nn.Module):
     ) -> Objective:
         """The objective, all that depends on the number of updates given apart.
 
-        Made of tensors alone, so that it can be recorded once and replayed (`Replayed`).
+        Made of tensors alone.
 
         Args:
             frames: uint8 RGB, [B, T, H, W, 3].
