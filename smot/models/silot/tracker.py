@@ -1,7 +1,9 @@
-"""SILOT as a tracker: means in place of samples, identities from slots or by motion."""
+"""SILOT as a tracker: means or samples, identities from slots or by motion."""
 
 import math
+import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,9 +11,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from smot.errors import UsageError
 from smot.models.silot.discovery import grid_shape
 from smot.models.silot.model import THRESHOLD, Silot
-from smot.models.silot.objects import Clip, Objects
+from smot.models.silot.objects import Clip, ClipNoise, Noise, Objects, draw_noise
 from smot.models.sprites import ink_boxes
 from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
@@ -29,12 +32,25 @@ class SilotTracker:
         n_slots: objects carried at most; None for the larger of the model's number and the
             number of grid cells.
         refine: steps of gradient by which each frame's objects are refined; 0 for none.
+        latents: "mean", or "sample": what inference draws, as in training. The noise of a video
+            follows from its first frame and the number of frames alone. Prediction goes on from
+            the last frame seen by means.
+
+    Raises:
+        UsageError: other latents.
+
+    Source: the supplement does not say which it evaluates; the mean is our choice.
     """
 
     model: Silot
     name: str = "silot"
     n_slots: int | None = None
     refine: int = 0
+    latents: Literal["mean", "sample"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.latents not in ("mean", "sample"):
+            raise UsageError(f"{self.name}: latents must be mean or sample, not {self.latents!r}")
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
@@ -85,7 +101,26 @@ class SilotTracker:
         frames = torch.from_numpy(np.array(videos)).to(device)
         n_cells = math.prod(grid_shape(*videos.shape[2:4]))
         K = self.n_slots or max(self.model.config.n_slots, n_cells)
-        return self.model.sweep(self.model.images(frames), n_slots=K, refine=self.refine)
+        noise = self._noise(videos, K, device) if self.latents == "sample" else None
+        images = self.model.images(frames)
+        return self.model.sweep(images, noise=noise, n_slots=K, refine=self.refine)
+
+    def _noise(self, videos: UInt8Array, n_slots: int, device: torch.device) -> ClipNoise:
+        """Noise of a batch, each video's drawn for itself."""
+        T, H, W, _ = videos.shape[1:]
+        config = self.model.config
+        shape = (1, T, n_slots, math.prod(grid_shape(H, W, config.cell)))
+        parts = []
+        for video in videos:
+            content = zlib.crc32(np.ascontiguousarray(video[:1]).tobytes())
+            generator = torch.Generator().manual_seed(content)
+            parts.append(draw_noise(shape, config.what_size, generator, dropout=None))
+        kinds = zip(*(part[:3] for part in parts), strict=True)  # of discovery, propagation, prior
+        discovery, propagation, prior = (
+            Noise(*(torch.cat(arrays, 1).to(device) for arrays in zip(*kind, strict=True)))
+            for kind in kinds
+        )
+        return ClipNoise(discovery, propagation, prior, None, None)
 
     def _track(self, videos: UInt8Array) -> Tracks:
         with torch.no_grad():

@@ -52,6 +52,23 @@ def test_it_is_a_predictor(model: Silot) -> None:
     assert FAMILY.tracker(model, "mine").name == "mine"
 
 
+def test_samples_differ_from_means_and_do_not_depend_on_the_batch(
+    model: Silot, videos: UInt8Array
+) -> None:
+    means, samples = (
+        SilotTracker(model=model, n_slots=6, latents=latents) for latents in ("mean", "sample")
+    )
+    found = samples.track(videos)
+    assert not np.allclose(found.boxes, means.track(videos).boxes, atol=1e-3)
+    assert close(found[1:], samples.track(videos[1:]))
+    assert samples.predict(videos[:, :2], 2).shape[:2] == (len(videos), 2)
+
+
+def test_other_latents_are_refused(model: Silot) -> None:
+    with pytest.raises(UsageError, match="silot: latents must be mean or sample, not 'median'"):
+        SilotTracker(model=model, latents="median")  # type: ignore[arg-type]
+
+
 def test_tracking_is_deterministic(tracker: SilotTracker, videos: UInt8Array) -> None:
     tracks = tracker.track(videos)
     assert tracks.present.any()
