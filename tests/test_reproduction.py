@@ -49,7 +49,10 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
     done = reproduce("fig5", "--quick", "--jobs", "--train", "--seeds", "2")
     lines = done.stdout.splitlines()
     assert len(lines) == len(set(lines)) == 14
-    assert sum("smot train" in line for line in lines) == 10
+    assert sum("smot train" in line for line in lines) == 12
+    (shared,) = (line for line in lines if "--only sqair-6-told/seed-0" in line)
+    assert "--only sqair-6/seed-0" in shared  # one training, two evaluations
+    assert shared.count("smot train") == 1
     for line in lines:
         for command in line.split(" && "):
             parse(command)

@@ -33,6 +33,11 @@ _OPTIONS = (
         show_default=True,
         help="Runs of each system that are trained.",
     ),
+    click.option(
+        "--hours",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Of each training [what the paper's figures need; see --dry-run].",
+    ),
     click.option("--only", metavar="JOB", help="One system, or one of its runs; draws nothing."),
     *digits_options("What the videos must show."),
     click.option(
@@ -80,7 +85,12 @@ def reproduce(**typed: Any) -> None:
     from smot.files import limit_threads
 
     limit_threads(1)  # before torch is loaded; see `smot eval`
-    from smot.experiments.reproduction import dry_run_lines, plan_jobs, select_jobs
+    from smot.experiments.reproduction import (
+        dry_run_lines,
+        plan_jobs,
+        select_jobs,
+        shell_commands,
+    )
 
     request = Request(**typed)
     names = FIGURES[:-1] if request.figure == "all" else (request.figure,)
@@ -90,9 +100,7 @@ def reproduce(**typed: Any) -> None:
     if jobs:
         jobs = select_jobs(jobs, request.only)
     if request.dry_run or request.jobs:
-        open_jobs = [job for job in jobs if not (job.is_done or job.is_missing)]
-        commands = [job.shell_command() for job in open_jobs]
-        for line in commands if request.jobs else dry_run_lines(jobs):
+        for line in shell_commands(jobs) if request.jobs else dry_run_lines(jobs):
             click.echo(line)
         return
     _work(request, jobs)
@@ -110,12 +118,12 @@ def _choices(request: Request) -> Any:
     from smot.files import available_cores
 
     usual = Path("results/paper-quick" if request.quick else "results/paper")
-    names = ("runs", "weights", "quick", "n_seeds", "trains", "digits", "mnist_root", "seed")
+    names = "runs weights quick n_seeds trains hours digits mnist_root seed"
     return Choices(
         out=request.out or usual,
         n_videos=request.n_videos or (100 if request.quick else 1_000),
         workers=request.workers or available_cores(),
-        **{name: getattr(request, name) for name in names},
+        **{name: getattr(request, name) for name in names.split()},
     )
 
 

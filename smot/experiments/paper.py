@@ -5,7 +5,7 @@ table, so there are no numbers to hold a reproduction against, only who is above
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +16,13 @@ class Training:
         family: "silot" or "sqair".
         dataset: key of `smot.experiments.training_data.DATASETS`.
         preset: "" for the family's usual run, which is all stages of its recipe if it has one.
+        recipe: which of the family's; "" for that of its name.
         hours: of two CPU cores, about.
     """
 
     family: str
     dataset: str
+    recipe: str = ""
     preset: str = ""
     hours: float
 
@@ -94,6 +96,8 @@ def _conncomp(min_area: int) -> System:
     return System(label=label, tracker="conncomp", options=options, rate=200, is_ours=True)
 
 
+_REDUCED = _sqair("cpu", "SQAIR, reduced, 1-6", 4.0, "sqair-mnist-6")
+
 SYSTEMS: Mapping[str, System] = {
     "conncomp": System(label="ConnComp", tracker="conncomp", rate=200),
     "conncomp-16": _conncomp(16),
@@ -104,16 +108,13 @@ SYSTEMS: Mapping[str, System] = {
         label="SILOT, finer grid, 1-12",
         tracker="silot-plus",
         weights="silot-plus-mnist-12",
+        training=Training(family="silot", recipe="silot-plus", dataset="mnist-12", hours=3.0),
         rate=45,
         is_ours=True,
     ),
-    "sqair-6": _sqair("cpu", "SQAIR, reduced, 1-6", 4.0, "sqair-mnist-6"),
-    "sqair-6-told": System(
-        label="SQAIR, reduced, told the count",
-        tracker="sqair",
-        options={"mode": "oracle-count"},
-        weights="sqair-mnist-6",
-        rate=40,
+    "sqair-6": _REDUCED,
+    "sqair-6-told": replace(
+        _REDUCED, label="SQAIR, reduced, told the count", options={"mode": "oracle-count"}
     ),
     "sqair-mlp": _sqair("aaai2020", "SQAIR (mlp), 1-6", 96.0),
     "sqair-conv": _sqair("conv", "SQAIR (conv), 1-6", 96.0),

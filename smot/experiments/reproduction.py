@@ -21,6 +21,7 @@ from smot.evaluation.run import Progress, run
 from smot.evaluation.testsets import SEED, VideoSource, canonical_videos, make_plan
 from smot.experiments.paper import FIGURES, SYSTEMS, System
 from smot.experiments.plans import Request, resolve
+from smot.experiments.recipes import FILE as RECIPE
 from smot.experiments.recipes import asks_for_recipe, run_recipe
 from smot.experiments.runs import RunOptions, launch
 from smot.experiments.training_data import DATASETS
@@ -45,6 +46,7 @@ class Choices:
         quick: whether fewer counts.
         n_seeds: runs of each system that are trained.
         trains: whether jobs train.
+        hours: of each training; None for its usual ones.
         digits: "auto", "mnist" or "mnist-5k".
         mnist_root: folder of the MNIST files.
         seed: of the test videos; 0 for the canonical ones.
@@ -58,6 +60,7 @@ class Choices:
     quick: bool = False
     n_seeds: int = 3
     trains: bool = False
+    hours: float | None = None
     digits: str = "auto"
     mnist_root: Path | None = None
     seed: int = SEED
@@ -194,26 +197,23 @@ class Job:
         training, run_folder = self.system.training, self.run
         assert training is not None
         assert run_folder is not None
-        if RunFolder(run_folder).holds_run or any(run_folder.glob("*/last.pt")):
-            return Request(family=training.family, out=str(run_folder), resume=True)
+        begun = Request(family=training.family, recipe=training.recipe, out=str(run_folder))
+        if RunFolder(run_folder).holds_run or (run_folder / RECIPE).exists():
+            return replace(begun, resume=True)
         root = self.choices.mnist_root
         shows_digits = DATASETS[training.dataset].dataset == "mnist"
-        return Request(
-            family=training.family,
-            out=str(run_folder),
+        return replace(
+            begun,
             dataset=training.dataset,
             preset=training.preset or None,
+            hours=self.choices.hours,
             seed=int(run_folder.name.removeprefix("seed-")),
             digits=self.choices.digits if shows_digits else None,
             mnist_root=str(root) if root and shows_digits else None,
         )
 
-    def shell_command(self) -> str:
-        """What does this job alone, in any shell on any machine that sees the same folders."""
-        parts = [training_command(self.training_request())] if self.trains else []
-        return " && ".join([*parts, self._evaluation_command()])
-
-    def _evaluation_command(self) -> str:
+    def evaluation_command(self) -> str:
+        """What evaluates it alone, in any shell on any machine that sees the same folders."""
         shows_digits = self.source.description.dataset == "mnist"
         words = self.choices.words(shows_digits=shows_digits)
         return shlex.join(["smot", "reproduce", self.figure, "--only", self.name, *words])
@@ -221,12 +221,24 @@ class Job:
 
 def training_command(request: Request) -> str:
     """`smot train` with the options of a request."""
-    words = ["smot", "train", request.family]
-    for name in ("dataset", "preset", "seed", "digits", "mnist_root", "out"):
+    words = ["smot", "train", request.recipe or request.family]
+    for name in ("dataset", "preset", "hours", "seed", "digits", "mnist_root", "out"):
         value = getattr(request, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(["--resume"] if request.resume else [])])
+
+
+def shell_commands(jobs: Sequence[Job]) -> list[str]:
+    """Lines that do what is left to do, each on its own; what one training is for is one line."""
+    lines: dict[object, list[str]] = {}
+    for job in jobs:
+        if not (job.is_done or job.is_missing):
+            line = lines.setdefault(job.run or (job.dataset, job.name), [])
+            if job.trains and not line:
+                line.append(training_command(job.training_request()))
+            line.append(job.evaluation_command())
+    return [" && ".join(line) for line in lines.values()]
 
 
 def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
