@@ -103,6 +103,7 @@ def test_values_are_scaled_and_shifted_with_their_intervals() -> None:
     assert rule.below.values(rule, found, 7) == pytest.approx((0.3, 0.275, 0.325))
 
 
+@pytest.mark.slow
 def test_the_page_has_the_figures_of_the_result_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,8 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
     results = read_results(out / "mnist-12-mnist-5k/motion/results.json")
     assert {each.n_videos for each in results.dataset.videos.values()} == {2}
     page = (out / "figG3.html").read_text(encoding="utf-8")
-    assert "silot-12 (SILOT, 1-12) is not in it" in page
+    assert "Not in it: SILOT, 1-12. smot reproduce figG3 --dry-run says" in page
+    assert "not in the paper" in page
     for suffix in (".pdf", ".svg", ".md", ".tex"):
         assert (out / f"figG3{suffix}").stat().st_size > 0
     assert f"{results.prediction[3]['mota']:.3f}" in (out / "figG3.md").read_text("utf-8")

@@ -17,11 +17,12 @@ from smot.evaluation.seeds import MeanResults, mean_of_runs
 from smot.evaluation.testsets import VideoSource
 from smot.experiments.claims import claims_page
 from smot.experiments.paper import FIGURES, SYSTEMS, Figure
-from smot.experiments.reproduction import Choices, Job, shipped_weights, videos_of
+from smot.experiments.reproduction import Choices, Job, videos_of, weights_of
 from smot.files import write_text
 from smot.filmstrips import strip, trace_rows
 from smot.trackers import build_tracker
 
+_OURS = {system.label for system in SYSTEMS.values() if system.is_ours}
 _SCALE = 3  # pixels of a filmstrip for one of the video
 
 
@@ -112,11 +113,11 @@ def _curves(
 ) -> Section:
     entries = figure_entries(figure, results)
     shown = {each.label for each in entries}
-    missing = [
-        f"{system} ({SYSTEMS[system].label}) is not in it: --dry-run says what it takes."
-        for system in figure.systems
-        if SYSTEMS[system].label not in shown
-    ]
+    labels = [SYSTEMS[system].label for system in figure.systems]
+    missing = [label for label in labels if label not in shown]
+    if missing:
+        command = f"smot reproduce {name} --dry-run"
+        missing = [f"Not in it: {'; '.join(missing)}. {command} says what they take."]
     if not entries:
         return Section(name=name, title=figure.title, notes=missing)
     prefix = "" if figure.protocol == "tracking" else f"{figure.protocol}."
@@ -132,7 +133,7 @@ def _curves(
         title=figure.title,
         notes=[_videos_note(entries[0].results), *missing],
         legend=[
-            LegendEntry(style=style, label=each.label, note=_note(each.results))
+            LegendEntry(style=style, label=each.label, note=_note(each))
             for style, each in enumerate(entries)
         ],
         panels=curve_panels(
@@ -145,11 +146,14 @@ def _curves(
     )
 
 
-def _note(results: Results) -> str:
-    """What the band of a curve is over."""
-    if isinstance(results, MeanResults):
-        return f"mean of {len(results.runs)} runs, band over runs"
-    return "one run, band over videos" if results.tracker.target in ("silot", "sqair") else ""
+def _note(entry: Entry) -> str:
+    """Whether a curve is one of the paper's, and what its band is over."""
+    notes = ["not in the paper"] if entry.label in _OURS else []
+    if isinstance(entry.results, MeanResults):
+        notes.append(f"mean of {len(entry.results.runs)} runs, band over runs")
+    elif "checkpoint" in entry.results.tracker.options:
+        notes.append("one run, band over videos")
+    return "; ".join(notes)
 
 
 def _videos_note(results: Results) -> str:
@@ -168,7 +172,7 @@ def _films(name: str, figure: Figure, choices: Choices) -> Section:
     source = videos_of(figure.dataset, choices)
     files, films, notes = [], [], []
     for system in figure.systems:
-        weights = shipped_weights(SYSTEMS[system], choices)
+        weights = next(path for _, path, _ in weights_of(system, choices))
         if weights is None:
             notes.append(f"{system} ({SYSTEMS[system].label}) has no weights here.")
             continue

@@ -265,7 +265,7 @@ def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
         if choices.quick and figure.quick_counts:
             counts = figure.quick_counts
         for system in (*figure.systems, *figure.judged):
-            for name, weights, run_folder in _weights(system, choices):
+            for name, weights, run_folder in weights_of(system, choices):
                 job = Job(
                     name=name,
                     figure=figure_name,
@@ -296,7 +296,7 @@ def videos_of(dataset: str, choices: Choices) -> VideoSource:
     )[0]
 
 
-def _weights(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, Path | None]]:
+def weights_of(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, Path | None]]:
     """A system's jobs: name, weights, and the training that makes or made them.
 
     Runs that were trained here come before weights that ship; these come from one seed.
