@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 import smot
 from smot.errors import DataError, SmotError, UsageError
+from smot.experiments import forecast
 from smot.experiments.plans import Request, preset_plan, resolve, stored_plan
 from smot.experiments.runs import Outcome, RunOptions, _opened, carry_out
 from smot.experiments.training_data import (
@@ -26,6 +28,7 @@ from smot.experiments.training_data import (
 from smot.experiments.validation import ValidationConfig, ValidationScore, validation_pictures
 from smot.files import to_plain
 from smot.generators import MnistSettings, ShapesSettings, generate, load_digits
+from smot.models import packaged
 from smot.models.checkpoints import (
     About,
     Checkpoint,
@@ -36,6 +39,7 @@ from smot.models.checkpoints import (
 from smot.models.family import Latents, Objective, Stage
 from smot.models.silot import FAMILY as SILOT
 from smot.models.silot import Silot, SilotConfig
+from smot.training import reporting
 from smot.training.config import TrainConfig
 from smot.training.distributed import Group
 from smot.training.reporting import Progress
@@ -57,7 +61,7 @@ DRAW_CURVES = RunFolder.draw_curves
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     with_toy.register(monkeypatch.setitem)
     # Drawing takes ten times as long as the toy's training.
-    monkeypatch.setattr(RunFolder, "draw_curves", lambda self, title: None)
+    monkeypatch.setattr(RunFolder, "draw_curves", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -245,6 +249,43 @@ def test_a_run_leaves_everything_that_says_what_it_was(
         stored_plan(load_checkpoint(tmp_path / "a" / "last.pt"), "a").plain()
         == replace(preset_plan("toy", "small", TOY_DATA), n_processes=1).plain()
     )
+
+
+def test_a_run_says_first_what_it_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(forecast, "SHORT_RUN", 1)
+    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+    about = About(family="toy", data=SMALL.describe(""), recipe="small", score=0.5, hours=1.5)
+    about = replace(about, score_name="mota")
+    shipped = tmp_path / "toy-2.pt"
+    save_checkpoint(shipped, Checkpoint(about=about, model={}, weights={}))
+    run(tmp_path / "a", quiet=False)
+    opening, clips, time, score, *_ = capsys.readouterr().err.splitlines()
+    assert opening.startswith("toy small on toy: ")
+    assert clips == "clips of 2 frames, of 4 from step 5; validation every 6 steps"
+    assert re.match(r"to come: 12 updates in about \S+ h on this machine \(\S+ s at T=2, ", time)
+    assert "mota 0.500 on validation, as toy-2.pt has" in score
+    untouched = run(tmp_path / "b", quiet=True)
+    weights = [load_checkpoint(tmp_path / out / "last.pt").weights for out in "ab"]
+    assert untouched.step == 12
+    assert all(torch.equal(each, weights[1][name]) for name, each in weights[0].items())
+    about = replace(about, recipe="another")
+    save_checkpoint(shipped, Checkpoint(about=about, model={}, weights={}))
+    assert forecast.recorded_result(preset_plan("toy", "small", TOY_DATA)) is None
+
+
+def test_a_log_that_is_no_terminal_gets_a_line_a_minute_with_the_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "a", quiet=False, max_hours=2.0)
+    assert "left" not in capsys.readouterr().err
+    monkeypatch.setattr(reporting, "HEARTBEAT_SECONDS", 0.0)
+    run(tmp_path / "b", quiet=False, max_hours=2.0)
+    beats = [each for each in capsys.readouterr().err.splitlines() if each.startswith("left ")]
+    assert len(beats) == 12
+    assert re.match(r"left 0:00:\d\d  step 1  T=2  \d+ videos/s  fit ", beats[0])
+    assert re.match(r"left 0:00:00  step 12  T=4  \d+ videos/s  score \S+  fit ", beats[-1])
 
 
 def test_a_run_goes_on_with_more_steps_as_if_it_had_had_them(tmp_path: Path) -> None:

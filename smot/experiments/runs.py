@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from smot.errors import DataError, UsageError
+from smot.experiments.forecast import forecast
 from smot.experiments.plans import Plan
 from smot.experiments.training_data import (
     Source,
@@ -133,11 +134,13 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     if board.is_open:
         task = replace(task, pictures=validation_pictures(load_family(plan.family), source))
     reporter = Reporter(state, folder=folder, group=group, progress=progress, board=board)
+    lines = [] if options.quiet else forecast(plan, state, task)
     loop = TrainingLoop(state, task, folder=folder, group=group, reporter=reporter)
     _agree(options, state, group)  # nobody writes before everybody has read, and can begin
     if group.leads:
         folder.start(plan.plain(), resumed_at=state.step if options.resume else None)
-    progress.notice(_opening(plan, state, group))
+    for line in (_opening(plan, state, group), *lines):
+        progress.notice(line)
     stopped = False
     try:
         loop.run()
@@ -145,7 +148,7 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
         stopped = True
     finally:
         if group.leads:
-            folder.draw_curves(f"{plan.family} {plan.preset}")
+            folder.draw_curves(f"{plan.family} {plan.preset}", clips=task.objective is None)
     return _outcome(folder, state, group, stopped=stopped)
 
 

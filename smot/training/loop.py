@@ -132,7 +132,7 @@ class TrainingLoop:
         """Make one update of the weights; true if any process got a signal to stop."""
         state, config = self._state, self._config
         batch, waited = self._feed.next()
-        batch, n_videos = _on_device(batch, self._device)
+        batch, n_videos = on_device(batch, self._device)
         self._noise.manual_seed(noise_seed(config, state.step, self._group.rank))
         state.optimiser.zero_grad(set_to_none=True)
         with autocast(config.precision, self._device):
@@ -288,7 +288,7 @@ def named_objective(model: nn.Module, name: str) -> Callable[..., Objective]:
     )
 
 
-def _on_device(batch: Batch, device: torch.device) -> tuple[Batch, int]:
+def on_device(batch: Batch, device: torch.device) -> tuple[Batch, int]:
     """The batch on the model's device, and its number of videos."""
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True), len(batch)

@@ -19,15 +19,17 @@ from smot.models.family import Objective
 from smot.training.distributed import Group
 from smot.training.gradients import Signals
 from smot.training.run_folder import RunFolder
-from smot.training.schedules import Verdict, clip_frames
+from smot.training.schedules import Verdict, clip_frames, outlook
 from smot.training.state import TrainingState
 
 LIVE_SECONDS = 1.0
+HEARTBEAT_SECONDS = 60.0
+"""Between two lines of a log that is no terminal: enough to see that a run is alive."""
 SHOWN_TERMS = 4
 
 
 class Progress:
-    """Lines on stderr: a live one if it is a terminal, and notices that stay.
+    """Lines on stderr: a live one, which stays once a minute if that is no terminal, and notices.
 
     Args:
         quiet: show warnings alone.
@@ -38,13 +40,17 @@ class Progress:
         quiet = quiet or not leads
         self._quiet, self._leads = quiet, leads
         live = not quiet and sys.stderr.isatty()
+        self._beats = not quiet and not live
+        self._spoke_at = time.monotonic()
         # tqdm's own lock is a semaphore of the system, which a killed process leaves behind.
         tqdm.set_lock(threading.RLock())
         self._bar = tqdm(bar_format="{desc}", disable=not live, dynamic_ncols=True, leave=False)
 
     def live(self, line: str) -> None:
-        """Replace the live line."""
+        """Replace the live line; without a terminal, print it if nothing was for a while."""
         self._bar.set_description_str(line)
+        if self._beats and time.monotonic() - self._spoke_at >= HEARTBEAT_SECONDS:
+            self.notice(line)
 
     def notice(self, line: str) -> None:
         """Print a line that stays."""
@@ -56,6 +62,7 @@ class Progress:
         if self._leads:
             self._bar.clear()
             print(line, file=sys.stderr, flush=True)
+            self._spoke_at = time.monotonic()
 
     def close(self) -> None:
         """Remove the live line."""
@@ -116,15 +123,19 @@ class _Window:
     began: float
     n_updates: int = 0
     n_videos: int = 0
+    n_frames: int = 0
     waited: float = 0.0
     loss: float = 0.0
     norm: float = 0.0
     terms: dict[str, Tensor] = field(default_factory=dict)
     n_with: Counter[str] = field(default_factory=Counter)
 
-    def add(self, objective: Objective, signals: Signals, n_videos: int, waited: float) -> None:
+    def add(
+        self, objective: Objective, signals: Signals, n_videos: int, n_frames: int, waited: float
+    ) -> None:
         self.n_updates += 1
         self.n_videos += n_videos
+        self.n_frames += n_frames
         self.waited += waited
         self.loss += signals.loss
         self.norm += signals.norm
@@ -188,7 +199,7 @@ class Reporter:
             waited: how long this process waited for its batch, seconds.
         """
         window = self._window
-        window.add(objective, signals, n_videos, waited)
+        window.add(objective, signals, n_videos, n_videos * self._frames(), waited)
         now = time.monotonic()
         if self._state.step % self._config.log_steps == 0:
             terms = self._write_update(rate, now)
@@ -260,28 +271,32 @@ class Reporter:
             self.board.add(self._state.step, scalars)
 
     def _show(self, terms: Mapping[str, float], now: float) -> None:
-        """The live line: how far, how fast, the largest terms, the last score, the time left."""
+        """The live line: the time left, how far, how fast, the last score, the largest terms."""
         self._shown_at = now
-        rate = self._window.n_videos / self._window.seconds(now)
-        parts = [f"step {self._state.step}", f"T={self._frames()}", f"{rate:.0f} videos/s"]
-        largest = sorted(terms, key=lambda name: -abs(terms[name]))[:SHOWN_TERMS]
-        parts += [f"{name} {terms[name]:.4g}" for name in largest]
+        window = self._window
+        rate = window.n_videos / window.seconds(now)
+        parts = [self._left(window.seconds(now) / max(1, window.n_frames))]
+        parts += [f"step {self._state.step}", f"T={self._frames()}", f"{rate:.0f} videos/s"]
         if self._last_score is not None:
             parts.append(f"score {self._last_score:.3f}")
-        left = self._seconds_left(rate)
-        if left is not None:
-            minutes, seconds = divmod(int(left), 60)
-            parts.append(f"left {minutes // 60}:{minutes % 60:02d}:{seconds:02d}")
+        largest = sorted(terms, key=lambda name: -abs(terms[name]))[:SHOWN_TERMS]
+        parts += [f"{name} {terms[name]:.4g}" for name in largest]
         self._progress.live("  ".join(parts))
 
-    def _seconds_left(self, rate: float) -> float | None:
+    def _left(self, seconds_a_frame: float) -> str:
+        """The time left; longer clips to come count by their frames."""
         config, state = self._config, self._state
-        left = []
-        if config.max_hours:
-            left.append((config.max_hours - state.hours) * 3600)
-        if config.max_steps and rate:
-            left.append((config.max_steps - state.step) * config.batch_size / rate)
-        return max(0.0, min(left)) if left else None
+        if not (config.max_hours or config.max_steps):
+            return "left: until the score no longer rises"
+        _, hours = outlook(
+            config,
+            state.step,
+            state.hours,
+            state.stopping.stage,
+            lambda frames: config.batch_size * frames * seconds_a_frame,
+        )
+        minutes, seconds = divmod(int(hours * 3600), 60)
+        return f"left {minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
     def _frames(self) -> int:
         """T of the last update."""

@@ -110,25 +110,34 @@ class RunFolder:
                 continue
         return rows
 
-    def draw_curves(self, title: str) -> None:
-        """Draw the log as `train.png`: score, loss, terms of the objective and speed, by hours."""
+    def draw_curves(self, title: str, *, clips: bool = True) -> None:
+        """Draw the log as `train.png`: score, loss, terms of the objective and speed, by hours.
+
+        Args:
+            title: above the curves.
+            clips: whether the run learned from clips; otherwise from latents that were kept, of
+                which frames and their number mean nothing.
+        """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         records = self.records()
         updates = [row for row in records if row.get("kind") == "train"]
         scores = [row for row in records if row.get("kind") == "eval"]
-        figure = Figure(figsize=(11, 10), layout="constrained")
+        figure = Figure(figsize=(11, 10 if clips else 7), layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(3, 2).flat
+        panels = figure.subplots(3 if clips else 2, 2).flat
         figure.suptitle(title)
         _draw_scores(panels[0], scores)
         _draw_loss(panels[1], updates)
         _draw_terms(panels[2], updates)
-        _draw_speed(panels[3], updates)
-        _draw_clips(panels[4], updates)
-        panels[5].remove()
-        for axes in panels[:5]:
+        _draw_speed(panels[3], updates, clips=clips)
+        drawn = 5 if clips else 4
+        if clips:
+            _draw_clips(panels[4], updates)
+        for axes in panels[drawn:]:
+            axes.remove()
+        for axes in panels[:drawn]:
             axes.set_xlabel("hours")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
@@ -214,10 +223,10 @@ def _draw_terms(axes: Any, updates: Sequence[Mapping[str, Any]]) -> None:
         axes.legend(fontsize="small")
 
 
-def _draw_speed(axes: Any, updates: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_title("frames a second")
+def _draw_speed(axes: Any, updates: Sequence[Mapping[str, Any]], *, clips: bool) -> None:
+    axes.set_title("frames a second" if clips else "videos a second, latents kept")
     hours = [row["hours"] for row in updates]
-    speed = [row["videos_per_second"] * row["frames"] for row in updates]
+    speed = [row["videos_per_second"] * (row["frames"] if clips else 1) for row in updates]
     axes.plot(hours, speed, linewidth=1)
     axes.set_ylim(0, 1.15 * max(speed, default=1.0))
 

@@ -1,6 +1,7 @@
 """What changes as training proceeds: learning rate, length of clips, stages of early stopping."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -53,6 +54,44 @@ def clip_frames(config: TrainConfig, step: int, stage: int) -> int:
     if config.short_every and step % config.short_every == 0:
         return min(frames, config.short_frames)
     return frames
+
+
+def outlook(
+    config: TrainConfig, step: int, hours: float, stage: int, seconds: Callable[[int], float]
+) -> tuple[int, float]:
+    """What is left of a run: the updates, and the hours that they take.
+
+    Args:
+        config: holds the budget; without one, the shortest way through early stopping is meant.
+        step: updates made.
+        hours: time spent.
+        stage: stages of early stopping that are over.
+        seconds: of one update on clips of so many frames.
+
+    Returns:
+        Updates and hours until the first of the budgets ends.
+    """
+    end = config.max_steps or math.inf
+    limit = (config.max_hours - hours) * 3600 if config.max_hours else math.inf
+    if math.isinf(min(end, limit)):
+        patience = config.patience_steps
+        end = max(config.patience_start, patience) + (config.n_stages - 1) * patience
+    clips = config.curriculum if not stage else ((0, config.n_frames),)
+    ends = [*(start for start, _ in clips[1:]), math.inf]
+    n_updates, spent = 0.0, 0.0
+    for (_, frames), next_start in zip(clips, ends, strict=True):
+        each = _mean_seconds(config, frames, seconds)
+        n = min(next_start, end) - step - n_updates
+        n = max(0.0, min(n, (limit - spent) / each))
+        n_updates, spent = n_updates + n, spent + n * each
+    return round(n_updates), spent / 3600
+
+
+def _mean_seconds(config: TrainConfig, frames: int, seconds: Callable[[int], float]) -> float:
+    """Of an update at a step of the curriculum, short clips in between counted in."""
+    share = 1 / config.short_every if config.short_every else 0.0
+    short = seconds(min(frames, config.short_frames)) if share else 0.0
+    return share * short + (1 - share) * seconds(frames)
 
 
 def _decay(config: TrainConfig, share: float) -> float:

@@ -27,7 +27,7 @@ SLOWLY = ("--set", "train.max_steps=100000", "--set", "train.checkpoint_minutes=
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     with_toy.register(monkeypatch.setitem)
     # Drawing takes ten times as long as the toy's training.
-    monkeypatch.setattr(RunFolder, "draw_curves", lambda self, title: None)
+    monkeypatch.setattr(RunFolder, "draw_curves", lambda *_, **__: None)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from tests.training import with_toy
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     with_toy.register(monkeypatch.setitem)
-    monkeypatch.setattr(RunFolder, "draw_curves", lambda self, title: None)
+    monkeypatch.setattr(RunFolder, "draw_curves", lambda *_, **__: None)
 
 
 def train(out: Path, *arguments: str) -> Result:

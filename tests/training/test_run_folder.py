@@ -87,9 +87,10 @@ def test_curves_are_drawn_even_of_a_run_without_lines(tmp_path: Path) -> None:
     }
     evaluation = {"kind": "eval", "step": 1, "hours": 0.1, "score": -3.0, "mota": None}
     folder = RunFolder(tmp_path)
-    for records in ([], [update, evaluation, {**update, "hours": 0.2}]):
+    lines = [update, evaluation, {**update, "hours": 0.2}]
+    for records, clips in (([], True), (lines, True), ([], False)):
         for record in records:
             folder.log(record)
-        folder.draw_curves("toy")
+        folder.draw_curves("toy", clips=clips)
         assert folder.curves.read_bytes().startswith(b"\x89PNG")
         folder.curves.unlink()

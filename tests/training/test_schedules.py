@@ -6,7 +6,14 @@ import pytest
 
 from smot.errors import UsageError
 from smot.training.config import TrainConfig, stored_config
-from smot.training.schedules import EarlyStopping, Verdict, clip_frames, learning_rate, progress
+from smot.training.schedules import (
+    EarlyStopping,
+    Verdict,
+    clip_frames,
+    learning_rate,
+    outlook,
+    progress,
+)
 
 
 def test_warm_up_rises_linearly_to_the_rate() -> None:
@@ -50,6 +57,27 @@ def test_short_clips_come_in_between() -> None:
     config = TrainConfig(curriculum=((0, 1), (4, 8)), short_every=3, short_frames=2)
     assert [clip_frames(config, step, 0) for step in range(8)] == [1, 1, 1, 1, 8, 8, 2, 8]
     assert [clip_frames(config, step, 1) for step in range(4)] == [2, 8, 8, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "hours", "left"),
+    [
+        # An update costs a second for each frame of its clips.
+        ({"max_steps": 30}, 0, 0.0, (30, 10 * 1 + 20 * 8)),
+        ({"max_steps": 30}, 5, 7.0, (25, 5 * 1 + 20 * 8)),
+        ({"max_hours": 1.0}, 0, 0.5, (10 + (1800 - 10) // 8, 1800)),
+        ({"max_steps": 30, "max_hours": 1.0}, 20, 3590 / 3600, (1, 10)),
+        ({"max_steps": 30, "short_every": 2, "short_frames": 2}, 10, 0.0, (20, 10 * 2 + 10 * 8)),
+        ({"patience_start": 20, "patience_steps": 5, "n_stages": 3}, 0, 0.0, (30, 170)),
+        ({"max_steps": 30}, 40, 0.0, (0, 0)),
+    ],
+)
+def test_what_is_left_ends_with_the_first_budget(
+    changes: dict[str, Any], step: int, hours: float, left: tuple[int, int]
+) -> None:
+    config = TrainConfig(curriculum=((0, 1), (10, 8)), **changes)
+    n_updates, more = outlook(config, step, hours, 0, float)
+    assert (n_updates, more * 3600) == pytest.approx(left, abs=2)
 
 
 def test_later_stages_have_full_clips() -> None:
