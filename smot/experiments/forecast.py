@@ -37,9 +37,7 @@ def forecast(plan: Plan, state: TrainingState, task: Task) -> list[str]:
     if config.max_steps and config.max_steps - state.step < SHORT_RUN:
         return []
     lines = [_curriculum(config)] if task.objective is None else []
-    # Recorded passes of a GPU are faster than the plain ones that would be timed here.
-    if not config.replay:
-        lines.append(_duration(plan, state, task))
+    lines.append(_duration(plan, state, task))
     recorded = recorded_result(plan)
     if recorded is not None:
         name, about = recorded

@@ -99,5 +99,10 @@ def test_hours_are_divided_in_proportion() -> None:
     stages = recipe_stages(Request(family="silot", out="a", hours=6.0))
     hours = [stage.hours or 0 for stage in stages]
     assert sum(hours) == pytest.approx(6)
-    assert hours[0] / hours[2] == pytest.approx(1.3 / 0.5)
-    assert [stage.init_from for stage in stages] == [None, "a/1-fast", "a/2-refine"]
+    assert hours[0] / hours[2] == pytest.approx(1.2 / 0.5)
+    assert [stage.init_from for stage in stages] == [
+        None,
+        "a/1-fast",
+        "a/2-refine",
+        "a/3-follow",
+    ]
