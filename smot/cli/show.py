@@ -115,7 +115,7 @@ def weights() -> None:
         videos = f"1-{seen.max_objects} {seen.digit_source or seen.dataset}" if seen else "unknown"
         score = "none" if about.score is None else f"{about.score_name} {about.score:.3f}"
         size, digest = f"{len(content) / 1e6:.1f}", hashlib.sha256(content).hexdigest()[:16]
-        rows.append((path.name, videos, score, f"{about.hours:.1f}", size, digest))
+        rows.append((path.name, videos, score, f"{about.hours:.2f}", size, digest))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
