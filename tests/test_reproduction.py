@@ -39,9 +39,7 @@ def test_a_dry_run_names_what_is_missing_and_what_makes_it() -> None:
     done = reproduce("fig5", "--quick", "--dry-run")
     assert done.exit_code == 0, done.output
     assert "mnist-12 conncomp" in done.stdout
-    assert "missing: silot-mnist-12.pt; about 3 h of smot train silot --dataset mnist-12" in (
-        done.stdout
-    )
+    assert "missing: sqair-aaai2020-mnist-6.pt; about 96 h of smot train sqair" in done.stdout
     assert not Path("results").exists()
 
 
