@@ -58,7 +58,7 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
 
 @pytest.mark.slow
 def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = replace(FIGURES["figG3"], systems=("silot-12", "still", "motion"))
+    figure = replace(FIGURES["figG3"], systems=("sqair-mlp", "still", "motion"))
     monkeypatch.setitem(FIGURES, "figG3", figure)  # type: ignore[misc]
     first = reproduce("figG3", "--quick", "--n-videos", "2", "--workers", "1")
     assert first.exit_code == 0, first.output
@@ -66,7 +66,7 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
     results = read_results(out / "mnist-12-mnist-5k/motion/results.json")
     assert {each.n_videos for each in results.dataset.videos.values()} == {2}
     page = (out / "figG3.html").read_text(encoding="utf-8")
-    assert "Not in it: SILOT, 1-12. smot reproduce figG3 --dry-run says" in page
+    assert "Not in it: SQAIR (mlp), 1-6. smot reproduce figG3 --dry-run says" in page
     assert "not in the paper" in page
     for suffix in (".pdf", ".svg", ".md", ".tex"):
         assert (out / f"figG3{suffix}").stat().st_size > 0
