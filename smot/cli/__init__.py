@@ -28,6 +28,7 @@ COMMANDS = {
     "convert": ("smot.cli.convert:convert", "Make a file of videos with truth from elsewhere."),
     "export": ("smot.cli.convert:export", "Write tracks as the files of other tools."),
     "train": ("smot.cli.train:train", "Train a learned tracker."),
+    "new-tracker": ("smot.cli.new_tracker:new_tracker", "Begin a tracker of your own."),
     "reproduce": ("smot.cli.reproduce:reproduce", "Draw the figures of the SILOT paper anew."),
 }
 """By name: where the command is, and what --help says of it."""
