@@ -1,4 +1,5 @@
 # make demo: install, generate, score, report.   make test: install, check everything.
+# make docs: the documentation as a site, in build/site.
 # make check: the same without the slow tests.   make coverage: which lines the tests reach.
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 # Types are checked on one core while kernels compile on another.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test check lint kernels coverage install clean
+.PHONY: demo test check docs lint kernels coverage install clean
 demo: $(VENV)/installed
 	$(BIN)/smot generate mnist --digits mnist-5k --max-digits 12 --n-train 0 --n-val 100 --n-test 50 --out data/demo.h5 --force
 	$(BIN)/smot baseline conncomp --data data/demo.h5 --out results/demo
@@ -34,6 +35,10 @@ lint: $(VENV)/installed-test
 coverage: $(VENV)/installed-test
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
+# Strict: a link that leads nowhere, or a page that is not in the menu, is an error.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
@@ -44,6 +49,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --editable '.[test,tensorboard]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --editable '.[docs]'
 	touch $@
 
 clean:
