@@ -57,13 +57,14 @@ def _left_of(picture: Image.Image, colour: tuple[int, ...]) -> int:
 def test_boxes_are_thin_lines_around_the_objects() -> None:
     row = Row(label="", frames=FRAMES[:1], tracks=_tracks([[0, 1]]))
     (picture,) = animation([row], scale=4)
-    width, height = 6 * 4 + 2, 5 * 4 + 2
+    line, margin = 2, 8
+    width, height = 6 * 4 + 2 * line, 5 * 4 + 2 * line
     counts = _counts(picture)
     for identity in (0, 1):
-        assert counts[IDENTITY_COLOURS[identity]] == 2 * (width + height) - 4
+        assert counts[IDENTITY_COLOURS[identity]] == line * 2 * (width + height - 2 * line)
     pixels = np.asarray(picture)
-    assert tuple(pixels[4 + 3 * 4 - 1, 4 + 4 * 4 - 1]) == IDENTITY_COLOURS[0]
-    assert tuple(pixels[4 + 3 * 4, 4 + 4 * 4]) == (0, 0, 0)
+    assert tuple(pixels[margin + 3 * 4 - 1, margin + 4 * 4 - 1]) == IDENTITY_COLOURS[0]
+    assert tuple(pixels[margin + 3 * 4, margin + 4 * 4]) == (0, 0, 0)
 
 
 def test_truth_and_prediction_stand_in_rows_of_their_own() -> None:
@@ -71,7 +72,8 @@ def test_truth_and_prediction_stand_in_rows_of_their_own() -> None:
     one = _strip(truth=TRUTH, scale=3)
     both = _strip(truth=TRUTH, predicted=TRUTH, scale=3)
     assert one.height == plain.height
-    assert both.height == one.height + 20 * 3 + 12
+    margin = gap = 8
+    assert both.height == one.height + 20 * 3 + 2 * margin + gap
     assert both.width > plain.width  # labels
 
 

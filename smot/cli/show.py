@@ -204,9 +204,9 @@ def _write(
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     if suffix in _STILL:
-        save_strip(path, rows, scale=request.scale, spans=spans, for_print=True)
+        save_strip(path, rows, scale=request.scale, spans=spans)
     if suffix in _MOVING or request.gif:
-        pictures = animation(rows, scale=request.scale, spans=spans, for_print=True)
+        pictures = animation(rows, scale=request.scale, spans=spans)
         (save_video if suffix == ".mp4" else save_gif)(
             path if suffix in _MOVING else path.with_suffix(".gif"), pictures
         )

@@ -192,4 +192,4 @@ def _film(tracker: str, weights: Path, source: VideoSource, group: str) -> Image
     trace = follow(built, video, group, 0).trace
     assert trace is not None
     rows = trace_rows(video.frames[0], trace, truth=video.truth)
-    return strip(rows, scale=_SCALE, for_print=True)
+    return strip(rows, scale=_SCALE)

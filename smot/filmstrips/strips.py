@@ -46,7 +46,6 @@ def strip(
     rows: Sequence[AnyRow],
     *,
     scale: int,
-    for_print: bool = False,
     spans: Sequence[Span] = (),
 ) -> Image.Image:
     """Rows of frames with a number above each column and a label before each row.
@@ -54,13 +53,12 @@ def strip(
     Args:
         rows: at least one `Row`; all of one number of frames, and frames of one size.
         scale: pixels of the picture for one of the video.
-        for_print: whether lines and letters grow with the scale, as they must on paper.
         spans: what to write above groups of columns, from left to right.
 
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
-    sheet = _Sheet.of(rows, _style(scale, for_print), spans)
+    sheet = _Sheet.of(rows, Style(scale=scale), spans)
     page = Page(sheet.size, PAPER)
     _draw(page, rows, sheet, spans)
     return page.picture
@@ -71,7 +69,6 @@ def save_strip(
     rows: Sequence[AnyRow],
     *,
     scale: int,
-    for_print: bool = False,
     spans: Sequence[Span] = (),
 ) -> None:
     """Write the picture of `strip` to a file whose suffix says how.
@@ -84,16 +81,12 @@ def save_strip(
     kind = check_suffix(path, (".png", ".pdf", ".svg")).suffix[1:].lower()
     with atomic_path(path) as draft:
         if kind == "png":
-            strip(rows, scale=scale, for_print=for_print, spans=spans).save(draft, "png")
+            strip(rows, scale=scale, spans=spans).save(draft, "png")
             return
-        sheet = _Sheet.of(rows, _style(scale, for_print), spans)
+        sheet = _Sheet.of(rows, Style(scale=scale), spans)
         page = Vectors.of(sheet.size)
         _draw(page, rows, sheet, spans)
         page.save(draft, kind)
-
-
-def _style(scale: int, for_print: bool) -> Style:
-    return Style.printed(scale) if for_print else Style(scale=scale)
 
 
 def _draw(page: Page, rows: Sequence[AnyRow], sheet: "_Sheet", spans: Sequence[Span]) -> None:
@@ -118,7 +111,6 @@ def animation(
     rows: Sequence[AnyRow],
     *,
     scale: int,
-    for_print: bool = False,
     spans: Sequence[Span] = (),
 ) -> list[Image.Image]:
     """One picture for each frame, rows side by side, for `save_gif`.
@@ -127,13 +119,12 @@ def animation(
         rows: at least one `Row`; all of one number of frames, and frames of one size. Where they
             have labels, these stand above, and the number of the frame beneath.
         scale: pixels of the picture for one of the video.
-        for_print: whether lines and letters grow with the scale, as they must on paper.
         spans: what to write beside the number of each of their frames.
 
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
-    style = _style(scale, for_print)
+    style = Style(scale=scale)
     sheet = _Sheet.of(rows, style, spans)
     heights = [tile_height(row, sheet.frame_size, style) for row in rows]
     band = style.font_size + 2 * style.gap if any(row.label for row in rows) else 0

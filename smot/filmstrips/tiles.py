@@ -25,34 +25,30 @@ _DISC = 0.38  # radius of the disc beside an error, in heights of letters
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """Sizes, all in pixels of the picture.
+    """Sizes, all in pixels of the picture; lines and letters grow with it, as they must on paper.
 
     Attributes:
         scale: side of a pixel of the video.
-        line_width: of boxes.
-        font_size: of labels and numbers.
 
     Raises:
-        UsageError: one of them is below 1.
+        UsageError: it is below 1.
     """
 
     scale: int
-    line_width: int = 1
-    font_size: int = 12
 
     def __post_init__(self) -> None:
-        for name in ("scale", "line_width", "font_size"):
-            value = getattr(self, name)
-            if value < 1:
-                raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.scale < 1:
+            raise UsageError(f"scale must be at least 1, not {self.scale}")
 
-    @classmethod
-    def printed(cls, scale: int) -> "Style":
-        """For paper: lines and letters that grow with the picture.
+    @property
+    def line_width(self) -> int:
+        """Of boxes."""
+        return max(1, round(self.scale / 2))
 
-        Eight frames of 48 pixels across a text 14 cm wide have letters of 6 points.
-        """
-        return cls(scale=scale, line_width=max(1, round(scale / 2)), font_size=max(12, 7 * scale))
+    @property
+    def font_size(self) -> int:
+        """Of labels and numbers: 6 points, if 8 frames of 48 pixels fill 14 cm of paper."""
+        return max(12, 7 * self.scale)
 
     @property
     def gap(self) -> int:

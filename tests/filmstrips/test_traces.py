@@ -76,8 +76,9 @@ def test_every_object_has_one_sprite_in_the_frame_of_its_colour() -> None:
     assert white[0] == white[1] == 2 * white[2] > 0
     assert white[3] == 0
     side = round(white[2] ** 0.5)
-    assert _count(shown[1], IDENTITY_COLOURS[1]) == 4 * (side + 1)
-    assert 0 < _count(shown[0], IDENTITY_COLOURS[1]) < 4 * (side + 1)  # dashed
+    line = STYLE.line_width
+    assert _count(shown[1], IDENTITY_COLOURS[1]) == 4 * line * (side + line)
+    assert 0 < _count(shown[0], IDENTITY_COLOURS[1]) < 4 * line * (side + line)  # dashed
     assert _count(shown[2], IDENTITY_COLOURS[1]) == 0
 
 
@@ -103,7 +104,7 @@ def test_many_or_large_objects_fit_their_row() -> None:
         dashed=np.zeros((T, 26), bool),
     )
     whole = _tile(row, 0)
-    assert whole.width == W * 4 + 8
+    assert whole.width == W * 4 + 2 * STYLE.margin
     assert _count(whole, (255, 255, 255)) % 26 == 0
     assert _count(whole, (255, 255, 255)) > 26 * 4
 
@@ -128,10 +129,11 @@ def test_seen_and_predicted_frames_stand_apart_under_their_names() -> None:
     rows = rows_of(FRAMES, truth=TRUTH)
     spans = [Span(label="seen", start=0, stop=3), Span(label="predicted", start=3, stop=4)]
     plain, spanned = strip(rows, scale=4), strip(rows, scale=4, spans=spans)
-    assert spanned.width == plain.width + 12
-    assert spanned.height == plain.height + 20
+    line = STYLE.font_size + 2 * STYLE.gap
+    assert spanned.width == plain.width + 3 * STYLE.gap
+    assert spanned.height == plain.height + line
     first, last = animation(rows, scale=4, spans=spans)[::3]
-    beneath = slice(first.height - 20, None)
+    beneath = slice(first.height - line, None)
     assert not np.array_equal(np.asarray(first)[beneath], np.asarray(last)[beneath])
 
 
@@ -141,12 +143,10 @@ def test_a_legend_explains_dashes_where_there_are_some() -> None:
     assert strip([dashed], scale=4).height > strip([row], scale=4).height
 
 
-def test_lines_and_letters_grow_for_print() -> None:
-    rows = [replace(row, label="") for row in rows_of(FRAMES, truth=TRUTH)]
-    thin, thick = (animation(rows, scale=4, for_print=printed)[0] for printed in (False, True))
-    ratio = _count(thick, IDENTITY_COLOURS[0]) / _count(thin, IDENTITY_COLOURS[0])
-    assert 2 <= ratio < 2.2
-    assert Style.printed(4).font_size == 28
+def test_lines_and_letters_grow_with_the_picture() -> None:
+    small, large = Style(scale=2), Style(scale=8)
+    assert (small.line_width, large.line_width) == (1, 4)
+    assert (small.font_size, large.font_size) == (14, 56)
 
 
 def test_rows_of_different_numbers_of_frames_are_refused() -> None:

@@ -168,7 +168,7 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     crowded = tracks.present.sum(-1).max(initial=0) > MOST_DRAWN
     crowd = f"; only the first {MOST_DRAWN} boxes of a frame are drawn" if crowded else ""
     scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
-    picture = strip(rows, scale=scale, for_print=True, spans=spans if first else ())
+    picture = strip(rows, scale=scale, spans=spans if first else ())
     return Picture.of(
         picture, title, _caption(found, int(video.present[0, first:stop].sum())) + crowd
     )
