@@ -109,7 +109,6 @@ def _evaluate(request: Request) -> None:
     from smot.evaluation.run import run
     from smot.evaluation.testsets import make_plan
     from smot.files import write_text
-    from smot.interchange import write_npz
     from smot.trackers import Recipe
 
     settings = EvaluationSettings(
@@ -150,6 +149,8 @@ def _evaluate(request: Request) -> None:
     if request.with_events:
         more["events.csv"] = lambda path: write_text(path, events_csv(outcome.errors))
     if request.save_tracks:
+        from smot.interchange import write_npz
+
         more["tracks.npz"] = lambda path: write_npz(path, outcome.tracks)
     show_results(
         outcome.results,

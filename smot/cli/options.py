@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from smot.interruption import catch_signals
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from smot.evaluation.report.gallery import Picture
     from smot.evaluation.results import Results
     from smot.evaluation.testsets import VideoSource
@@ -160,18 +162,7 @@ def read_shard(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     return int(matched[1]), int(matched[2])
 
 
-class Bar(Protocol):
-    """What `progress_bar` gives."""
-
-    n: float
-    """How many are done; stays 0 where nothing is shown."""
-
-    def update(self, n: float, /) -> object:
-        """`n` more are done."""
-        ...
-
-
-def progress_bar(total: int, unit: str, quiet: bool) -> AbstractContextManager[Bar]:
+def progress_bar(total: int, unit: str, quiet: bool) -> AbstractContextManager["tqdm[Any]"]:
     """A bar that shows nothing unless standard error is a terminal.
 
     Args:
@@ -184,7 +175,7 @@ def progress_bar(total: int, unit: str, quiet: bool) -> AbstractContextManager[B
     # tqdm's own lock is a semaphore of the system, which a killed process leaves behind.
     tqdm.set_lock(threading.RLock())
     hidden = quiet or not sys.stderr.isatty()
-    bar: AbstractContextManager[Bar] = tqdm(
+    bar: AbstractContextManager[tqdm[Any]] = tqdm(
         total=total, unit=unit, unit_scale=True, disable=hidden, leave=False
     )
     return bar
@@ -307,7 +298,7 @@ def stage_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     Yields:
         To be called with what is done, how much of it, and of how much.
     """
-    bars: dict[str, Bar] = {}
+    bars: dict[str, tqdm[Any]] = {}
     with ExitStack() as shown:
 
         def report(what: str, done: int, total: int) -> None:

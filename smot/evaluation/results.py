@@ -245,18 +245,6 @@ class Results:
         return results
 
 
-def mean_over_counts(scores: Mapping[int, CountScores], metric: str) -> float | None:
-    """The plain mean of a metric's values at the counts; None if a count has no value.
-
-    This is a mean of ratios, each pooled over its own videos, and is to be labelled as such.
-
-    Source: the papers quote "mean MOTA over counts"; everything else here is pooled.
-    """
-    values = [each.metrics.get(metric) for each in scores.values()]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
 def write_results(results: Results, path: str | Path) -> None:
     """Write results.json whole or not at all; the folder is made if it is missing."""
     write_text(path, dumped(results))

@@ -8,11 +8,11 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.evaluation.protocols import EvaluationSettings
+from smot.evaluation.report.tables import mean_over_counts
 from smot.evaluation.results import (
     FORMAT_VERSION,
     CountScores,
     Results,
-    mean_over_counts,
     read_results,
     write_results,
 )

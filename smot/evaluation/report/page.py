@@ -10,8 +10,8 @@ from smot.evaluation.metrics.occlusion import Occlusion
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
 from smot.evaluation.report.figures import LegendEntry, Series, bar_panel, curve_panels
 from smot.evaluation.report.gallery import Picture
-from smot.evaluation.report.tables import scores_table
-from smot.evaluation.results import CountScores, Results, mean_over_counts
+from smot.evaluation.report.tables import mean_over_counts, scores_table
+from smot.evaluation.results import CountScores, Results
 
 DRAWN_LARGE = [METRICS[key] for key in HEADLINE[:3]]
 """The metrics of a page's large curves."""
@@ -82,13 +82,15 @@ def _card(
     if not all(metric.key in each.metrics for each in scores.values()):
         return None
     counts = sorted(scores)
-    first, last = (metric.shown(scores[count][metric.key]) for count in (counts[0], counts[-1]))
-    text, note = first, f"at {counts[0]}"
+    shown = [metric.shown(scores[count].metrics[metric.key]) for count in counts]
+    text, note = shown[0], f"at {counts[0]}"
     if labels is not None:
         note = labels[counts[0]]  # the first group holds all videos
     elif len(counts) > 1:
         text = metric.shown(mean_over_counts(scores, metric.key))
-        note = f"mean of {len(counts)} counts; {first} at {counts[0]}, {last} at {counts[-1]}"
+        note = (
+            f"mean of {len(counts)} counts; {shown[0]} at {counts[0]}, {shown[-1]} at {counts[-1]}"
+        )
     key = f"{protocol.strip().lower()}-{metric.key}" if protocol else metric.key
     return _Headline(key=key, label=protocol + metric.label, text=text, note=note)
 

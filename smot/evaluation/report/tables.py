@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
-from smot.evaluation.results import CountScores, Results, mean_over_counts
+from smot.evaluation.results import CountScores, Results
 
 MEAN = "mean of counts"
 """What the row of `mean_over_counts` is called wherever it is shown."""
@@ -63,6 +63,18 @@ def scores_table(
         cells = [_mean_cell(scores, metric) for metric in metrics]
         rows.append(Row(label=MEAN, cells=cells, is_mean=True))
     return rows
+
+
+def mean_over_counts(scores: Mapping[int, CountScores], metric: str) -> float | None:
+    """The plain mean of a metric's values at the counts; None if a count has no value.
+
+    This is a mean of ratios, each pooled over its own videos, and is to be labelled as such.
+
+    Source: the papers quote "mean MOTA over counts"; everything else here is pooled.
+    """
+    values = [each.metrics.get(metric) for each in scores.values()]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def terminal_table(results: Results) -> str:

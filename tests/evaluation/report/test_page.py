@@ -17,7 +17,7 @@ from smot.evaluation.report.compare import line_up, render_comparison
 from smot.evaluation.report.figures import Curve, curve_panel
 from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
-from smot.evaluation.results import mean_over_counts
+from smot.evaluation.report.tables import mean_over_counts
 from smot.evaluation.run import Outcome, run
 from smot.evaluation.testsets import make_plan
 from tests.evaluation.made import made_outcome, made_results, made_videos, with_few_metrics
