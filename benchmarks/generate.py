@@ -96,13 +96,17 @@ def measure_cores(source: DigitSource, n_videos: int) -> None:
     print(f"smot, one core                  {rate:8.0f} videos/s   {times}")
 
 
-def measure_disk(source: DigitSource, n_videos: int, workers: int, path: Path) -> None:
+def measure_disk(
+    source: DigitSource, n_videos: int, workers: int, path: Path, *, masks: bool
+) -> None:
     started, used = time.perf_counter(), time.process_time()
-    generate(SETTINGS, source, path, groups={"train": n_videos}, workers=workers)
+    groups = {"train": n_videos}
+    generate(SETTINGS, source, path, groups=groups, workers=workers, masks=masks, force=True)
     took, cpu = time.perf_counter() - started, time.process_time() - used
     size = path.stat().st_size
+    what = f"to disk, {workers} workers{', masks' * masks}"
     print(
-        f"to disk, {workers} workers              {n_videos / took:8.0f} videos/s   "
+        f"{what:<31} {n_videos / took:8.0f} videos/s   "
         f"{size / n_videos / 1024:.1f} KiB and {cpu / n_videos * 1e6:.0f} us of a core per video"
     )
 
@@ -142,7 +146,8 @@ def main() -> None:
     measure_cores(source, min(options.n_videos, 5000))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder) / "videos.h5"
-        measure_disk(source, options.n_videos, options.workers, path)
+        for masks in (True, False):
+            measure_disk(source, options.n_videos, options.workers, path, masks=masks)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"largest memory so far           {peak:8.0f} MiB")
         measure_reading(path, options.n_videos)

@@ -64,6 +64,7 @@ _WORK_OPTIONS = (
     click.option(
         "--counts", callback=read_counts, metavar="1-6,12", help="Objects in test videos."
     ),
+    click.option("--masks", is_flag=True, help="Keep the object of each pixel too."),
     click.option("--out", type=click.Path(path_type=Path), help="File to write [data/NAME.h5]."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the whole data set."),
     click.option("--workers", type=int, help="Threads [one for each core]."),
@@ -161,7 +162,8 @@ def _run(
         with warnings_as_lines():  # where others than hoped for had to be taken
             source = load()
         interruption.check()
-        expected = expect(settings, source, groups, seed=request.seed, shard=shard)
+        about = {"seed": request.seed, "masks": request.masks, "shard": shard}
+        expected = expect(settings, source, groups, **about)
         interruption.check()
         work = f"{expected.n_bytes / 1e6:.0f} MB, {expected.seconds / max(workers, 1):.0f} s"
         _say(request, f"about {work} with {workers} workers")
@@ -171,7 +173,7 @@ def _run(
         make = partial(generate, settings, source, path, groups=groups, workers=workers)
         began = time.perf_counter()
         with interruptible_bar(expected.n_videos, request.quiet) as report:
-            found = make(seed=request.seed, shard=shard, force=request.force, report=report)
+            found = make(**about, force=request.force, report=report)
     size, took = path.stat().st_size / 1e6, time.perf_counter() - began
     click.echo(
         f"{path}: {expected.n_videos:,} videos, {size:.1f} MB, {took:.1f} s, content {found[:16]}"

@@ -98,6 +98,7 @@ def _about(videos: "VideoFile") -> dict[str, Any]:
         "bytes": videos.path.stat().st_size,
         "format_version": said.format_version,
         "shard": f"{said.shard.index} of {said.shard.total}",
+        "masks": videos.has_masks,
         "video": f"{description.n_frames} frames of {H} x {W} x 3",
         "digit_source": said.digit_source or None,
         "seed": said.seed,

@@ -43,8 +43,13 @@ class VideoSource(Protocol):
         """What the data set says of itself."""
         ...
 
-    def read(self, group: str, start: int, stop: int) -> Videos:
-        """Videos [start, stop) of a group."""
+    @property
+    def has_masks(self) -> bool:
+        """Whether it is known which object each pixel belongs to."""
+        ...
+
+    def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
+        """Videos [start, stop) of a group; with the owners of pixels if `masks`."""
         ...
 
 
@@ -86,7 +91,12 @@ class RenderedVideos:
             totals=dict(self.groups),
         )
 
-    def read(self, group: str, start: int, stop: int) -> Videos:
+    @property
+    def has_masks(self) -> bool:
+        """True: masks are made like all else."""
+        return True
+
+    def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
         """Make videos [start, stop) of a group.
 
         Raises:
@@ -97,7 +107,14 @@ class RenderedVideos:
         if not 0 <= start <= stop <= self.groups.get(group, -1):
             raise UsageError(f"there are no videos {start} to {stop - 1} of {group!r}")
         indices = np.arange(start, stop)
-        return render(self.settings, self.digits, seed=self.seed, split=group, indices=indices)
+        return render(
+            self.settings,
+            self.digits,
+            seed=self.seed,
+            split=group,
+            indices=indices,
+            masks=masks,
+        )
 
 
 def canonical_videos(

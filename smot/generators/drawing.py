@@ -21,12 +21,12 @@ from smot.generators.scenes import Scene, scene_of
 from smot.generators.settings import Settings
 from smot.seeding import video_keys
 from smot.videos import Videos
-from smot.videos.content import FIELDS
+from smot.videos.content import OWNER, layout
 
 N_TRIES = 1000  # for one object, before the whole placement starts again
 N_RESTARTS = 200  # of the whole placement, before it is called impossible
 DRIFT = 0.01  # deviation of the change of an acceleration from frame to frame
-_NOBODY = -1
+_NOBODY = 0  # of pixels; others belong to 1 + the slot
 _ALL_PLACED = -1
 
 
@@ -41,6 +41,7 @@ class Blank(NamedTuple):
     label: IntArray
     source_index: IntArray
     counts: IntArray
+    owner: IntArray
 
 
 class Cast(NamedTuple):
@@ -73,6 +74,7 @@ def render(
     seed: int,
     split: str,
     indices: IntArray,
+    masks: bool = False,
 ) -> Videos:
     """Make videos; video i looks the same whatever else is made beside it, and where.
 
@@ -82,6 +84,7 @@ def render(
         seed: the data set's seed.
         split: "train" or "val" (a random number of objects), or "test/NN" (NN objects).
         indices: which videos of the split, [N].
+        masks: whether to keep the owners of pixels.
 
     Returns:
         N videos; K is the most objects that a video of the split can have, at least 1.
@@ -92,8 +95,14 @@ def render(
     scene = scene_of(settings, source, split)
     keys = video_keys(seed, split, indices)
     H, W = settings.frame_size
-    axes = {"N": len(keys), "T": settings.n_frames, "H": H, "W": W, "K": max(scene.most, 1)}
-    arrays = {each.name: np.zeros(each.shape(axes), each.dtype) for each in FIELDS}
+    K = max(scene.most, 1)
+    axes = {"N": len(keys), "T": settings.n_frames, "H": H, "W": W, "K": K}
+    # Without masks the kernel notes the owners of one frame at a time, for the visibility.
+    places = {OWNER: axes if masks else axes | {"N": 1, "T": 1}}
+    arrays = {
+        each.name: np.zeros(each.shape(places.get(each.name, axes)), each.dtype)
+        for each in layout(K, masks=True)
+    }
     arrays["label"][:] = arrays["source_index"][:] = -1
     failed = _render(keys, scene, Blank(*arrays.values()))
     if failed != _ALL_PLACED:
@@ -102,6 +111,8 @@ def render(
             f"{settings.object_size} pixels do not fit a {W} x {H} frame with at most "
             f"{settings.max_overlap} pixels of overlap ({split}, video {indices[failed]})"
         )
+    if not masks:
+        del arrays[OWNER]
     return Videos(**arrays)
 
 
@@ -110,7 +121,7 @@ def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
     """Fill blank arrays; gives the place of the first video that cannot be, or _ALL_PLACED."""
     N, T, H, W, _ = made.frames.shape
     state = np.empty(4, np.uint64)
-    canvas, owners = np.empty((H, W, 3), np.uint8), np.empty((H, W), np.int16)
+    canvas = np.empty((H, W, 3), np.uint8)
     for n in range(N):
         # The order of the draws decides what every seed looks like.
         fill_state(state, keys[n])
@@ -138,6 +149,8 @@ def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
             if scene.acceleration > 0 and t > 0:
                 _accelerate(state, scene, cast, (W, H))
             _copy(canvas, made.frames[n, t])
+            # There is room for every frame's owners, or for those of a single one.
+            owners = made.owner[n % len(made.owner), t % made.owner.shape[1]]
             owners[:] = _NOBODY
             _draw_frame(scene, cast, n, t, owners, made)
             if len(scene.noise):
@@ -319,15 +332,16 @@ def _draw_frame(scene: Scene, cast: Cast, n: int, t: int, owners: IntArray, made
         boxes[index, 2], boxes[index, 3] = x + width, y + height
         sprite = scene.opacity[cast.chosen[index], :height, :width]
         colour = scene.colours[cast.colours[index]]
-        _draw_sprite(made.frames[n, t], owners, sprite, colour, (x, y), index)
+        _draw_sprite(made.frames[n, t], owners, sprite, colour, (x, y), index + 1)
     # Only now is it known what later objects cover.
     for index in range(len(cast.chosen)):
         if present[index]:
-            n_visible = 0
+            # Of the pixels' own type, so that the processor compares many at once.
+            n_visible, name = 0, owners.dtype.type(index + 1)
             for row in range(int(boxes[index, 1]), int(boxes[index, 3])):
                 names = owners[row]
                 for column in range(int(boxes[index, 0]), int(boxes[index, 2])):
-                    n_visible += names[column] == index
+                    n_visible += names[column] == name
             n_pixels = scene.n_pixels[cast.chosen[index]]
             made.visibility[n, t, index] = n_visible / max(n_pixels, 1)
 
@@ -345,11 +359,11 @@ def _draw_sprite(
 
     Args:
         frame: RGB, [H, W, 3]; changed.
-        owners: which object was drawn last at each pixel, [H, W], int16; changed.
+        owners: 1 + the slot of what was drawn last at each pixel, [H, W]; changed.
         sprite: opacity, 0 to 255, [height, width].
         colour: RGB, [3], uint32.
         corner: x, y of its top left, pixels.
-        owner: the object's slot.
+        owner: 1 + the object's slot.
     """
     x, y = corner
     red, green, blue = colour[0], colour[1], colour[2]

@@ -73,6 +73,7 @@ def expect(
     groups: Mapping[str, int],
     *,
     seed: int,
+    masks: bool = False,
     shard: Shard = Shard(),  # noqa: B008 - frozen
 ) -> Expectation:
     """Estimate size and time from the first few videos of each group.
@@ -82,12 +83,13 @@ def expect(
         source: digits; None for shapes.
         groups: number of videos of each group of the whole data set.
         seed: the data set's seed.
+        masks: whether it will have masks.
         shard: the part to make.
 
     Raises:
         UsageError: the objects do not fit the frame.
     """
-    produce = _producer(settings, source, seed)
+    produce = _producer(settings, source, seed, masks)
     n_videos, n_bytes, seconds = 0, 0.0, 0.0
     for name, total in groups.items():
         start, stop = shard.span(total)
@@ -134,6 +136,7 @@ def generate(
     seed: int = 0,
     groups: Mapping[str, int] | None = None,
     workers: int = 2,
+    masks: bool = False,
     shard: Shard = Shard(),  # noqa: B008 - frozen
     force: bool = False,
     report: Report = lambda n_videos: None,  # noqa: ARG005
@@ -147,6 +150,7 @@ def generate(
         seed: the data set's seed.
         groups: numbers of videos from `group_sizes`; the paper's if None.
         workers: threads that make and compress videos.
+        masks: whether to keep which object each pixel belongs to.
         shard: the part to make.
         force: whether to replace an existing file.
         report: called with the number of videos written since the last call.
@@ -162,7 +166,7 @@ def generate(
         path,
         origin(settings, source, seed),
         groups or group_sizes(settings),
-        _producer(settings, source, seed),
+        _producer(settings, source, seed, masks),
         workers=workers,
         shard=shard,
         force=force,
@@ -181,8 +185,9 @@ def origin(settings: Settings, source: DigitSource | None, seed: int) -> Origin:
     )
 
 
-def _producer(settings: Settings, source: DigitSource | None, seed: int) -> Produce:
+def _producer(settings: Settings, source: DigitSource | None, seed: int, masks: bool) -> Produce:
     def produce(split: str, start: int, stop: int) -> Videos:
-        return render(settings, source, seed=seed, split=split, indices=np.arange(start, stop))
+        indices = np.arange(start, stop)
+        return render(settings, source, seed=seed, split=split, indices=indices, masks=masks)
 
     return produce

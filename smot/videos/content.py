@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,8 @@ from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import DataError
 from smot.tracks import DataDescription, Tracks
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of files without masks, which every release reads
+MASKED_VERSION = 2  # of files with them
 # Test videos with NN objects, or those of a group that has another name.
 GROUP_NAME = re.compile(r"train|val|test/(\d{2,4}|[\w.-]{0,64}[A-Za-z_][\w.-]{0,64})", re.ASCII)
 UNIT = 256  # videos that are made, compressed and written together; every chunk divides it
@@ -51,7 +52,16 @@ FIELDS = (
     Field(name="source_index", dtype=np.dtype(np.int32), axes="N K", chunk=UNIT),
     Field(name="count", dtype=np.dtype(np.int16), axes="N", chunk=UNIT),
 )
+OWNER = "owner"
 DIGEST = Field(name="digest", dtype=np.dtype(np.uint8), axes="N 32", chunk=UNIT)
+
+
+def layout(n_slots: int, *, masks: bool) -> tuple[Field, ...]:
+    """The arrays of videos with room for so many objects, in the order of their hash."""
+    if not masks:
+        return FIELDS
+    dtype = np.dtype(np.uint8 if n_slots <= np.iinfo(np.uint8).max else np.uint16)
+    return (*FIELDS, Field(name=OWNER, dtype=dtype, axes="N T H W", chunk=1))
 
 
 def batch_length(frames: tuple[int, ...]) -> int:
@@ -151,6 +161,9 @@ class Videos:
         label: class of the object, [N, K], int16.
         source_index: which digit of the digit source, [N, K], int32; -1 for shapes.
         count: number of objects of the video, [N], int16.
+        owner: 1 + the slot of the object that was drawn last at each pixel, 0 where none was,
+            [N, T, H, W], uint8, or uint16 where there are more than 255 slots; None where masks
+            are not known.
 
     Raises:
         DataError: an array whose type or shape does not fit the others.
@@ -164,6 +177,7 @@ class Videos:
     label: IntArray
     source_index: IntArray
     count: IntArray
+    owner: IntArray | None = None
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 5 or self.present.ndim != 3:
@@ -171,7 +185,7 @@ class Videos:
             raise DataError(f"frames must be [N, T, H, W, 3] and present [N, T, K], not {shapes}")
         N, T, H, W, _ = self.frames.shape
         axes = {"N": N, "T": T, "H": H, "W": W, "K": self.present.shape[2]}
-        for field in FIELDS:
+        for field in self.layout:
             _check_array(field, getattr(self, field.name), field.shape(axes))
 
     def __len__(self) -> int:
@@ -179,7 +193,12 @@ class Videos:
 
     def __getitem__(self, key: slice) -> Self:
         """Some of the videos, `videos[4:8]`."""
-        return type(self)(**{each.name: getattr(self, each.name)[key] for each in fields(self)})
+        return type(self)(**{each.name: getattr(self, each.name)[key] for each in self.layout})
+
+    @property
+    def layout(self) -> tuple[Field, ...]:
+        """The arrays that there are."""
+        return layout(self.present.shape[2], masks=self.owner is not None)
 
     @property
     def truth(self) -> Tracks:
@@ -196,12 +215,15 @@ class Videos:
         Raises:
             DataError: parts of different sizes.
         """
-        if len({(part.frames.shape[1:], part.present.shape[2]) for part in parts}) != 1:
-            raise DataError("videos to join must agree in frames, frame size and slots")
+        if (
+            len({(part.frames.shape[1:], part.layout, part.present.shape[2]) for part in parts})
+            != 1
+        ):
+            raise DataError("videos to join must agree in frames, frame size, slots and masks")
         return cls(
             **{
                 each.name: np.concatenate([getattr(part, each.name) for part in parts])
-                for each in fields(cls)
+                for each in parts[0].layout
             }
         )
 
@@ -216,7 +238,7 @@ def settings_fingerprint(origin: Origin) -> str:
         SHA-256, 64 hexadecimal digits.
     """
     decisive = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 1,  # masks are another view of the same videos
         "seed": origin.seed,
         "settings": dict(origin.settings),
         "digit_source": origin.description.digit_source,
@@ -229,10 +251,12 @@ def settings_fingerprint(origin: Origin) -> str:
 def digests(videos: Videos) -> UInt8Array:
     """Hash of each video's decoded content: all its arrays, in the order of the layout.
 
+    With masks it is another than without.
+
     Returns:
         SHA-256, [N, 32].
     """
-    arrays = [np.ascontiguousarray(getattr(videos, field.name)) for field in FIELDS]
+    arrays = [np.ascontiguousarray(getattr(videos, field.name)) for field in videos.layout]
     found = np.empty((len(videos), 32), np.uint8)
     for index in range(len(videos)):
         content = hashlib.sha256()

@@ -11,11 +11,22 @@ from typing import Any
 import h5py
 import numpy as np
 
+from smot.arrays import BoolArray, IntArray
 from smot.errors import DataError
 from smot.files import from_plain
 from smot.seeding import SPLITS
 from smot.tracks import DataDescription
-from smot.videos.content import DIGEST, FIELDS, FORMAT_VERSION, GROUP_NAME, Field, Metadata, Videos
+from smot.videos.content import (
+    DIGEST,
+    FIELDS,
+    FORMAT_VERSION,
+    GROUP_NAME,
+    MASKED_VERSION,
+    Field,
+    Metadata,
+    Videos,
+    layout,
+)
 
 PATIENCE = 30.0  # seconds for reading a few short texts; starting Python takes most of it
 LARGEST_TEXT = 1 << 20  # bytes of an attribute
@@ -91,9 +102,22 @@ def check_content(videos: Videos, where: str, first: int) -> None:
         "an object beyond its count is present": (present & unused[:, None]).any((1, 2)),
         "a velocity is not finite": ~np.isfinite(videos.velocity).all((1, 2)),
     }
+    if videos.owner is not None:
+        faults["a pixel belongs to an object that is not there"] = _strays(videos.owner, present)
     for fault, wrong in faults.items():
         if wrong.any():
             raise DataError(f"{where}, video {first + int(np.argmax(wrong))}: {fault}")
+
+
+def _strays(owner: IntArray, present: BoolArray) -> BoolArray:
+    """Which videos have pixels of an object that is absent, or of none of the slots, [N]."""
+    N, T, K = present.shape
+    # Nobody, the slots, and a place for all that lies beyond them.
+    there = np.pad(present, ((0, 0), (0, 0), (1, 1)))
+    there[..., 0] = True
+    frame = np.arange(N * T).reshape(N, T, 1, 1) * (K + 2)
+    sound: BoolArray = there.ravel()[frame + np.minimum(owner.astype(np.int32), K + 1)]
+    return np.asarray(~sound.all((1, 2, 3)))
 
 
 def _checked(file: h5py.File, path: Path) -> Checked:
@@ -101,7 +125,7 @@ def _checked(file: h5py.File, path: Path) -> Checked:
     for name, group in _groups(file):
         if not GROUP_NAME.fullmatch(name) or name not in metadata.totals:
             raise DataError(f"unknown group {name!r}")
-        groups[name] = _check_group(name, group, metadata.description, file.id.get_filesize())
+        groups[name] = _check_group(name, group, metadata, file.id.get_filesize())
     for name, total in metadata.totals.items():
         start, stop = metadata.shard.span(total)
         if groups.get(name) != stop - start:
@@ -134,10 +158,9 @@ def _own(parent: h5py.Group, name: str, kind: type) -> Any:
     return member
 
 
-def _check_group(
-    name: str, group: h5py.Group, description: DataDescription, file_size: int
-) -> int:
-    known = {field.name: field for field in (*FIELDS, DIGEST)}
+def _check_group(name: str, group: h5py.Group, metadata: Metadata, file_size: int) -> int:
+    masks = metadata.format_version == MASKED_VERSION
+    known = [field.name for field in (*layout(0, masks=masks), DIGEST)]
     for member in group:
         if member not in known:
             raise DataError(f"{name}: unknown array {member!r}")
@@ -146,11 +169,11 @@ def _check_group(
         if member not in group:
             raise DataError(f"{name}: no array {member!r}")
         arrays[member] = _own(group, member, h5py.Dataset)
-    axes = _axes(name, arrays, description)
+    axes = _axes(name, arrays, metadata.description)
     if sum(array.id.get_storage_size() for array in arrays.values()) > file_size:
         raise DataError(f"{name}: arrays claim more than the file's {file_size} bytes")
-    for member, field in known.items():
-        _check_array(f"{name}/{member}", arrays[member], field, axes)
+    for field in (*layout(axes["K"], masks=masks), DIGEST):
+        _check_array(f"{name}/{field.name}", arrays[field.name], field, axes)
     return axes["N"]
 
 
@@ -198,8 +221,9 @@ def _root(file: h5py.File, path: Path) -> Metadata:
     if texts.get("format") != "smot videos":
         raise DataError("not a file of smot videos")
     version = _number(file, "format_version")
-    if version != FORMAT_VERSION:
-        raise DataError(f"format version {version}, where this smot reads {FORMAT_VERSION}")
+    if version not in (FORMAT_VERSION, MASKED_VERSION):
+        readable = f"{FORMAT_VERSION} and {MASKED_VERSION}"
+        raise DataError(f"format version {version}, where this smot reads {readable}")
     if "content_fingerprint" not in texts:
         raise DataError("not whole: its writing was not finished")
     for name in (*_TEXTS, *_TABLES):

@@ -11,7 +11,7 @@ import numpy as np
 
 from smot.errors import DataError, UsageError
 from smot.tracks import DataDescription
-from smot.videos.content import FIELDS, Metadata, Videos
+from smot.videos.content import FIELDS, MASKED_VERSION, OWNER, Metadata, Videos
 from smot.videos.guards import Checked, check_content, check_file
 
 _AT_ONCE = 4096  # videos whose truth is held in memory
@@ -49,15 +49,28 @@ class VideoFile:
         self.metadata, self.groups = checked
         self.description = self.metadata.description
 
-    def read(self, group: str, start: int, stop: int) -> Videos:
+    @property
+    def has_masks(self) -> bool:
+        """Whether the file knows which object each pixel belongs to."""
+        return self.metadata.format_version == MASKED_VERSION
+
+    def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
         """Videos [start, stop) of a group; the content is checked.
 
+        Args:
+            group: "train", "val", "test/NN".
+            start: first video.
+            stop: one past the last video.
+            masks: whether to read the owners of pixels too.
+
         Raises:
-            UsageError: no such group, or a range outside of it.
+            UsageError: no such group, a range outside of it, or no masks in the file.
             DataError: the stored videos are damaged or inconsistent; names the first such video.
         """
-        arrays = {field.name: self.read_field(group, field.name, start, stop) for field in FIELDS}
-        videos = Videos(**arrays)
+        if masks and not self.has_masks:
+            raise UsageError(f"{self.path} has no masks: smot generate --masks makes them")
+        names = [*(field.name for field in FIELDS), *([OWNER] if masks else [])]
+        videos = Videos(**{name: self.read_field(group, name, start, stop) for name in names})
         check_content(videos, f"{self.path}: {group}", start)
         return videos
 

@@ -25,11 +25,13 @@ NOISE_SETTINGS = ("background_noise", "pixel_noise")
 
 
 def verify(file: VideoFile, report: Report) -> int:
-    """Check a file's checksums, content, fingerprints, and boxes against pixels.
+    """Check a file's checksums, content, fingerprints, boxes against pixels, and masks.
 
     Its schema was checked when it was opened. Boxes are held against pixels unless the videos are
     not generated ones, or the settings say that there is noise: every pixel that is not background
     must lie in a box, and a box that nothing covers must touch such pixels with all four sides.
+    Masks must lie in their boxes, fill those that nothing covers, and be there where an object is
+    visible.
 
     Args:
         file: open.
@@ -64,7 +66,7 @@ def read_checked(file: VideoFile, group: str, start: int, stop: int) -> Videos:
     Raises:
         DataError: a video is damaged or is not the one that was written.
     """
-    videos = file.read(group, start, stop)
+    videos = file.read(group, start, stop, masks=file.has_masks)
     wrong = (digests(videos) != file.read_field(group, DIGEST.name, start, stop)).any(1)
     if wrong.any():
         index = start + int(np.argmax(wrong))
@@ -142,7 +144,7 @@ def ordered_shards(files: Sequence[VideoFile]) -> list[VideoFile]:
 
 def _check_alike(first: VideoFile, other: VideoFile) -> None:
     ours, theirs = first.metadata, other.metadata
-    for name in ("name", "settings_fingerprint", "totals"):
+    for name in ("name", "format_version", "settings_fingerprint", "totals"):
         if getattr(ours, name) != getattr(theirs, name):
             raise UsageError(f"{first.path} and {other.path} differ in {name}")
     if ours.shard.total != theirs.shard.total:
@@ -159,7 +161,41 @@ def _verify_batch(file: VideoFile, group: str, start: int, stop: int) -> UInt8Ar
     noisy = any(file.metadata.settings.get(name) for name in NOISE_SETTINGS)
     if not noisy and file.description.dataset != "video":
         _check_pixels(file, videos, f"{file.path}: {group}", start)
+    if videos.owner is not None:
+        _check_masks(videos.owner, videos, f"{file.path}: {group}", start)
     return digests(videos)
+
+
+def _check_masks(owner: IntArray, videos: Videos, where: str, first: int) -> None:
+    """Hold masks against boxes and visibility."""
+    K = videos.present.shape[2]
+    for n in range(len(videos)):
+        place = f"{where}, video {first + n}"
+        mask = owner[n, :, None] == np.arange(1, K + 1)[:, None, None]  # [T, K, H, W]
+        rows, columns = mask.any(3), mask.any(2)
+        seen = rows.any(2)
+        extent = np.stack(
+            [
+                columns.argmax(2),
+                rows.argmax(2),
+                columns.shape[2] - columns[..., ::-1].argmax(2),
+                rows.shape[2] - rows[..., ::-1].argmax(2),
+            ],
+            axis=-1,
+        )
+        boxes, visibility = videos.boxes[n], videos.visibility[n]
+        outside = (extent[..., :2] < boxes[..., :2]).any(-1)
+        outside |= (extent[..., 2:] > boxes[..., 2:]).any(-1)
+        faults = {
+            "the mask of object {} leaves its box": seen & outside,
+            "object {} is visible without a mask, or has one unseen": seen != (visibility > 0),
+            "the box of object {} is not that of its mask": (visibility == 1)
+            & (extent != boxes).any(-1),
+        }
+        for fault, wrong in faults.items():
+            if wrong.any():
+                t, k = np.argwhere(wrong)[0]
+                raise DataError(f"{place}, frame {t}: {fault.format(k)}")
 
 
 def _check_pixels(file: VideoFile, videos: Videos, where: str, first: int) -> None:

@@ -23,8 +23,8 @@ from smot.errors import DataError, UsageError
 from smot.files import atomic_path, to_plain
 from smot.videos.content import (
     DIGEST,
-    FIELDS,
     FORMAT_VERSION,
+    MASKED_VERSION,
     UNIT,
     Field,
     Origin,
@@ -45,8 +45,6 @@ COMPRESSION_LEVEL = 1
 
 Produce = Callable[[str, int, int], Videos]
 Report = Callable[[int], object]
-
-_FRAMES, *_TRUTH = FIELDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +120,8 @@ def write_videos(
             with h5py.File(draft, "w", libver=("v110", "v110")) as file:
                 fingerprint = _write_groups(file, spans, _units(spans, produce, workers), report)
                 about = _attributes(origin, groups, shard, fingerprint)
+                masks = any(span.sample.owner is not None for span in spans)
+                about["format_version"] = MASKED_VERSION if masks else FORMAT_VERSION
                 for name, value in about.items():
                     _write_attribute(file, name, value)
     except (OSError, RuntimeError) as error:  # h5py raises either where the disk is full
@@ -168,17 +168,21 @@ def make_unit(produce: Produce, span: Span, start: int, stop: int) -> Unit:
     """
     place = start - span.start
     chunks: list[tuple[Field, int, bytes]] = []
-    truth: dict[str, list[np.ndarray]] = {field.name: [] for field in _TRUTH}
+    large = [field for field in span.sample.layout if field.chunk == 1]
+    small = [field for field in span.sample.layout if field.chunk > 1]
+    truth: dict[str, list[np.ndarray]] = {field.name: [] for field in small}
     hashes = []
     step = batch_length(span.sample.frames.shape)
     for first in range(start, stop, step):
         videos = produce(span.group, first, min(first + step, stop))
         shift = place + first - start
-        chunks += [(_FRAMES, shift + n, chunk) for n, chunk in encode(_FRAMES, videos.frames)]
+        for field in large:
+            array = getattr(videos, field.name)
+            chunks += [(field, shift + n, chunk) for n, chunk in encode(field, array)]
         hashes.append(digests(videos))
         for name, parts in truth.items():
             parts.append(getattr(videos, name))
-    for field in _TRUTH:
+    for field in small:
         array = np.concatenate(truth[field.name])
         chunks += [(field, place + n, chunk) for n, chunk in encode(field, array)]
     return Unit(group=span.group, place=place, chunks=chunks, digests=np.concatenate(hashes))
@@ -226,7 +230,7 @@ def _write_groups(
         _create_group(file, span)
         found[span.group] = np.zeros((span.stop - span.start, 32), np.uint8)
     for unit in made:
-        handles = {field.name: file[unit.group][field.name].id for field in FIELDS}
+        handles = {name: array.id for name, array in file[unit.group].items()}
         for field, place, chunk in unit.chunks:
             handles[field.name].write_direct_chunk((place,) + (0,) * field.axes.count(" "), chunk)
         n_videos = len(unit.digests)
@@ -241,7 +245,7 @@ def _create_group(file: h5py.File, span: Span) -> None:
     group, n_videos = file.create_group(span.group), span.stop - span.start
     _, T, H, W, _ = span.sample.frames.shape
     axes = {"N": n_videos, "T": T, "H": H, "W": W, "K": span.sample.present.shape[2]}
-    for field in (*FIELDS, DIGEST):
+    for field in (*span.sample.layout, DIGEST):
         shape = field.shape(axes)
         group.create_dataset(
             field.name,
@@ -275,7 +279,6 @@ def _attributes(
     """What the file says of itself, as attributes of its root; tables as JSON."""
     return {
         "format": "smot videos",
-        "format_version": FORMAT_VERSION,
         "name": origin.name,
         "seed": origin.seed,
         "settings": json.dumps(dict(origin.settings), sort_keys=True),

@@ -52,6 +52,15 @@ def test_sound_file_is_verified(shapes: Path) -> None:
     assert outcome.stdout == f"{shapes}: 8 videos, all sound\n"
 
 
+def test_masks_are_made_on_request_and_inspected(tmp_path: Path) -> None:
+    path = tmp_path / "masks.h5"
+    sizes = ["--n-train", 2, "--n-val", 0, "--n-test", 1, "--counts", 2]
+    _run("generate", "shapes", *sizes, "--masks", "--quiet", "--out", path)
+    found = json.loads(_run("inspect", path, "--json").stdout)
+    assert (found["format_version"], found["masks"]) == (2, True)
+    assert _run("verify", path).stdout == f"{path}: 3 videos, all sound\n"
+
+
 def test_damage_is_an_error_that_names_the_video(shapes: Path, tmp_path: Path) -> None:
     path = tmp_path / "damaged.h5"
     path.write_bytes(shapes.read_bytes())

@@ -19,9 +19,9 @@ from tests.evaluation.made_trackers import Bright, Still
 class Watched(RenderedVideos):
     """Notes the groups that are read."""
 
-    def read(self, group: str, start: int, stop: int) -> Videos:
+    def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
         self.settings.__dict__.setdefault("read", []).append(group)
-        return super().read(group, start, stop)
+        return super().read(group, start, stop, masks=masks)
 
 
 def test_the_best_setting_on_validation_videos_is_taken() -> None:

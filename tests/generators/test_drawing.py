@@ -56,6 +56,29 @@ def test_frames_boxes_and_visibility_agree_with_drawing_by_hand(few_digits: Digi
     np.testing.assert_array_equal(videos.visibility, shares)
 
 
+def test_masks_say_who_was_drawn_last(few_digits: DigitSource) -> None:
+    indices = np.arange(6)
+    videos = render(
+        MnistSettings(), few_digits, seed=0, split="train", indices=indices, masks=True
+    )
+    assert videos.owner is not None
+    sprites = cropped(resize(few_digits.images, 14, 14))
+    expected = np.zeros_like(videos.owner)
+    for n, t, k in np.argwhere(videos.present):
+        x0, y0, x1, y1 = videos.boxes[n, t, k].astype(int)
+        ink = sprites.opacity[videos.source_index[n, k]][: y1 - y0, : x1 - x0] > 0
+        expected[n, t, y0:y1, x0:x1][ink] = 1 + k
+    np.testing.assert_array_equal(videos.owner, expected)
+    np.testing.assert_array_equal(videos.frames, _made(MnistSettings(), few_digits, 6).frames)
+
+
+def test_masks_number_more_objects_than_a_byte_holds() -> None:
+    settings = ShapesSettings(min_objects=260, max_objects=260, object_size=5, overlap=500)
+    videos = render(settings, None, seed=0, split="val", indices=np.arange(1), masks=True)
+    assert videos.owner is not None
+    assert videos.owner.max() == 260
+
+
 def test_visibility_counts_covered_pixels() -> None:
     layers = np.zeros((3, 4, 4), bool)
     layers[0, :2, :2] = True  # four pixels, one under the next object, one under the last

@@ -150,8 +150,12 @@ HARMS: dict[str, tuple[Harm, str]] = {
         "not a file of smot videos",
     ),
     "other version": (
+        lambda file: file.attrs.__setitem__("format_version", 3),
+        "format version 3, where this smot reads 1 and 2",
+    ),
+    "masks promised": (
         lambda file: file.attrs.__setitem__("format_version", 2),
-        "format version 2, where this smot reads 1",
+        "no array 'owner'",
     ),
     "not finished": (
         lambda file: file.attrs.__delitem__("content_fingerprint"),
