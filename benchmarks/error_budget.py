@@ -87,6 +87,8 @@ def main() -> None:
         parts = ", ".join(f"{kind} {100 * k / len(rows):.1f}" for kind, k in kinds.most_common())
         print(f"{name} {100 * kinds.total() / len(rows):.1f}% of true boxes: {parts}")
     print(f"switches {100 * switched.sum() / len(rows):.1f}%")
+    errors = misses.total() + strays.total() + switched.sum()
+    print(f"MOTA, pooled over all videos: {1 - errors / len(rows):.3f}")
     last = int(frame.max())
     for name, values, edges in (
         ("frame", frame, tuple(range(1, last + 2))),

@@ -251,25 +251,10 @@ def sleep_terms(
     nobody, numbers = scene.on.new_full((), -1, dtype=torch.int64), torch.arange(M)
     numbers = numbers.to(scene.box.device).expand(B, M)
     owner = nobody.expand(B, K)
-    sums: dict[str, list[Tensor]] = {"presence": [], "where": [], "what": []}
-
-    def add(objects: Objects, logit: Tensor, index: Tensor, is_it: Tensor, judged: Tensor) -> None:
-        """Terms of slots or cells, [B, N] each: whose they are, whether present, which count."""
-        mine = index.clamp(min=0)[..., None]
-        wanted = target.gather(1, mine.expand(-1, -1, 4))
-        look = scene.what.gather(1, mine.expand(-1, -1, config.what_size))
-        label = is_it.float()
-        presence = F.binary_cross_entropy_with_logits(logit[..., 0], label, reduction="none")
-        box = objects.box * config.anchor
-        distance = F.smooth_l1_loss(box, wanted, reduction="none", beta=0.5).sum(-1)
-        stray = ((objects.what - look) ** 2).sum(-1)
-        owned = (index >= 0).float()
-        sums["presence"].append((judged * presence).sum())
-        sums["where"].append((owned * distance).sum())
-        sums["what"].append((owned * stray).sum())
-
+    errors: list[Tensor] = []
     for t, step in enumerate(steps):
         target = scene.box[t] * config.anchor
+        true = torch.cat([target, scene.what], -1)
         held = torch.zeros_like(scene.on)
         if step.change is not None:
             alive = keeps[t - 1] & (steps[t - 1].state[..., column] >= config.end_below)
@@ -278,23 +263,50 @@ def sleep_terms(
             there = target.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 4))[..., :2]
             near = (moved.centre * config.anchor - there).abs().amax(-1) < REACH
             near &= owner >= 0
-            add(moved, step.change.drawn.logit, owner, near, alive)
+            logit = step.change.drawn.logit[..., 0]
+            seen = torch.cat([moved.box * config.anchor, moved.what], -1)
+            errors.append(_errors(seen, logit, true, owner, near, alive))
             owner = torch.where(near, owner, nobody)
             held = _marked(owner, M)
-        found, logit = step.proposed, step.found.logit
+        found, logit = step.proposed, step.found.logit[..., 0]
         with torch.no_grad():
             gap = (scene.box[t, :, :, None, :2] - centres).abs().amax(-1)
             allowed = (scene.on & ~held)[..., None] & (gap < config.cell / config.anchor)
             error = (target[:, :, None] - config.anchor * found.box[:, None]).abs().sum(-1)
-            cell, got = assigned(error - WORTH * torch.sigmoid(logit[..., 0])[:, None], allowed)
+            cell, got = assigned(error - WORTH * torch.sigmoid(logit)[:, None], allowed)
             finder = nobody.expand(B, J + 1).scatter(1, torch.where(got, cell, J), numbers)[:, :J]
-        add(found, logit, finder, finder >= 0, torch.ones_like(logit[..., 0]))
+        every = torch.ones_like(finder, dtype=torch.bool)
+        seen = torch.cat([found.box * config.anchor, found.what], -1)
+        errors.append(_errors(seen, logit, true, finder, finder >= 0, every))
         owner = torch.cat([owner, finder], 1).gather(1, step.source)
-    weights = {"presence": 1.0, "where": BOX_WEIGHT, "what": WHAT_WEIGHT}
+    presence, where, what = torch.stack(errors).sum(0) / (T * B)
     return {
-        f"sleep_{name}": weights[name] * torch.stack(parts).sum() / (T * B)
-        for name, parts in sums.items()
+        "sleep_presence": presence,
+        "sleep_where": BOX_WEIGHT * where,
+        "sleep_what": WHAT_WEIGHT * what,
     }
+
+
+def _errors(
+    seen: Tensor, logit: Tensor, true: Tensor, index: Tensor, is_there: Tensor, judged: Tensor
+) -> Tensor:
+    """Errors of presences, boxes and appearances of N slots or cells, summed, [3].
+
+    Args:
+        seen: their boxes, pixels, and appearances, [B, N, 4 + A].
+        logit: of their presences, [B, N].
+        true: of M objects, [B, M, 4 + A].
+        index: whose slot or cell it is, -1 for nobody's, [B, N].
+        is_there: what the presence has to be, bool, [B, N].
+        judged: whose presences count, bool, [B, N].
+    """
+    wanted = true.gather(1, index.clamp(min=0)[..., None].expand(-1, -1, true.shape[-1]))
+    presence = F.binary_cross_entropy_with_logits(logit, is_there.float(), reduction="none")
+    distance = F.smooth_l1_loss(seen[..., :4], wanted[..., :4], reduction="none", beta=0.5)
+    stray = (seen[..., 4:] - wanted[..., 4:]) ** 2
+    owned = index >= 0
+    parts = (judged * presence, owned * distance.sum(-1), owned * stray.sum(-1))
+    return torch.stack([part.sum() for part in parts])
 
 
 def _marked(index: Tensor, n: int) -> Tensor:
