@@ -41,7 +41,8 @@ def run_recipe(
         How the last run ended, and the name of its score.
 
     Raises:
-        UsageError: a folder that holds a run or a recipe already, or options that cannot be.
+        UsageError: a folder that holds a run or a recipe already, options that cannot be, or
+            hours in which a run makes no update.
         DataError: a recipe that cannot be read, or training that broke.
     """
     folder = Path(request.out)
@@ -73,6 +74,11 @@ def run_recipe(
         outcome = launch(plan, replace(options, out=stage.out, resume=resume))
         if outcome.stopped:
             return outcome, plan.validation.score
+        if not RunFolder(stage.out).best.exists():
+            raise UsageError(
+                f"{stage.out}: its {stage.hours:.3g} h were over before the first update; "
+                "the recipe needs more hours (--force starts it over)"
+            )
     if leads:
         with atomic_path(folder / "best.pt") as path:
             shutil.copyfile(RunFolder(stages[-1].out).best, path)

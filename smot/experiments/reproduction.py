@@ -158,7 +158,7 @@ class Job:
         training = self.system.training
         evaluation = len(self.counts) * self.choices.n_videos / self.system.rate / 60
         hours = training.hours if training and self.weights is None else 0.0
-        return 0.0 if self.is_done or self.is_missing else 60 * hours + evaluation
+        return 0.0 if self.is_done or self.is_missing else max(1.0, 60 * hours + evaluation)
 
     def evaluate(self, progress: Progress) -> None:
         """Score the system, and write results.json and the record of what it is of."""

@@ -9,6 +9,7 @@ from smot.cli import cli
 from smot.errors import DataError, UsageError
 from smot.experiments.plans import Request
 from smot.experiments.recipes import FILE, recipe_stages
+from smot.experiments.runs import Outcome
 from smot.models.checkpoints import load_checkpoint
 from smot.training.run_folder import RunFolder
 from tests.training import with_toy
@@ -93,6 +94,18 @@ def test_nothing_is_written_for_options_that_cannot_be(tmp_path: Path) -> None:
     refused = train(tmp_path / "a", "--dataset", "none").exception
     assert isinstance(refused, UsageError)
     assert not (tmp_path / "a").exists()
+
+
+def test_hours_in_which_nothing_is_learned_are_said_to_be_too_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Outcome(
+        folder=tmp_path, step=0, hours=1.0, score=None, best_step=0, leads=True, stopped=False
+    )
+    monkeypatch.setattr("smot.experiments.recipes.launch", lambda plan, options: nothing)
+    done = train(tmp_path / "a", "--dataset", "toy", "--hours", "0.004")
+    assert isinstance(done.exception, UsageError)
+    assert "1-small: its 0.003 h were over before the first update" in str(done.exception)
 
 
 def test_hours_are_divided_in_proportion() -> None:
