@@ -24,6 +24,11 @@ from smot.cli.options import OutputFile
     "--table", type=OutputFile(".tex", ".md", ".csv"), help="Table: LaTeX, Markdown, CSV."
 )
 @click.option(
+    "--leaderboard",
+    type=OutputFile(".md"),
+    help="Page to enter the results into, one row each; others in it stay.",
+)
+@click.option(
     "--metric",
     "metrics",
     default="mota",
@@ -42,6 +47,7 @@ def compare(
     figure: Path | None,
     columns: str,
     table: Path | None,
+    leaderboard: Path | None,
     metrics: str,
     allow_different_data: bool,
 ) -> None:
@@ -54,8 +60,10 @@ def compare(
     smot compare results/conncomp results/silot --report comparison.html
     smot compare results/* --figure curves.pdf --columns 2 --metric mota,prediction.mota
     smot compare results/* --table scores.tex --metric mota,idf1
+    smot compare results/mine --leaderboard docs/leaderboard.md
     """  # noqa: D301
     from smot.evaluation.report.compare import comparison_table, line_up, render_comparison
+    from smot.evaluation.report.leaderboard import update_leaderboard
     from smot.evaluation.report.papers import read_quantity, write_figure, write_table
     from smot.evaluation.seeds import read_system
     from smot.files import write_text
@@ -68,6 +76,11 @@ def compare(
     found = {path: read_system(path) for path in paths}
     if len(found) < len(paths):
         raise click.UsageError("the same results are named twice")
+    if leaderboard is not None:
+        update_leaderboard(leaderboard, list(found.values()))
+        click.echo(f"smot: {leaderboard} written", err=True)
+        if len(found) == 1 and not any((report, figure, table)):
+            return
     entries = line_up(found, allow_different_data=allow_different_data)
     for entry in entries:
         if entry.difference:

@@ -19,7 +19,8 @@ _COLUMNS = ("group", "videos", "objects", "mean", "width", "height", "visible", 
 @click.command("inspect")
 @click.argument("file", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def inspect_file(file: Path, as_json: bool) -> None:
+@click.option("--croissant", "as_card", is_flag=True, help="As a data card: Croissant metadata.")
+def inspect_file(file: Path, as_json: bool, as_card: bool) -> None:
     """Say what is in FILE: videos, sizes, source, fingerprints, and what the objects are like.
 
     Of each group: number of videos, objects per video (range and mean), mean width and height of
@@ -33,6 +34,11 @@ def inspect_file(file: Path, as_json: bool) -> None:
     from smot.videos.reading import group_statistics
 
     with open_videos(file) as videos:
+        if as_card:
+            from smot.cli.croissant import croissant
+
+            click.echo(croissant(videos))
+            return
         statistics = {group: group_statistics(videos, group) for group in videos.groups}
         if as_json:
             groups = {group: asdict(found) for group, found in statistics.items()}
