@@ -73,7 +73,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "smot.evaluate" in (tmp_path / "api.html").read_text(encoding="utf-8")
+    assert 'id="smot.evaluation.run.evaluate"' in (tmp_path / "api.html").read_text(
+        encoding="utf-8"
+    )
     home = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert 'href="results.html"' in home
     assert 'src="pictures/curves.png"' in home
