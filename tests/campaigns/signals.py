@@ -1,11 +1,12 @@
-"""Ctrl-C and kill -9 at random moments of `smot generate` and `smot train`.
+"""Ctrl-C and kill -9 at random moments of `smot generate`, `train` and `eval`.
 
 python tests/campaigns/signals.py [--command generate] [--signal INT] [--seed 0] [--n 50]
                                   [--seconds 600]
 
-Each time the command is started in a new folder that already holds an older file (`generate`) or
-nothing (`train`). After a delay drawn over the length of an undisturbed run, the signal goes to
-the command and all its processes, as a terminal sends it. The outcomes:
+Each command runs in one process and in two. Each time it is started in a new folder that already
+holds an older file (`generate`), older results (`eval`) or nothing (`train`). After a delay drawn
+over the length of an undisturbed run, the signal goes to the command and all its processes, as a
+terminal sends it. The outcomes:
 
     right     ended as it should: after SIGINT with code 130 and one line, without a traceback and
               without a file that an undisturbed run would not leave; after either signal what was
@@ -24,6 +25,7 @@ Prints a Markdown table, and one line for each that was not right or finished.
 import argparse
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +38,8 @@ from pathlib import Path
 import numpy as np
 
 from smot.errors import SmotError
+from smot.evaluation.results import read_results
+from smot.interchange.columns import read_npz
 from smot.models.checkpoints import load_checkpoint
 from smot.videos import open_videos
 from smot.videos.verification import verify
@@ -53,19 +57,16 @@ OUTCOMES = (
 )
 RESUMED_EVERY = 5
 
-# `smot` with the toy of the tests as one family more; signals as `python -m smot` has them.
-TOY = """
-import signal, smot.__main__ as entry
-signal.signal(signal.SIGINT, entry._leave)
-from tests.training.with_toy import register
-from smot.cli import main
-register(dict.__setitem__)
-main()
-"""
-
 
 class Command(ABC):
-    """A command to interrupt."""
+    """A command to interrupt.
+
+    Args:
+        n_processes: that share its work.
+    """
+
+    def __init__(self, n_processes: int) -> None:
+        self.n_processes = n_processes
 
     @abstractmethod
     def prepare(self, folder: Path) -> None:
@@ -88,9 +89,10 @@ class Generate(Command):
         subprocess.run([*self.words(folder), "--seed", "7"], check=True, capture_output=True)
 
     def words(self, folder: Path, *, again: bool = False) -> list[str]:
-        """Six hundred small videos."""
+        """A thousand small videos."""
         sizes = "--n-train 1000 --n-val 2 --n-test 2 --counts 1-2 --max-shapes 2 --frame-size 24"
-        out = ["--out", str(folder / "a.h5"), "--force", "--quiet", "--workers", "1"]
+        out = ["--out", str(folder / "a.h5"), "--force", "--quiet"]
+        out += ["--workers", str(self.n_processes)]
         return [sys.executable, "-m", "smot", "generate", "shapes", *out, *sizes.split()]
 
     def check(self, folder: Path) -> None:
@@ -107,8 +109,9 @@ class Train(Command):
 
     def words(self, folder: Path, *, again: bool = False) -> list[str]:
         """A few dozen updates."""
-        words = [sys.executable, "-c", TOY, "train", "toy", "--processes", "1"]
-        words += ["--dataset", "toy", "--preset", "small", "--out", str(folder / "run"), "--quiet"]
+        words = [sys.executable, "-m", "tests.training.with_toy", "train", "toy", "--quiet"]
+        words += ["--dataset", "toy", "--preset", "small", "--out", str(folder / "run")]
+        words += ["--processes", str(self.n_processes)]
         if again and (folder / "run" / "last.pt").exists():
             return [*words, "--resume"]
         words += ["--set", "train.max_steps=20", "--set", "train.checkpoint_minutes=1e-6"]
@@ -121,7 +124,36 @@ class Train(Command):
                 load_checkpoint(folder / "run" / name)
 
 
-COMMANDS: dict[str, Command] = {"generate": Generate(), "train": Train()}
+class Evaluate(Command):
+    """`smot eval` over older results."""
+
+    def prepare(self, folder: Path) -> None:
+        """Write a file of videos, and results on it."""
+        sizes = "--n-train 2 --n-val 40 --n-test 80 --counts 1-2 --max-shapes 2 --frame-size 24"
+        words = [sys.executable, "-m", "smot", "generate", "shapes", "--quiet", *sizes.split()]
+        subprocess.run([*words, "--out", str(folder / "a.h5")], check=True, capture_output=True)
+        subprocess.run(self.words(folder), check=True, capture_output=True)
+
+    def words(self, folder: Path, *, again: bool = False) -> list[str]:
+        """Two hundred videos, with everything that can be written."""
+        words = [sys.executable, "-m", "smot", "eval", "conncomp", "--quiet", "--save-tracks"]
+        words += ["--events", "--data", str(folder / "a.h5"), "--out", str(folder / "results")]
+        return [*words, "--workers", str(self.n_processes)]
+
+    def check(self, folder: Path) -> None:
+        """The results are whole: the older ones or the new ones."""
+        read_results(folder / "results" / "results.json")
+        read_npz(folder / "results" / "tracks.npz")
+
+
+COMMANDS: dict[str, Command] = {
+    "generate": Generate(1),
+    "generate-2": Generate(2),
+    "train": Train(1),
+    "train-2": Train(2),
+    "eval": Evaluate(1),
+    "eval-2": Evaluate(2),
+}
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
@@ -201,34 +233,35 @@ def run(name: str, number: signal.Signals, arguments: argparse.Namespace) -> Cou
     """Interrupt one command many times."""
     command, counts = COMMANDS[name], Counter[str]()
     random = np.random.default_rng([arguments.seed, number])
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        command.prepare(folder)
+    end = time.monotonic() + arguments.seconds
+    with tempfile.TemporaryDirectory() as home:
+        prepared, folder = Path(home, "prepared"), Path(home, "run")
+        prepared.mkdir()
+        command.prepare(prepared)
+        shutil.copytree(prepared, folder)
         began = time.monotonic()
         start(command.words(folder)).communicate()
         length, expected = time.monotonic() - began, files(folder)
-    end = time.monotonic() + arguments.seconds
-    for i in range(arguments.n):
-        if time.monotonic() > end:
-            break
-        with tempfile.TemporaryDirectory() as text:
-            folder = Path(text)
-            command.prepare(folder)
+        for i in range(arguments.n):
+            if time.monotonic() > end:
+                break
+            shutil.rmtree(folder)
+            shutil.copytree(prepared, folder)
             delay = random.random() * length
             found, about = judge(command, folder, delay, number, expected, arguments.patience)
             if found == "right" and i % RESUMED_EVERY == 0:
                 reason = goes_on(command, folder, arguments.patience)
                 found, about = ("stuck", f"{reason} {about}") if reason else (found, about)
-        counts[found] += 1
-        if found not in ("right", "finished"):
-            print(f"{name} {number.name} {i}: {found}: {about}", flush=True)
+            counts[found] += 1
+            if found not in ("right", "finished"):
+                print(f"{name} {number.name} {i}: {found}: {about}", flush=True)
     return counts
 
 
 def main() -> None:
     """Print the table; exit 1 if anything was neither right nor finished."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--command", choices=COMMANDS, action="append", help="[both]")
+    parser.add_argument("--command", choices=COMMANDS, action="append", help="[all]")
     parser.add_argument("--signal", choices=("INT", "KILL"), action="append", help="[both]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n", type=int, default=50, help="of each command and signal [50]")

@@ -1,7 +1,13 @@
 """``smot`` with one family, preset and data set more: the toy. For tests in other processes."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
+
+import smot.__main__ as entry
+
+if __name__ == "__main__":  # from the first, as `python -m smot` has it
+    signal.signal(signal.SIGINT, entry._leave)
 
 from smot.cli import main
 from smot.experiments import training_data
