@@ -88,6 +88,12 @@ def score(**typed: Any) -> None:
         workers = _workers(request, len(pairs))
         with interruptible_bar(len(pairs), request.quiet) as report:
             scored = score_pairs(pairs, settings, workers=workers, progress=report)
+    notices += [
+        f"{each.name}: predictions in {each.n_beyond:,} frames after the truth's last one count "
+        "as false positives: is there a seqinfo.ini that says how long it is?"
+        for each in scored
+        if each.n_beyond
+    ]
     classes = sorted(set().union(*(each.classes for each in scored)))
     if settings.classes == "motchallenge" and classes not in ([], [1]):
         notices.append(

@@ -79,8 +79,14 @@ _OPTIONS = (
         metavar="KEY=VALUE",
         help="Change a setting: train.lr=1e-3, model.n_slots=8, validation.score=objective.",
     ),
-    click.option("--hours", type=click.FloatRange(min=0), help="Budget; 0 is none."),
-    click.option("--steps", type=click.IntRange(min=0), help="Budget in updates; 0 is none."),
+    click.option(
+        "--hours", type=click.FloatRange(min=0), help="Budget [the preset's]; 0 is no limit."
+    ),
+    click.option(
+        "--steps",
+        type=click.IntRange(min=0),
+        help="Budget in updates [the preset's]; 0 is no limit.",
+    ),
     click.option("--seed", type=click.IntRange(min=0), help="Of weights, videos and noise."),
     click.option("--device", help="cpu, cuda or cuda:N."),
     click.option(

@@ -60,7 +60,8 @@ def mean_of_runs(runs: Sequence[Results], where: str) -> MeanResults:
         where: what to call them in messages.
 
     Raises:
-        UsageError: trackers, videos, counts or ways of scoring differ.
+        UsageError: trackers, videos, counts or ways of scoring differ, or two runs are one: an
+            interval over copies would be too narrow.
     """
     first = runs[0]
     for each in runs[1:]:
@@ -72,6 +73,9 @@ def mean_of_runs(runs: Sequence[Results], where: str) -> MeanResults:
         ):
             if mine != other:
                 raise UsageError(f"{where}: its runs are not of one system: {what} differs")
+    scores = [(each.tracking, each.prediction) for each in runs]
+    if any(each in scores[:place] for place, each in enumerate(scores)):
+        raise UsageError(f"{where}: two of its runs have the same scores: one run twice?")
     own = {field.name: getattr(first, field.name) for field in fields(Results)}
     means = {
         protocol: {

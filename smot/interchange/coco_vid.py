@@ -93,7 +93,7 @@ def _annotation(
         category=table[:, 7].astype(np.int64),
         counts=table[:, 8] == 0,
         is_region=table[:, 9] != 0,
-        visibility=seen if len(seen) and seen.min() >= 0 else None,
+        visibility=seen if len(seen) and 0 <= seen.min() <= seen.max() <= 1 else None,
         n_frames=n_frames,
         frame_size=frame_size,
     )
@@ -116,6 +116,8 @@ def _row(where: str, entry: Any, places: Places) -> tuple[str, list[float]]:
     if not 0 <= score <= 1:
         raise DataError(f"{where}: score {score:g} must be from 0 to 1")
     category = _value(where, entry, "category_id", 1)
+    if category != int(category):
+        raise DataError(f"{where}: category_id {category:g} must be a whole number")
     rest = [_value(where, entry, "ignore", 0), is_region, _value(where, entry, "visibility", -1)]
     video, frame = places[int(image)]
     return video, [frame, identity, *sides, score, category, *rest]
@@ -128,7 +130,7 @@ def _optional(entry: Mapping[str, Any], name: str, is_region: float) -> Any:
 
 def _value(where: str, entry: Any, name: str, default: Any = None) -> float:
     value = entry.get(name, default) if isinstance(entry, Mapping) else None
-    if not isinstance(value, int | float) or not abs(value) < 2**53:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
         raise DataError(f"{where}: {name} must be a number, not {str(value)[:40]!r}")
     return value
 
@@ -148,11 +150,14 @@ def _videos(
     sizes: dict[str, tuple[int, int] | None] = {}
     for entry in _entries(path, content, "videos"):
         identity = _value(f"{path}, videos", entry, "id")
-        names[identity] = str(entry.get("name", f"{int(identity):05d}"))
+        name = entry.get("name", f"{int(identity):05d}")
+        if not isinstance(name, str) or not name.isprintable():
+            raise DataError(f"{path}, videos: name must be text, not {str(name)[:40]!r}")
+        names[identity] = name
         height, width = (_value(f"{path}, videos", entry, key, 0) for key in ("height", "width"))
         sizes[names[identity]] = (int(height), int(width)) if height > 0 < width else None
-    if len(sizes) < len(names):
-        raise DataError(f"{path}: two videos have one name")
+    if len(sizes) < len(content["videos"]):
+        raise DataError(f"{path}: two videos have one name or id")
     return names, sizes
 
 
@@ -165,12 +170,20 @@ def _places(
         video, frame, image = (_value(f"{path}, images", entry, key) for key in keys)
         if video not in names:
             raise DataError(f"{path}, images: there is no video {video:g}")
+        if image != int(image):
+            raise DataError(f"{path}, images: id {image:g} must be a whole number")
         found.setdefault(video, []).append((frame, int(image)))
-    return {
+    for video, frames in found.items():
+        if len({frame for frame, _ in frames}) < len(frames):
+            raise DataError(f"{path}, images: two of video {names[video]} have one frame_id")
+    places = {
         image: (names[video], place)
         for video, frames in found.items()
         for place, (_, image) in enumerate(sorted(frames))
     }
+    if len(places) < len(images):
+        raise DataError(f"{path}, images: two have one id")
+    return places
 
 
 def write_coco_vid(

@@ -2,8 +2,6 @@
 
 import csv
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from smot.arrays import FloatArray, IntArray
 from smot.errors import DataError
 from smot.files import atomic_path
 from smot.interchange.annotation import Annotation
-from smot.interchange.flat import from_arrays
+from smot.interchange.flat import LARGEST, from_arrays
+from smot.interchange.motchallenge import text_of
 from smot.tracks import Tracks
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -34,14 +33,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "visibility": ("visibility", "visible"),
 }
 """The names that a column may have, by what it holds."""
-_READ_ERRORS = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, zlib.error)
 
 
 def is_named_table(path: Path) -> bool:
-    """Whether the first line of a text file names the columns that every box has."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        heads = _heads(next(csv.reader([file.readline(10_000)]), []))
-    return {"frame", "identity", "x0", "y0"} <= _found(heads).keys()
+    """Whether the first line of a text file names columns."""
+    try:
+        heads = next(csv.reader(text_of(path)[:10_000].splitlines()[:1]), [])
+    except csv.Error:
+        return False
+    return bool(heads) and heads[0].strip(" \"'")[:1].isalpha()
 
 
 def read_table(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
@@ -92,8 +92,8 @@ def read_npz(path: Path) -> dict[str, Annotation]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (*_READ_ERRORS, zipfile.BadZipFile, AttributeError) as error:
-        raise DataError(f"{path}: not an npz file of arrays: {error}") from None
+    except Exception as error:  # whatever the libraries raise for a damaged file
+        raise DataError(f"{path}: not an npz file of arrays: {_line(error)}") from None
     groups: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         group, _, short = name.rpartition("/")
@@ -102,8 +102,11 @@ def read_npz(path: Path) -> dict[str, Annotation]:
     for group, given in groups.items():
         try:
             tracks = _tracks(given)
-        except (DataError, TypeError, ValueError) as error:
-            raise DataError(f"{path}: {group + ': ' if group else ''}{error}") from None
+        except (DataError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{path}: {group + ': ' if group else ''}{_line(error)}") from None
+        B, T, K = tracks.shape
+        if K == 0 and B * max(T, 1) > LARGEST:  # which an array without boxes may say
+            raise DataError(f"{path}: {B:,} videos of {T:,} frames without a box are too many")
         for index in range(tracks.shape[0]):
             stem = group or path.stem
             name = stem if not group and tracks.shape[0] == 1 else f"{stem}-{index:05d}"
@@ -154,6 +157,9 @@ def _annotation(path: Path, values: Mapping[str, FloatArray], first_frame: int) 
     confidence = values.get("confidence", np.ones(n))
     if n and not 0 <= confidence.min() <= confidence.max() <= 1:
         raise DataError(f"{path}: confidences must be from 0 to 1")
+    seen = values.get("visibility")
+    if seen is not None and not ((seen >= 0) & (seen <= 1)).all():
+        seen = None  # as in MOTChallenge text
     return Annotation(
         name="",
         frame=frame,
@@ -163,8 +169,13 @@ def _annotation(path: Path, values: Mapping[str, FloatArray], first_frame: int) 
         category=_whole(path, "category", values.get("category", np.ones(n))),
         counts=values.get("counts", np.ones(n)) != 0,
         is_region=values.get("is_region", np.zeros(n)) != 0,
-        visibility=values.get("visibility"),
+        visibility=seen,
     )
+
+
+def _line(error: Exception) -> str:
+    """The first line of what a library says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _heads(heads: list[str]) -> list[str]:
@@ -184,8 +195,7 @@ def _found(heads: list[str]) -> dict[str, str]:
 
 
 def _csv(path: Path) -> dict[str, list[str]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        text = file.read()
+    text = text_of(path)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         heads, *rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
@@ -194,6 +204,8 @@ def _csv(path: Path) -> dict[str, list[str]]:
     for number, row in enumerate(rows, 2):
         if len(row) != len(heads):
             raise DataError(f"{path}, row {number}: {len(row)} values in {len(heads)} columns")
+    if len(set(_heads(heads))) < len(heads):
+        raise DataError(f"{path}: two columns of one name among {heads}")
     return {head: [row[place] for row in rows] for place, head in enumerate(heads)}
 
 
@@ -205,7 +217,7 @@ def _parquet(path: Path) -> dict[str, Any]:
     except ImportError:
         raise DataError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from None
     except Exception as error:  # whatever the library raises for a damaged file
-        raise DataError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{path}: not a Parquet file: {_line(error)}") from None
     return {str(head): table[head].to_numpy() for head in table.columns}
 
 

@@ -14,7 +14,7 @@ from smot.interchange.annotation import Annotation
 from smot.interchange.coco_vid import write_coco_vid
 from smot.interchange.motchallenge import format_video
 from smot.interchange.sources import Source, shown
-from smot.interchange.trackeval import seqinfo, write_trackeval
+from smot.interchange.trackeval import check_name, seqinfo, write_trackeval
 from smot.tracks import Tracks
 
 Format = Literal["mot", "trackeval", "coco"]
@@ -102,6 +102,8 @@ def _write_coco(
 
 
 def _write_text(out: Path, videos: Sequence[Annotation], is_truth: bool) -> None:
+    for video in videos:
+        check_name("video", video.name)
     with atomic_path(out, replace=False) as folder:
         for video in videos:
             if not is_truth:

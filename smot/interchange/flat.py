@@ -82,7 +82,7 @@ def from_arrays(
     # The place of each row among those of its frame.
     slot = np.arange(n) - np.searchsorted(where, where)
     K = int(slot.max(initial=-1)) + 1
-    if max(LARGEST, 100 * n) < B * T * K:
+    if max(LARGEST, 100 * n) < max(B, 1) * max(T, 1) * max(K, 1):
         raise DataError(
             f"{B} videos of {T} frames with room for {K} boxes each are too many for {n} boxes: "
             "are frames numbered one by one?"

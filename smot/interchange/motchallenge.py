@@ -95,7 +95,7 @@ def read_annotation(
         OSError: the file cannot be opened.
     """
     where = os.fspath(path)
-    lines, table = _table(where, _text(where).splitlines())
+    lines, table = _table(where, text_of(path).splitlines())
     if is_truth and not all_rows:
         lines, table = lines[table[:, 6] != 0], table[table[:, 6] != 0]
     confidence = np.ones(len(table)) if is_truth else _confidence(where, table[:, 6])
@@ -170,7 +170,14 @@ def _short(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _text(name: str) -> str:
+def text_of(path: str | os.PathLike[str]) -> str:
+    """The text of a file of numbers, whatever its encoding, packed by gzip or not.
+
+    Raises:
+        DataError: damaged gzip, or no text.
+        OSError: the file cannot be opened.
+    """
+    name = os.fspath(path)
     content = Path(name).read_bytes()
     if content[:2] == b"\x1f\x8b":
         try:
@@ -182,8 +189,10 @@ def _text(name: str) -> str:
             return content.decode(encoding, errors="replace")
     if b"\0" in content:
         raise DataError(f"{name}: not text in UTF-8, UTF-16 with a byte order mark, or Latin-1")
-    # Numbers are the same in Latin-1 and UTF-8, and nothing else matters.
-    return content.decode("latin-1")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
@@ -199,6 +208,7 @@ def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
             row = [float(part) for part in parts[:_N_COLUMNS]]
         except ValueError:
             if not rows and not n_headers and parts[0].strip("\"'")[:1].isalpha():
+                _check_header(name, parts)
                 n_headers += 1
                 continue
             raise DataError(f"{name}, line {number}: not numbers: {line.strip()[:60]!r}") from None
@@ -212,6 +222,16 @@ def _table(name: str, lines: list[str]) -> tuple[IntArray, FloatArray]:
         more = [_number(part) for part in parts[_N_COLUMNS : _N_COLUMNS + 2]]
         rows.append([*row, *more, NOT_GIVEN, NOT_GIVEN][: _N_COLUMNS + 2])
     return np.array(numbers, np.int64), np.array(rows, np.float64).reshape(-1, _N_COLUMNS + 2)
+
+
+def _check_header(name: str, parts: list[str]) -> None:
+    """Columns are read by their places, so that a header must not say that they are others."""
+    heads = [part.strip("\"'").lower() for part in parts]
+    if set(heads[4:6]) & {"x1", "x2", "xmax", "x_max", "right"}:
+        raise DataError(
+            f"{name}: columns 5 and 6 must be width and height, not {', '.join(heads[4:6])}: "
+            "call the file .csv to have its columns read by name"
+        )
 
 
 def _number(text: str) -> float:

@@ -90,6 +90,8 @@ class Scored(NamedTuple):
         frame_size: H, W, pixels; None if it is not known.
         has_visibility: whether visibility is known.
         classes: that the truth has.
+        n_beyond: frames with predictions after the truth's last one, where nothing says how long
+            the video is.
         digest: hash of the truth.
     """
 
@@ -100,6 +102,7 @@ class Scored(NamedTuple):
     frame_size: tuple[int, int] | None
     has_visibility: bool
     classes: frozenset[int]
+    n_beyond: int
     digest: bytes
 
 
@@ -298,6 +301,7 @@ def _score_one(pair: Pair, settings: ScoreSettings) -> Scored:
         frame_size=truth.frame_size,
         has_visibility=truth.visibility is not None,
         classes=frozenset(np.unique(truth.category).tolist()),
+        n_beyond=n_frames - truth.length,
         digest=_digest(truth),
     )
 

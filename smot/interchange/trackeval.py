@@ -57,9 +57,9 @@ def write_trackeval(
     if path.exists():
         raise UsageError(f"{path} is there already")
     for kind, given in (("benchmark", name), ("split", split)):
-        _check_name(kind, given)
+        check_name(kind, given)
     for tracker, tracks in predicted.items():
-        _check_name("tracker", tracker)
+        check_name("tracker", tracker)
         if tracks.shape[:2] != truth.shape[:2]:
             (B, T), (b, t) = truth.shape[:2], tracks.shape[:2]
             raise DataError(f"{tracker}: {b} videos of {t} frames, but the truth is {B} of {T}")
@@ -69,8 +69,12 @@ def write_trackeval(
         (_write_zip if path.suffix == ".zip" else _write_folder)(draft, files)
 
 
-def _check_name(kind: str, name: str) -> None:
-    """Names become folders, and TrackEval writes them into tables separated by commas."""
+def check_name(kind: str, name: str) -> None:
+    """Refuse what cannot name a folder, or stand in TrackEval's tables separated by commas.
+
+    Raises:
+        UsageError: such a name.
+    """
     if not re.fullmatch(r"(?!\.{1,2}$)[^,/\\\x00-\x1f]+", name):
         raise UsageError(
             f"{kind} name {name!r} must be the name of a folder, without commas and slashes"

@@ -42,8 +42,8 @@ class TrainConfig:
         precision: "float32"; "bf16" for autocast around the objective; "auto" for the latter where
             the hardware has it, decided (and stored) when the run starts.
         device: "cpu", "cuda", "cuda:1".
-        max_steps: budget in updates; 0 is none.
-        max_hours: budget in hours of training, evaluation included; 0 is none.
+        max_steps: budget in updates; 0 is no limit.
+        max_hours: budget in hours of training, evaluation included; 0 is no limit.
         eval_steps: updates between evaluations.
         patience_start: no stage ends before this step.
         patience_steps: updates without a better score that end a stage; 0 never does.

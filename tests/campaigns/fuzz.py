@@ -17,7 +17,9 @@ Prints a Markdown table, and one line for each file that was neither refused nor
 """
 
 import argparse
+import contextlib
 import copy
+import csv
 import json
 import math
 import os
@@ -47,9 +49,15 @@ from smot.errors import SmotError
 from smot.evaluation.report.compare import comparison_table, line_up
 from smot.evaluation.report.tables import to_csv
 from smot.evaluation.results import dumped, read_results
-from smot.interchange.motchallenge import read_motchallenge
+from smot.interchange.coco_vid import write_coco_vid
+from smot.interchange.columns import write_npz
+from smot.interchange.exporting import export
+from smot.interchange.motchallenge import read_motchallenge, text_of
+from smot.interchange.scoring import ScoreSettings, pair_up_sources, results_of, score_pairs
+from smot.interchange.sources import open_source
 from smot.models.checkpoints import About, Checkpoint, load_model, save_checkpoint
 from smot.models.sqair import SqairConfig, build
+from smot.tracks import Tracks
 from smot.videos import open_videos
 from smot.videos.reading import group_statistics
 from smot.videos.verification import verify
@@ -361,6 +369,33 @@ class ResultFiles(Kind):
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
 
+# Left, top, width, height become corners.
+CORNERS = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+
+
+def mot_boxes(path: Path) -> Any:
+    """The boxes of MOTChallenge text, read another way, [N, 4]; None if a line is no box."""
+    content, expected = path.read_bytes(), []
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = content.decode("utf-16" if wide else "utf-8-sig", "replace")
+    for line in text.splitlines():
+        numbers = re.split(r"[,;\s]+", line.strip().rstrip(", \t"))
+        if re.match(r"[+-]?[.\d]", numbers[0]):
+            try:
+                expected.append([float(each) for each in numbers[2:6]])
+            except ValueError:
+                return None
+    return np.array(expected).reshape(-1, 4) @ CORNERS - 1
+
+
+def same_boxes(ours: Any, theirs: Any) -> bool:
+    """Whether boxes, [N, 4], are the same in some order."""
+    if theirs is None or len(ours) != len(theirs):
+        return False
+    ours, theirs = (each[np.lexsort(each.T)].astype(np.float64) for each in (ours, theirs))
+    return bool(np.allclose(ours, theirs, rtol=1e-5, atol=1e-3))
+
+
 class MotText(Kind):
     """MOTChallenge text."""
 
@@ -380,23 +415,7 @@ class MotText(Kind):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what had to be assumed is said as a warning
             tracks = read_motchallenge(path)
-        boxes = tracks.boxes[tracks.present].astype(np.float64)
-        content, expected = path.read_bytes(), []
-        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        text = content.decode("utf-16" if wide else "utf-8-sig", "replace")
-        for line in text.splitlines():
-            numbers = re.split(r"[,;\s]+", line.strip().rstrip(", \t"))
-            if re.match(r"[+-]?[.\d]", numbers[0]):
-                try:
-                    expected.append([float(each) for each in numbers[2:6]])
-                except ValueError:
-                    return False
-        x0, y0, w, h = np.array(expected).reshape(-1, 4).T
-        corners = np.stack([x0 - 1, y0 - 1, x0 - 1 + w, y0 - 1 + h], axis=1)
-        if len(boxes) != len(corners):
-            return False
-        ours, theirs = (each[np.lexsort(each.T)] for each in (boxes, corners))
-        return bool(np.allclose(ours, theirs, rtol=1e-5, atol=1e-3))
+        return same_boxes(tracks.boxes[tracks.present], mot_boxes(path))
 
     def break_part(self, random: Random, path: Path) -> None:
         """Odd numbers, separators, encodings, line ends."""
@@ -417,11 +436,174 @@ class MotText(Kind):
         path.write_bytes((head + text).encode(encoding, "replace"))
 
 
+class Scored(MotText):
+    """A file of true tracks, as `smot score` and `smot export` read it."""
+
+    def boxes(self, path: Path) -> Any:
+        """The boxes that another reader finds in the file: corners, [N, 4]."""
+        raise NotImplementedError
+
+    def read(self, path: Path) -> bool:
+        """The truth is scored against itself, and exported; its boxes are those of the file."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = open_source(path, is_truth=True)
+            pairs, _ = pair_up_sources(source, source)
+            settings = ScoreSettings(classes="together", groups="sequence")
+            began, names = time.perf_counter(), ("mine", "videos")
+            scored = score_pairs(pairs, settings)
+            found = results_of(scored, settings, names=names, origin=path, began=began)
+            to_csv(found)
+            dumped(found)
+            out = self.folder / "exported"
+            shutil.rmtree(out, ignore_errors=True)
+            export(source, out, "mot")
+            if {each.name for each in self.folder.parent.iterdir()} - self.beside:
+                return False  # written where it was not asked to
+            ours = np.concatenate([load().box for load in source.videos.values()])
+        return same_boxes(ours, self.boxes(path))
+
+    def make(self) -> bytes:
+        """What is beside the folder now is what may be there later."""
+        self.beside = {each.name for each in self.folder.parent.iterdir()}
+        return super().make()
+
+
+class ScoredText(Scored):
+    """MOTChallenge text as truth, with classes, visibility and boxes that do not count."""
+
+    suffix = ".txt"
+
+    def make(self) -> bytes:
+        """Three objects in five frames."""
+        rows = (line.split(",")[:6] for line in super().make().decode().splitlines())
+        ends = ("1,1,0.5", "0,7,1", "1,2,0")
+        return "".join(f"{','.join(row)},{ends[int(row[1]) - 1]}\n" for row in rows).encode()
+
+    def boxes(self, path: Path) -> Any:
+        """Line by line."""
+        return mot_boxes(path)
+
+
+class Csv(Scored):
+    """Tables with named columns."""
+
+    suffix = ".csv"
+
+    def make(self) -> bytes:
+        """Three objects in five frames."""
+        head = "frame,id,left,top,width,height,confidence,class,visible,video\n"
+        text = super().make().decode()
+        return (head + text.replace(",-1,-1,-1\n", ",1,0.5,street\n")).encode()
+
+    def boxes(self, path: Path) -> Any:
+        """As `csv.DictReader` has them."""
+        heads, *lines = text_of(path).splitlines()
+        rows = csv.DictReader(lines, [head.strip().lower() for head in next(csv.reader([heads]))])
+        names = ("left", "top", "width", "height")
+        sides = [[float(row[name]) for name in names] for row in rows]
+        return np.array(sides).reshape(-1, 4) @ CORNERS
+
+    def break_part(self, random: Random, path: Path) -> None:
+        """As text, or other names of columns."""
+        super().break_part(random, path)
+        if random.random() < 0.5:
+            heads, _, rows = self.good.decode().partition("\n")
+            names = heads.split(",")
+            for _ in range(int(random.integers(1, 3))):
+                odd = ["", "é", "height", "id", "x2", "iscrowd", " Frame", "\ud800"]
+                names[int(random.integers(len(names)))] = str(random.choice(odd))
+            path.write_bytes(f"{','.join(names)}\n{rows}".encode("utf-8", "surrogatepass"))
+
+
+class Npz(Scored):
+    """Arrays of tracks, as `smot eval --save-tracks` writes them."""
+
+    suffix = ".npz"
+
+    def make(self) -> bytes:
+        """Two groups."""
+        super().make()
+        random, path = np.random.default_rng(0), self.folder / "good.npz"
+        corner = random.uniform(0, 20, (2, 3, 4, 2))
+        boxes = np.concatenate([corner, corner + random.uniform(1, 9, corner.shape)], -1)
+        ids = np.broadcast_to(np.array([0, 1, 2, -1]), (2, 3, 4))
+        tracks = Tracks(boxes=boxes, ids=ids, confidence=(ids >= 0) * 0.75)
+        write_npz(path, {"test/01": tracks, "test/02": tracks})
+        return path.read_bytes()
+
+    def boxes(self, path: Path) -> Any:
+        """Those with an identity."""
+        with np.load(path) as stored:
+            groups = {name.rpartition("/")[0] for name in stored.files}
+            held = [[stored[f"{one}/{name}"] for name in ("boxes", "ids")] for one in groups]
+        return np.concatenate([boxes[ids >= 0].reshape(-1, 4) for boxes, ids in held])
+
+    def break_part(self, random: Random, path: Path) -> None:
+        """Change, rename, remove or add an array."""
+        with np.load(self.folder / "good.npz") as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        name = str(random.choice(list(arrays)))
+        old = arrays[name]
+        makers: list[Any] = [
+            lambda: old.astype(str(random.choice(["f2", "i8", "u8", "c8", "?", "U9", "S3"]))),
+            lambda: old[0],
+            lambda: old[..., :0],
+            lambda: np.full_like(old, random.choice([-2, 0, 7])),
+            lambda: old * 1e308,
+            lambda: np.full(old.shape, random.choice([np.nan, np.inf, -1, 1e300, 2.0**70])),
+            lambda: np.zeros((10**9, 0, 0)),
+            lambda: np.array([None, {}], object),
+            lambda: np.float64(1e999),
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            arrays[name] = makers[int(random.integers(len(makers)))]()
+        other = ["frame", "x/n_videos", "../../x/boxes", "", "\ud800", "é/ids", "n_frames"]
+        match random.integers(4):
+            case 0:
+                arrays[str(random.choice(other))] = arrays.pop(name)
+            case 1:
+                del arrays[name]
+        with contextlib.suppress(UnicodeEncodeError):
+            np.savez(path, **arrays)
+
+
+class Coco(Scored):
+    """COCO-VID JSON."""
+
+    suffix = ".json"
+
+    def make(self) -> bytes:
+        """Two videos of three frames."""
+        super().make()
+        boxes = np.tile([2.5, 3.0, 9.0, 8.25], (2, 3, 2, 1)) + np.arange(2)[:, None] * 5
+        ids = np.broadcast_to(np.arange(2), (2, 3, 2))
+        tracks = Tracks(boxes=boxes, ids=ids, confidence=np.ones(ids.shape))
+        path = self.folder / "good.json"
+        write_coco_vid(path, tracks, frame_size=(48, 48), visibility=np.ones(ids.shape))
+        return path.read_bytes()
+
+    def boxes(self, path: Path) -> Any:
+        """Of the annotations."""
+        content = json.loads(path.read_bytes())
+        boxes = [each["bbox"] for each in content["annotations"]]
+        return np.array(boxes, float).reshape(-1, 4) @ CORNERS
+
+    def break_part(self, random: Random, path: Path) -> None:
+        """Change parts of the tree."""
+        ResultFiles.break_part(self, random, path)  # type: ignore[arg-type]
+
+
 KINDS: dict[str, type[Kind]] = {
     "hdf5": Hdf5,
     "checkpoints": Checkpoints,
     "results": ResultFiles,
     "mot": MotText,
+    "score-text": ScoredText,
+    "score-csv": Csv,
+    "score-npz": Npz,
+    "score-coco": Coco,
 }
 
 
@@ -500,8 +682,10 @@ def run(name: str, arguments: argparse.Namespace) -> Counter[str]:
     """Put the files of one kind through their reader."""
     counts: Counter[str] = Counter()
     end = time.monotonic() + arguments.seconds
-    with tempfile.TemporaryDirectory() as folder:
-        kind = KINDS[name](Path(folder))
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home, "files")  # what is written beside it was not asked for
+        folder.mkdir()
+        kind = KINDS[name](folder)
         found, said = outcome(kind, _written(kind))
         assert found == "faithful", f"the good file: {found} {said}"
         for i, found, said in outcomes(kind, arguments.n, arguments.seed, arguments.patience):

@@ -67,6 +67,8 @@ def test_runs_of_different_videos_or_trackers_are_refused(ours: Results) -> None
     ):
         with pytest.raises(UsageError, match=f"a: its runs are not of one system: {what} differs"):
             mean_of_runs([ours, other], "a")
+    with pytest.raises(UsageError, match="a: two of its runs have the same scores"):
+        mean_of_runs([moved(ours, 0.6), ours, moved(ours, 0.6)], "a")
 
 
 def test_a_folder_of_runs_is_one_curve_that_says_so(ours: Results, tmp_path: Path) -> None:

@@ -311,6 +311,12 @@ def test_the_page_the_table_and_the_comparison_name_the_videos(tmp_path: Path) -
 
 
 ROW = "1,4,10,20,5,6,1,1,1\n"
+EMPTY = np.zeros((1, 10**9, 0), np.int64)
+
+
+def image(identity: int, frame: int) -> dict[str, int]:
+    """An image as COCO-VID has it."""
+    return {"id": identity, "video_id": 1, "frame_id": frame}
 
 
 @pytest.mark.parametrize(
@@ -323,6 +329,8 @@ ROW = "1,4,10,20,5,6,1,1,1\n"
         ({"a.csv": "frame,id,left,top\n1,2,3,4\n"}, {"a.txt": ROW}, "no columns for the other"),
         ({"a.csv": "frame,id,x,y,w,h\n1,2\n"}, {"a.txt": ROW}, "row 2: 2 values in 6 columns"),
         ({"a.csv": "frame,id,x,y,w,h\n1,b,1,1,1,1\n"}, {"a.txt": ROW}, "'id' must hold numbers"),
+        ({"a.csv": "frame,id,x,y,w,h,w\n"}, {"a.txt": ROW}, "two columns of one name"),
+        ({"a.txt": "frame,id,x0,y0,x1,y1\n" + ROW}, {"a.txt": ROW}, "must be width and height"),
         ({"a.npz": "PK\3\4 and so on"}, {"a.txt": ROW}, "not an npz file"),
         ({"a.txt": ROW}, {"a.txt": "1,4,a\n"}, "not numbers"),
         (
@@ -362,6 +370,12 @@ def test_what_cannot_be_scored_is_refused_in_one_line(
         (json.dumps(coco([{"bbox": [0, 0, 1, 1], "track_id": 1, "image_id": 9}])), "no image 9"),
         (json.dumps(coco([{"bbox": [0, 0, -1, 1], "track_id": 1}])), "negative width"),
         ('{"videos": [{"id": 1e999}]}', "must be a number"),
+        ('{"videos": [{"id": true}], "images": []}', "must be a number"),
+        ('{"videos": [{"id": 1, "name": {}}], "images": []}', "name must be text"),
+        ('{"videos": [{"id": 1}, {"id": 1}], "images": []}', "one name or id"),
+        (json.dumps(coco([]) | {"images": [image(1, 0), image(1, 1)]}), "two have one id"),
+        (json.dumps(coco([]) | {"images": [image(1, 0), image(2, 0)]}), "have one frame_id"),
+        (json.dumps(coco([{"bbox": [0, 0, 1, 1], "track_id": 1, "category_id": 1.5}])), "whole"),
     ],
 )
 def test_a_faulty_coco_file_is_refused_in_one_line(
@@ -373,6 +387,57 @@ def test_a_faulty_coco_file_is_refused_in_one_line(
     assert isinstance(done.exception, SmotError), done.output
     assert said in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+def test_a_damaged_or_vast_npz_is_refused_in_one_line(tmp_path: Path) -> None:
+    truth, _ = one_video()
+    write_npz(tmp_path / "truth.npz", {"": truth})
+    content = bytearray((tmp_path / "truth.npz").read_bytes())
+    content[content.index(b"PK\1\2") + 10] = 99  # a compression that there is not
+    vast = {"frame": [], "identity": [], "box": [], "n_videos": 10**9, "n_frames": 10**9}
+    (tmp_path / "found").write_text(ROW)
+    for write, said in (
+        (lambda file: file.write_bytes(content), "not an npz file"),
+        (lambda file: np.savez(file, **vast), "are too many"),
+        (lambda file: np.savez(file, **(vast | {"n_frames": np.inf})), "infinity"),
+        (lambda file: np.savez(file, boxes=np.zeros((1, 10**9, 0, 4)), ids=EMPTY), "too many"),
+    ):
+        write(tmp_path / "truth.npz")
+        done = run(tmp_path, "--truth", str(tmp_path / "truth.npz"))
+        assert isinstance(done.exception, SmotError), done.output
+        assert said in str(done.exception)
+        assert "\n" not in str(done.exception)
+
+
+def test_tables_are_read_in_utf_16_too(tmp_path: Path) -> None:
+    text = "video,frame,id,x0,y0,x1,y1\nstraße,0,1,1,2,3,4\n"
+    for name, encoding in (("truth", "utf-16"), ("found", "utf-8")):
+        (tmp_path / f"{name}.csv").write_text(text, encoding=encoding)
+    sides = ("--truth", str(tmp_path / "truth.csv"), "--pred", str(tmp_path / "found.csv"))
+    results = scored(tmp_path, *sides, "--by", "sequence")
+    assert results["dataset"]["videos"]["1"]["group"] == "straße"
+    assert results["tracking"]["1"]["metrics"]["mota"] == 1
+
+
+def test_predictions_after_the_truths_last_frame_are_said(tmp_path: Path) -> None:
+    (tmp_path / "truth").write_text(ROW)
+    (tmp_path / "found").write_text(ROW + "3" + ROW[1:])
+    typed = ["score", "--truth", str(tmp_path / "truth"), "--pred", str(tmp_path / "found")]
+    done = CliRunner().invoke(cli, [*typed, "--no-report", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "in 2 frames after the truth's last one count as false positives" in done.output
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "a,b"])
+def test_names_that_leave_the_folder_are_not_exported(tmp_path: Path, name: str) -> None:
+    content = coco([{"bbox": [0, 0, 1, 1], "track_id": 1}])
+    content["videos"][0]["name"] = name
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    typed = ["export", str(tmp_path / "truth.json"), "--format", "mot"]
+    done = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "mot")])
+    assert isinstance(done.exception, SmotError), done.output
+    assert "must be the name of a folder" in str(done.exception)
+    assert [each.name for each in tmp_path.iterdir()] == ["truth.json"]
 
 
 def test_folders_are_paired_by_the_names_of_videos_alone(tmp_path: Path) -> None:

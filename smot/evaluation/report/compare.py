@@ -38,10 +38,10 @@ def line_up(results: Mapping[Path, Results], *, allow_different_data: bool = Fal
         allow_different_data: whether different videos are only noted, not refused.
 
     Raises:
-        UsageError: fewer than two or too many; scored in different ways; of different videos.
+        UsageError: too many; scored in different ways; of different videos.
     """
-    if not 2 <= len(results) <= N_STYLES:
-        raise UsageError(f"compare takes 2 to {N_STYLES} results, not {len(results)}")
+    if not 1 <= len(results) <= N_STYLES:
+        raise UsageError(f"compare takes 1 to {N_STYLES} results, not {len(results)}")
     first_path, first = next(iter(results.items()))
     entries = []
     for (path, each), label in zip(results.items(), _labels(results), strict=True):
