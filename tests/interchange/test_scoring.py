@@ -316,7 +316,7 @@ EMPTY = np.zeros((1, 10**9, 0), np.int64)
 
 def image(identity: int, frame: int) -> dict[str, int]:
     """An image as COCO-VID has it."""
-    return {"id": identity, "video_id": 1, "frame_id": frame}
+    return {"id": identity, "video_id": 7, "frame_id": frame}
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_tables_are_read_in_utf_16_too(tmp_path: Path) -> None:
     sides = ("--truth", str(tmp_path / "truth.csv"), "--pred", str(tmp_path / "found.csv"))
     results = scored(tmp_path, *sides, "--by", "sequence")
     assert results["dataset"]["videos"]["1"]["group"] == "straße"
-    assert results["tracking"]["1"]["metrics"]["mota"] == 1
+    assert results["tracking"]["1"]["mota"] == 1
 
 
 def test_predictions_after_the_truths_last_frame_are_said(tmp_path: Path) -> None:
