@@ -330,6 +330,23 @@ class Predictor(Tracker, Protocol):
         ...
 
 
+class Stream(Protocol):
+    """One video, frame after frame."""
+
+    def update(self, frame: UInt8Array) -> Tracks:
+        """The objects of the next frame, RGB, [H, W, 3]: those that count, [1, 1, K]."""
+        ...
+
+
+@runtime_checkable
+class Streamer(Tracker, Protocol):
+    """A tracker that needs no more of a video than its next frame."""
+
+    def stream(self) -> Stream:
+        """Begin a video; its tracks are those of `track` with a confidence above 0.5."""
+        ...
+
+
 @runtime_checkable
 class Explainer(Tracker, Protocol):
     """A tracker that can show what it makes of a video: a model with objects and a picture."""

@@ -24,6 +24,7 @@ COMMANDS = {
     "baseline": ("smot.cli.evaluate:baseline", "Score a tracker that does not learn."),
     "eval": ("smot.cli.evaluate:evaluate", "Score a tracker by number of objects."),
     "compare": ("smot.cli.compare:compare", "Put several results on one set of curves."),
+    "track": ("smot.cli.track:track", "Track the objects of videos of your own."),
     "score": ("smot.cli.score:score", "Score tracks in files, whatever made them."),
     "convert": ("smot.cli.convert:convert", "Make a file of videos with truth from elsewhere."),
     "export": ("smot.cli.convert:export", "Write tracks as the files of other tools."),

@@ -1,8 +1,9 @@
 """Rows of frames as one picture, or as one picture after another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
@@ -146,12 +147,12 @@ def animation(
     return pictures
 
 
-def save_video(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 0.3) -> None:
+def save_video(path: Path, pictures: Iterable[Image.Image], *, seconds: float = 0.3) -> None:
     """Write pictures as an MP4 that every browser plays (H.264).
 
     Args:
         path: the file to write.
-        pictures: at least one, all of one size.
+        pictures: at least one, all of one size; no more than one is held at a time.
         seconds: for which each is shown.
 
     Raises:
@@ -161,19 +162,21 @@ def save_video(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 
         import av
     except ImportError:
         raise UsageError(f"{path}: MP4 needs PyAV: pip install 'smot[video]'") from None
+    others = iter(pictures)
+    first = next(others)
     with atomic_path(path) as draft, av.open(str(draft), "w", format="mp4") as file:
         stream = file.add_stream("libx264", rate=Fraction(1 / seconds).limit_denominator(1000))
         # The format stores colours for two by two pixels: sizes are even.
-        stream.width, stream.height = (side + side % 2 for side in pictures[0].size)
+        stream.width, stream.height = (side + side % 2 for side in first.size)
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "12"}
-        for picture in pictures:
+        for picture in chain([first], others):
             even = Image.new("RGB", (stream.width, stream.height), PAPER)
             even.paste(picture)
             file.mux(stream.encode(av.VideoFrame.from_image(even)))
         file.mux(stream.encode())
 
 
-def save_gif(path: Path, pictures: Sequence[Image.Image], *, seconds: float = 0.3) -> None:
+def save_gif(path: Path, pictures: Iterable[Image.Image], *, seconds: float = 0.3) -> None:
     """Write pictures as a GIF that runs for ever.
 
     Args:

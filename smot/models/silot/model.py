@@ -153,11 +153,7 @@ class Silot(nn.Module):
         """The frames of a clip one after another; arguments as `sweep` has them."""
         T, B = images.shape[:2]
         cells = self.backbone(images.flatten(0, 1)).unflatten(0, (T, B))
-        # Nothing exists before the first frame, so there is nothing to propagate into it.
-        objects, found = self.discovery(images[0], cells[0], None, noise[0], offset, freeze=freeze)
-        packed = objects.packed()
-        nothing = packed.new_zeros(B, n_slots or self.config.n_slots, packed.shape[-1])
-        step = self._selected(nothing, objects, found, None)
+        step = self.begin(images[0], cells[0], noise[0], offset, n_slots=n_slots, freeze=freeze)
         steps: list[Step] = []
         for t in range(T):
             if t:
@@ -171,6 +167,23 @@ class Silot(nn.Module):
                 step = step._replace(state=state, is_new=is_new)
             steps.append(step)
         return steps
+
+    def begin(
+        self,
+        image: Tensor,
+        cells: Tensor,
+        noise: FrameNoise,
+        offset: Tensor | None = None,
+        *,
+        n_slots: int | None = None,
+        freeze: bool = False,
+    ) -> Step:
+        """The objects of a first frame; arguments as `steps` and `advance` have them."""
+        # Nothing exists before the first frame, so there is nothing to propagate into it.
+        objects, found = self.discovery(image, cells, None, noise, offset, freeze=freeze)
+        packed = objects.packed()
+        nothing = packed.new_zeros(len(image), n_slots or self.config.n_slots, packed.shape[-1])
+        return self._selected(nothing, objects, found, None)
 
     def advance(
         self,

@@ -14,7 +14,7 @@ from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
 from smot.models.silot.discovery import grid_shape
 from smot.models.silot.model import THRESHOLD, Silot
-from smot.models.silot.objects import Clip, ClipNoise, Noise, Objects, draw_noise
+from smot.models.silot.objects import Clip, ClipNoise, FrameNoise, Noise, Objects, draw_noise
 from smot.models.sprites import ink_boxes
 from smot.tracks import ABSENT, Trace, Tracks, as_frames
 
@@ -54,8 +54,18 @@ class SilotTracker:
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        parts = [self._track(part) for part in _batches(self._frames(videos))]
+        parts = [self._track(part) for part in _batches(self.frames(videos))]
         return Tracks.stack(parts)
+
+    def stream(self) -> "SilotStream":
+        """Begin a video of which frames come one after another.
+
+        Raises:
+            UsageError: latents are samples, or frames are refined.
+        """
+        if self.latents == "sample" or self.refine:
+            raise UsageError(f"{self.name}: a stream takes means, without refine")
+        return SilotStream(self)
 
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Follow objects through `videos`, then let the learned prior carry them on.
@@ -67,12 +77,12 @@ class SilotTracker:
         Returns:
             Tracks of the frames after those seen, with the identities that `track` gives.
         """
-        parts = [self._predict(part, horizon) for part in _batches(self._frames(videos))]
+        parts = [self._predict(part, horizon) for part in _batches(self.frames(videos))]
         return Tracks.stack(parts)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
         """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
-        videos = self._frames(videos)
+        videos = self.frames(videos)
         with torch.no_grad():
             clip = self._sweep(videos)
             objects = self.model.unpacked(clip.states)
@@ -91,7 +101,13 @@ class SilotTracker:
             reconstruction=_rgb(_numpy(painted).transpose(1, 0, 3, 4, 2), axis=-1),
         )
 
-    def _frames(self, videos: UInt8Array) -> UInt8Array:
+    def slots(self, videos: UInt8Array) -> int:
+        """K for videos [B, T, H, W, 3]."""
+        n_cells = math.prod(grid_shape(*videos.shape[2:4]))
+        return self.n_slots or max(self.model.config.n_slots, n_cells)
+
+    def frames(self, videos: UInt8Array) -> UInt8Array:
+        """Videos as the model takes them; refuses those on the inverse background."""
         background = [round(255 * level) for level in self.model.config.background]
         return as_frames(videos, background)
 
@@ -99,8 +115,7 @@ class SilotTracker:
         device = next(self.model.parameters()).device
         # A copy: torch takes no arrays that are read-only.
         frames = torch.from_numpy(np.array(videos)).to(device)
-        n_cells = math.prod(grid_shape(*videos.shape[2:4]))
-        K = self.n_slots or max(self.model.config.n_slots, n_cells)
+        K = self.slots(videos)
         noise = self._noise(videos, K, device) if self.latents == "sample" else None
         images = self.model.images(frames)
         return self.model.sweep(images, noise=noise, n_slots=K, refine=self.refine)
@@ -139,7 +154,7 @@ class SilotTracker:
         return tracks
 
     def tracks(
-        self, objects: Objects, is_new: BoolArray, ids: IntArray | None
+        self, objects: Objects, is_new: BoolArray, ids: IntArray | None, first_id: int = 0
     ) -> tuple[Tracks, IntArray]:
         """Tracks of objects, and the identities of the last frame, [B, K].
 
@@ -147,11 +162,12 @@ class SilotTracker:
             objects: selected objects of consecutive frames, [T, B, K, ...].
             is_new: which were discovered in their frame, [T, B, K].
             ids: identities of the slots before, [B, K]; None at the start of videos.
+            first_id: new identities are not below it.
         """
         pres = _numpy(objects.pres)[..., 0]
         _, B, K = pres.shape
         current = np.full((B, K), ABSENT, np.int32) if ids is None else ids
-        fresh = current.max(axis=1, keepdims=True) + 1
+        fresh = current.max(axis=1, keepdims=True, initial=first_id - 1) + 1
         frames: list[IntArray] = []
         for starts in is_new:
             current = np.where(starts, fresh + np.cumsum(starts, axis=1) - 1, current)
@@ -216,20 +232,36 @@ def linked(tracks: Tracks, *, reach: float, memory: int, confidence: float) -> T
     )
 
 
-def _linked_video(centres: FloatArray, sure: FloatArray, reach: float, memory: int) -> IntArray:
+def _linked_video(centres: FloatArray, sure: BoolArray, reach: float, memory: int) -> IntArray:
     """Identities of one video: centres [T, K, 2], which entries are linked [T, K] -> [T, K]."""
     ids = np.full(sure.shape, ABSENT, np.int32)
-    # Of each identity: where it was last seen, when, its velocity, and in how many frames.
-    place, velocity = np.zeros((0, 2)), np.zeros((0, 2))
-    seen, n_seen = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    links = _Links(reach, memory)
     for t, entries in enumerate(map(np.flatnonzero, sure)):
-        found = centres[t, entries]
-        live = np.flatnonzero(t - seen <= memory)
-        ahead = place[live] + velocity[live] * (t - seen[live])[:, None]
+        ids[t, entries] = links.update(centres[t, entries])
+    return ids
+
+
+class _Links:
+    """Identities by motion, frame after frame; forgets what it no longer looks for."""
+
+    def __init__(self, reach: float, memory: int) -> None:
+        self._reach, self._memory = reach, memory
+        self._t = self._n_identities = 0
+        # Of each identity: where it was last seen, when, its velocity, and in how many frames.
+        self._place, self._velocity = np.zeros((0, 2)), np.zeros((0, 2))
+        self._ids, self._seen, self._n_seen = (np.zeros(0, np.int64) for _ in range(3))
+
+    def update(self, found: FloatArray) -> IntArray:
+        """Identities of the next frame's centres, [n, 2] -> [n]."""
+        reach, t = self._reach, self._t
+        live = t - self._seen <= self._memory
+        place, velocity, known = self._place[live], self._velocity[live], self._ids[live]
+        seen, n_seen = self._seen[live], self._n_seen[live]
+        ahead = place + velocity * (t - seen)[:, None]
         distance = np.linalg.norm(ahead[:, None] - found, axis=-1)
         rows, columns = linear_sum_assignment(distance.clip(max=3 * reach))
         near = distance[rows, columns] < reach
-        old, again = live[rows[near]], columns[near]
+        old, again = rows[near], columns[near]
         step = (found[again] - place[old]) / (t - seen[old])[:, None]
         speed = np.linalg.norm(step, axis=-1, keepdims=True)
         step *= np.minimum(1, reach / 2 / speed.clip(min=1e-9))
@@ -238,14 +270,55 @@ def _linked_video(centres: FloatArray, sure: FloatArray, reach: float, memory: i
         velocity[old] = np.where(first, step, (velocity[old] + step) / 2)
         place[old], seen[old] = found[again], t
         n_seen[old] += 1
-        ids[t, entries[again]] = old
-        new = np.setdiff1d(np.arange(len(entries)), again)
-        ids[t, entries[new]] = len(place) + np.arange(len(new))
-        place = np.concatenate([place, found[new]])
-        velocity = np.concatenate([velocity, np.zeros((len(new), 2))])
-        seen = np.concatenate([seen, np.full(len(new), t)])
-        n_seen = np.concatenate([n_seen, np.ones(len(new), np.int64)])
-    return ids
+        new = np.setdiff1d(np.arange(len(found)), again)
+        fresh = self._n_identities + np.arange(len(new))
+        ids = np.empty(len(found), np.int32)
+        ids[again], ids[new] = known[old], fresh
+        self._place = np.concatenate([place, found[new]])
+        self._velocity = np.concatenate([velocity, np.zeros((len(new), 2))])
+        self._ids = np.concatenate([known, fresh])
+        self._seen = np.concatenate([seen, np.full(len(new), t)])
+        self._n_seen = np.concatenate([n_seen, np.ones(len(new), np.int64)])
+        self._t, self._n_identities = t + 1, self._n_identities + len(new)
+        return ids
+
+
+class SilotStream:
+    """SILOT on one video, frame after frame, in memory that does not grow with its length."""
+
+    def __init__(self, tracker: SilotTracker) -> None:
+        self._tracker = tracker
+        config = tracker.model.config
+        self._links = _Links(config.link_reach, config.link_memory) if config.link_reach else None
+        self._state: Tensor | None = None
+        self._ids: IntArray | None = None
+        self._next_id = 0
+
+    def update(self, frame: UInt8Array) -> Tracks:
+        """The objects of the next frame, RGB, [H, W, 3]: those that count, [1, 1, K]."""
+        tracker, model = self._tracker, self._tracker.model
+        video = tracker.frames(frame[None, None])
+        with torch.no_grad():
+            device = next(model.parameters()).device
+            image = model.images(torch.from_numpy(np.array(video)).to(device))[0]
+            cells = model.backbone(image)
+            if self._state is None:
+                step = model.begin(image, cells, FrameNoise(), n_slots=tracker.slots(video))
+            else:
+                step = model.advance(image, cells, self._state, FrameNoise())
+            self._state = step.state
+            objects = model.unpacked(step.state[None])
+            is_new = _numpy(step.is_new)[None]
+            tracks, self._ids = tracker.tracks(objects, is_new, self._ids, self._next_id)
+        self._next_id = max(self._next_id, int(self._ids.max()) + 1)
+        found = tracks.above(THRESHOLD)
+        if self._links is None:
+            return found
+        sure = found.present[0, 0]
+        centres = (found.boxes[0, 0, sure, :2] + found.boxes[0, 0, sure, 2:]) / 2
+        ids = np.full(found.shape, ABSENT, np.int32)
+        ids[0, 0, sure] = self._links.update(centres)
+        return Tracks(boxes=found.boxes, ids=ids, confidence=found.confidence)
 
 
 def corner_boxes(box: Tensor, anchor: float) -> Tensor:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -175,3 +177,19 @@ def test_frames_are_taken_in_any_unambiguous_form(
 def test_no_slots_are_refused() -> None:
     with pytest.raises(UsageError, match="n_slots is 0"):
         load_tracker(n_slots=0)
+
+
+@pytest.mark.parametrize("reach", [0.0, 12.0])
+def test_streamed_equals_whole(model: Silot, videos: UInt8Array, reach: float) -> None:
+    model.config = replace(model.config, link_reach=reach)
+    tracker = SilotTracker(model=model, n_slots=6)
+    for video in videos:
+        stream = tracker.stream()
+        whole = tracker.track(video[None]).above(THRESHOLD)
+        for t, frame in enumerate(video):
+            assert close(stream.update(frame), whole[:, t : t + 1])
+
+
+def test_a_stream_takes_means_alone(model: Silot) -> None:
+    with pytest.raises(UsageError, match="a stream takes means"):
+        SilotTracker(model=model, latents="sample").stream()

@@ -1,0 +1,111 @@
+"""Videos of one's own are tracked, whatever their length."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from smot.cli import cli
+from smot.errors import UsageError
+from smot.interchange import open_source, tracking
+from smot.interchange.footage import describe, open_footage
+from smot.trackers import build_tracker
+from smot.tracks import Streamer
+
+SIDE, T = 48, 6
+
+
+def run(*typed: object) -> Result:
+    return CliRunner().invoke(cli, list(map(str, typed)))
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Two white squares that move apart."""
+    frames = np.zeros((T, SIDE, SIDE, 3), np.uint8)
+    for t in range(T):
+        frames[t, 5:13, 10 + t : 18 + t] = 255
+        frames[t, 30:38, 30 - t : 38 - t] = 255
+    np.savez(tmp_path / "clip.npz", frames=frames)
+    return tmp_path / "clip.npz"
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("mot", "txt"), ("npz", "npz")])
+def test_tracks_read_back_with_films_and_strips_beside_them(
+    video: Path, tmp_path: Path, kind: str, ending: str
+) -> None:
+    out, film = tmp_path / "found", tmp_path / "film.gif"
+    result = run(
+        "track",
+        "conncomp",
+        video,
+        "--format",
+        kind,
+        "--out",
+        out,
+        "--overlay",
+        film,
+        "--filmstrip",
+    )
+    assert result.exit_code == 0, result.output
+    (load,) = open_source(out / f"clip.{ending}", is_truth=False).videos.values()
+    boxes = load().box[load().frame == 2]
+    assert sorted(boxes.tolist()) == [[12, 5, 20, 13], [28, 30, 36, 38]]
+    with Image.open(film) as picture:
+        assert getattr(picture, "n_frames", 1) == T
+    assert (out / "clip.png").is_file()
+
+
+def test_boxes_are_in_the_pixels_of_the_video(video: Path, tmp_path: Path) -> None:
+    result = run("track", "conncomp", video, "--out", tmp_path / "found", "--resize", "24")
+    assert result.exit_code == 0
+    assert "48 x 48 pixels, resized to 24 x 24" in result.output
+    first = (tmp_path / "found" / "clip.txt").read_text().splitlines()[0].split(",")
+    assert 9 < float(first[2]) < 33
+    assert 6 < float(first[4]) < 14
+
+
+def test_a_tracker_without_a_stream_refuses_what_it_cannot_hold(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "WHOLE", 3 * SIDE * SIDE * 3)
+    result = run("track", "conncomp", video, "--out", tmp_path / "found")
+    assert isinstance(result.exception, UsageError)
+    assert "at most 3 frames" in str(result.exception)
+
+
+def test_a_dark_on_light_video_is_refused(video: Path, tmp_path: Path) -> None:
+    with np.load(video) as stored:
+        np.savez(tmp_path / "light.npz", frames=255 - stored["frames"])
+    result = run("track", "silot", tmp_path / "light.npz", "--out", tmp_path / "found")
+    assert isinstance(result.exception, UsageError)
+    assert "no weights of silot are packaged for video videos like these" in str(result.exception)
+
+
+def test_a_tracker_that_needs_the_truth_is_refused(video: Path, tmp_path: Path) -> None:
+    result = run("track", "oracle-motion", video, "--out", tmp_path / "found")
+    assert isinstance(result.exception, UsageError)
+
+
+def test_nothing_is_replaced_unasked(video: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "found")
+    assert run("track", "conncomp", video, *out).exit_code == 0
+    assert isinstance(run("track", "conncomp", video, *out).exception, UsageError)
+    assert run("track", "conncomp", video, *out, "--force").exit_code == 0
+
+
+def test_the_weights_that_ship_stream_what_they_find_in_the_whole(video: Path) -> None:
+    (footage,) = open_footage(video)
+    tracker = build_tracker("silot", {}, describe(footage))
+    assert isinstance(tracker, Streamer)
+    frames = np.stack(list(footage.frames()))
+    whole = tracker.track(frames[None]).above(0.5)
+    followed = tracking.Followed(footage=footage, tracker=tracker)
+    streamed = tracking.run(followed)
+    assert whole.present.sum() == streamed.present.sum() > 0
+    for t in range(T):
+        there, here = whole.present[0, t], streamed.present[0, t]
+        assert whole.ids[0, t, there].tolist() == streamed.ids[0, t, here].tolist()
+        np.testing.assert_allclose(whole.boxes[0, t, there], streamed.boxes[0, t, here], atol=1e-4)
