@@ -149,13 +149,18 @@ def save_filmstrip(followed: Followed, path: Path) -> None:
     """Draw up to 16 frames, spread over the video, with what was found in them."""
     places = [t for t, _ in followed.samples]
     frames = np.stack([frame for _, frame in followed.samples])
-    tracks = followed.tracks()[:, np.array(places)]
+    whole = followed.tracks()
+    tracks = Tracks(
+        boxes=whole.boxes[:, places],
+        ids=whole.ids[:, places],
+        confidence=whole.confidence[:, places],
+    )
     row = Row(label=followed.tracker.name, frames=frames, tracks=tracks)
     save_strip(path, [row], scale=max(1, _scale(frames[0]) // 2))
 
 
 def _scale(frame: UInt8Array) -> int:
-    return max(1, _WIDTH // max(frame.shape[:2]))
+    return max(1, _WIDTH // max(int(side) for side in frame.shape[:2]))
 
 
 def write_tracks(tracks: Tracks, path: Path, kind: TrackFormat, size: tuple[int, int]) -> None:
