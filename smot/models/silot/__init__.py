@@ -1,7 +1,7 @@
 """SILOT, which discovers objects on a grid and propagates them through time."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ def load_tracker(
     device: str = "cpu",
     n_slots: int | None = None,
     refine: int = 0,
+    latents: Literal["mean", "sample"] = "mean",
     data: DataDescription | None = None,
 ) -> SilotTracker:
     """SILOT with trained weights: discovers objects on a grid and propagates them through time.
@@ -43,6 +44,7 @@ def load_tracker(
         n_slots: objects carried at most; None for the larger of the model's own number and the
             number of grid cells of a frame.
         refine: steps of gradient by which each frame's objects are refined; 0 for none.
+        latents: "mean", or "sample": what inference draws, as in training.
         data: what the videos are like.
 
     Raises:
@@ -50,7 +52,7 @@ def load_tracker(
         UsageError: one of another family, no packaged weights that fit, `n_slots` below 1,
             `refine` below 0, no such device.
     """
-    return _loaded("silot", checkpoint, device, n_slots, refine, data)
+    return _loaded("silot", checkpoint, device, n_slots, refine, latents, data)
 
 
 def load_plus_tracker(
@@ -58,6 +60,7 @@ def load_plus_tracker(
     device: str = "cpu",
     n_slots: int | None = None,
     refine: int = 0,
+    latents: Literal["mean", "sample"] = "mean",
     data: DataDescription | None = None,
 ) -> SilotTracker:
     """SILOT with a finer grid, taught by scenes of objects that it has found; not the paper's.
@@ -66,7 +69,7 @@ def load_plus_tracker(
 
     Source: ours; docs/models/silot.md 4.3 and 6.1.
     """
-    return _loaded("silot-plus", checkpoint, device, n_slots, refine, data)
+    return _loaded("silot-plus", checkpoint, device, n_slots, refine, latents, data)
 
 
 def _loaded(
@@ -75,6 +78,7 @@ def _loaded(
     device: str,
     n_slots: int | None,
     refine: int,
+    latents: Literal["mean", "sample"],
     data: DataDescription | None,
 ) -> SilotTracker:
     from smot.models.packaged import load_fitting
@@ -85,7 +89,9 @@ def _loaded(
         raise UsageError(f"{name}: refine is {refine}, must be at least 0")
     module = load_fitting("silot", checkpoint, device, data, tracker=name)
     assert isinstance(module, Silot)
-    return SilotTracker(model=module, name=name, n_slots=n_slots, refine=refine)
+    return SilotTracker(
+        model=module, name=name, n_slots=n_slots, refine=refine, latents=latents
+    )
 
 
 def build(config: SilotConfig, seed: int) -> Silot:
