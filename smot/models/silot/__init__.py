@@ -89,9 +89,7 @@ def _loaded(
         raise UsageError(f"{name}: refine is {refine}, must be at least 0")
     module = load_fitting("silot", checkpoint, device, data, tracker=name)
     assert isinstance(module, Silot)
-    return SilotTracker(
-        model=module, name=name, n_slots=n_slots, refine=refine, latents=latents
-    )
+    return SilotTracker(model=module, name=name, n_slots=n_slots, refine=refine, latents=latents)
 
 
 def build(config: SilotConfig, seed: int) -> Silot:
