@@ -43,7 +43,7 @@ def forecast(plan: Plan, state: TrainingState, task: Task) -> list[str]:
         name, about = recorded
         lines.append(
             f"to expect: {about.score_name} {about.score:.3f} on validation, as {name} has, "
-            f"whose training ended with this preset ({about.hours:.1f} h, all stages together)"
+            "whose training ended with this preset"
         )
     return lines
 

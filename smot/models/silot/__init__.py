@@ -63,7 +63,7 @@ def load_plus_tracker(
     latents: Literal["mean", "sample"] = "mean",
     data: DataDescription | None = None,
 ) -> SilotTracker:
-    """SILOT with a finer grid, taught by scenes of objects that it has found; not the paper's.
+    """SILOT with a finer grid, taught by clips of objects that it has followed; not the paper's.
 
     Arguments and errors are those of `load_tracker`; only the packaged weights differ.
 
@@ -288,12 +288,7 @@ FOLLOW = {
 }
 """Discovery and propagation, on such clips: how objects are followed through crossings."""
 
-SLEEPING = {
-    **REFINED,
-    "zero_init_interaction": False,
-    "cell": 6,
-    "sleep_frames": 2,
-}
+SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_frames": 2}
 FOLLOWING = {**BEGUN, "sleep_frames": 8}
 
 PREDICTION = {"score": "mota+prior"}

@@ -243,30 +243,8 @@ class Silot(nn.Module):
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see `Family.build`. Only training crops and drops."""
-        schedule = self.schedule(step, frames.device)
-        return self.scheduled_objective(frames, schedule, self.freezes(step), generator)
-
-    def schedule(self, step: int, device: torch.device) -> Schedule:
-        """What changes from update to update."""
-        return Schedule.at(self.config, step, device)
-
-    def freezes(self, step: int) -> bool:
-        """Whether networks of boxes, depths and presences get no gradient yet."""
-        return step < self.config.freeze_attributes
-
-    def scheduled_objective(
-        self, frames: Tensor, schedule: Schedule, freeze: bool, generator: torch.Generator
-    ) -> Objective:
-        """The objective, all that depends on the number of updates given apart.
-
-        Made of tensors alone.
-
-        Args:
-            frames: uint8 RGB, [B, T, H, W, 3].
-            schedule: of the update.
-            freeze: whether networks of boxes, depths and presences get no gradient.
-            generator: source of all noise.
-        """
+        schedule = Schedule.at(self.config, step, frames.device)
+        freeze = step < self.config.freeze_attributes
         config = self.config
         images, offset = self.images(frames), None
         if config.crop and self.training:
