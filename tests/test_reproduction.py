@@ -54,6 +54,12 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
     for line in lines:
         for command in line.split(" && "):
             parse(command)
+    on_gpu = reproduce("fig5", "--quick", "--jobs", "--train", "--device", "cuda").stdout
+    assert all(
+        "--device cuda" in command
+        for line in on_gpu.splitlines()
+        for command in line.split(" && ")
+    )
 
 
 @pytest.mark.slow

@@ -63,6 +63,7 @@ _OPTIONS = (
         help="Folder with weights that do not ship, such as release.",
     ),
     click.option("--workers", type=click.IntRange(min=1), help="Processes [one for each core]."),
+    click.option("--device", default="cpu", show_default=True, help="Of learned trackers: cuda."),
     click.option("--quiet", is_flag=True, help="Nothing on the way."),
 )
 
@@ -118,7 +119,7 @@ def _choices(request: Request) -> Any:
     from smot.files import available_cores
 
     usual = Path("results/paper-quick" if request.quick else "results/paper")
-    names = "runs weights quick n_seeds trains hours digits mnist_root seed"
+    names = "runs weights quick n_seeds trains hours digits mnist_root seed device"
     return Choices(
         out=request.out or usual,
         n_videos=request.n_videos or (100 if request.quick else 1_000),

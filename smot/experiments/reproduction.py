@@ -51,6 +51,7 @@ class Choices:
         mnist_root: folder of the MNIST files.
         seed: of the test videos; 0 for the canonical ones.
         workers: processes of an evaluation.
+        device: where learned trackers train and track: "cpu", "cuda", ...
     """
 
     out: Path
@@ -65,6 +66,7 @@ class Choices:
     mnist_root: Path | None = None
     seed: int = SEED
     workers: int = 1
+    device: str = "cpu"
 
     def words(self, *, shows_digits: bool = True) -> list[str]:
         """The options of `smot reproduce` that say the same; training and processes left out.
@@ -75,6 +77,7 @@ class Choices:
         words = ["--quick"] if self.quick else []
         words += ["--n-videos", str(self.n_videos)]
         words += ["--out", str(self.out), "--runs", str(self.runs)]
+        words += ["--device", self.device] if self.device != "cpu" else []
         for folder in self.weights:
             words += ["--weights", str(folder)]
         if shows_digits:
@@ -163,6 +166,8 @@ class Job:
     def evaluate(self, progress: Progress) -> None:
         """Score the system, and write results.json and the record of what it is of."""
         named = {"checkpoint": str(self.weights)} if self.weights else {}
+        if self.weights and self.choices.device != "cpu":
+            named["device"] = self.choices.device
         options = {**self.system.options, **named}
         description = self.source.description
         job = Evaluation(
@@ -208,6 +213,7 @@ class Job:
             preset=training.preset or None,
             hours=self.choices.hours,
             seed=int(run_folder.name.removeprefix("seed-")),
+            device=None if self.choices.device == "cpu" else self.choices.device,
             digits=self.choices.digits if shows_digits else None,
             mnist_root=str(root) if root and shows_digits else None,
         )
@@ -222,7 +228,7 @@ class Job:
 def training_command(request: Request) -> str:
     """`smot train` with the options of a request."""
     words = ["smot", "train", request.recipe or request.family]
-    for name in ("dataset", "preset", "hours", "seed", "digits", "mnist_root", "out"):
+    for name in ("dataset", "preset", "hours", "seed", "device", "digits", "mnist_root", "out"):
         value = getattr(request, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]

@@ -125,10 +125,10 @@ def _prior_objective(model: nn.Module, latents: Latents, generator: torch.Genera
     return model.prior_objective(paths, generator=generator)
 
 
-def _found(model: nn.Module, frames: Tensor, _: torch.Generator) -> Latents:
+def _found(model: nn.Module, frames: Tensor, generator: torch.Generator) -> Latents:
     """The fields of `Found`."""
     assert isinstance(model, Silot)
-    return model.find(frames)._asdict()
+    return model.find(frames, generator)._asdict()
 
 
 def _sleep_objective(model: nn.Module, latents: Latents, generator: torch.Generator) -> Objective:
@@ -301,6 +301,9 @@ MOVING = {
     "roll_out_weight": 1.0,
 }
 
+LARGE_CONTINUED = {name: {"n_slots": 12, **changes} for name, changes in LARGE_SHAPES.items()}
+"""What weights that go on on large frames are to have, whatever they were trained on before."""
+
 FULL_VALIDATION = {"n_videos": 1_000}
 
 
@@ -344,19 +347,28 @@ PRESETS: PresetTable = {
         "mnist-6": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 8}),
         "mnist-12": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 16}),
         "shapes-48": _refined(FAST_SHAPES, {**REFINED, "n_slots": 10}),
-        **{name: _refined(FAST_SHAPES, REFINED) for name in LARGE_SHAPES},
+        **{
+            name: _refined(FAST_SHAPES, {**REFINED, **changes})
+            for name, changes in LARGE_CONTINUED.items()
+        },
     },
     "sleep": {
         "mnist-6": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 8, "link_reach": 6.0}, SLEEP),
         "mnist-12": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 16, "link_reach": 6.0}, SLEEP),
         "shapes-48": _refined(FAST_SHAPES, {**SLEEPING, "n_slots": 10}, SLEEP),
-        **{name: _refined(FAST_SHAPES, SLEEPING, SLEEP) for name in LARGE_SHAPES},
+        **{
+            name: _refined(FAST_SHAPES, {**SLEEPING, **changes}, SLEEP)
+            for name, changes in LARGE_CONTINUED.items()
+        },
     },
     "follow": {
         "mnist-6": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
         "mnist-12": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
         "shapes-48": _refined(FAST_SHAPES, FOLLOWING, FOLLOW),
-        **{name: _refined(FAST_SHAPES, FOLLOWING, FOLLOW) for name in LARGE_SHAPES},
+        **{
+            name: _refined(FAST_SHAPES, {**FOLLOWING, **changes}, FOLLOW)
+            for name, changes in LARGE_CONTINUED.items()
+        },
     },
     "prior": {
         "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=MOVING),

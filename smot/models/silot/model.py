@@ -278,7 +278,7 @@ class Silot(nn.Module):
         keeps = chance >= LOST
         noise = [FrameNoise(), *(FrameNoise(keeps=each[..., None]) for each in keeps)]
         self.eval()
-        steps = self.steps(scene.images, noise)
+        steps = self.steps(scene.images, noise, offset=found.offset)
         self.train(training)
         return _objective(sleep_terms(scene, steps, keeps, config))
 
@@ -299,24 +299,32 @@ class Silot(nn.Module):
         Args:
             frames: uint8 RGB, [B, T, H, W, 3]; at least two frames.
         """
-        _, clip = self._watched(frames)
-        return self.trajectories(clip)
+        return self.trajectories(self._watched(self.images(frames)))
 
-    def find(self, frames: Tensor) -> Found:
+    def find(self, frames: Tensor, generator: torch.Generator) -> Found:
         """What the posterior, held fixed, follows through clips: to teach from.
 
         Args:
             frames: uint8 RGB, [B, T, H, W, 3].
+            generator: source of the random squares that are seen of them, where training crops.
         """
-        return followed(self, *self._watched(frames))
+        images, config = self.images(frames), self.config
+        offset = images.new_zeros(images.shape[1], 2)
+        if config.crop:
+            images, corner = random_squares(images, config.crop, generator)
+            offset = corner / config.anchor
+        return followed(self, images, self._watched(images, offset), offset)
 
-    def _watched(self, frames: Tensor) -> tuple[Tensor, Clip]:
-        training, images = self.training, self.images(frames)
+    def _watched(self, images: Tensor, offset: Tensor | None = None) -> Clip:
+        """By its means, with room for all that could be there, as a tracker does."""
+        H, W = images.shape[-2:]
+        n_slots = max(self.config.n_slots, math.prod(grid_shape(H, W, self.config.cell)))
+        training = self.training
         self.eval()
         with torch.no_grad():
-            clip = self.sweep(images)
+            clip = self.sweep(images, n_slots=n_slots, offset=offset)
         self.train(training)
-        return images, clip
+        return clip
 
     def trajectories(self, clip: Clip) -> Trajectories:
         """What the learned prior reads of a clip of at least two frames."""

@@ -48,7 +48,8 @@ class Found(NamedTuple):
         what: their appearances there, [B, K, A].
         path: y, x of their centres in all frames, [B, K, T, 2], anchors.
         usable: which of them are whole objects, seen in all frames, bool, [B, K].
-        frame_size: H, W, pixels, [B, 2].
+        frame_size: H, W of what was seen, pixels, [B, 2].
+        offset: y, x of its corner in the whole frame, [B, 2], anchors.
     """
 
     looks: Tensor
@@ -57,6 +58,7 @@ class Found(NamedTuple):
     path: Tensor
     usable: Tensor
     frame_size: Tensor
+    offset: Tensor
 
 
 class Scene(NamedTuple):
@@ -75,13 +77,14 @@ class Scene(NamedTuple):
     on: Tensor
 
 
-def followed(model: "Silot", images: Tensor, clip: Clip) -> Found:
+def followed(model: "Silot", images: Tensor, clip: Clip, offset: Tensor) -> Found:
     """What a model has followed through whole clips, without gradient.
 
     Args:
         model: gives sizes.
         images: [T, B, C, H, W].
         clip: what it made of them.
+        offset: y, x of their corners in the whole frame, [B, 2], anchors.
     """
     config = model.config
     T, B, _, H, W = images.shape
@@ -104,6 +107,7 @@ def followed(model: "Silot", images: Tensor, clip: Clip) -> Found:
             objects.centre.permute(1, 2, 0, 3).contiguous(),
             alone.any(0) & stays,
             torch.tensor([H, W], device=images.device).expand(B, 2),
+            offset,
         )
 
 

@@ -115,6 +115,8 @@ def clip_of(centres: list[list[list[float]]], pres: float = 0.9) -> tuple[Tensor
     return torch.stack(frames), Clip(torch.stack(states), is_new, drawn, None, nothing)
 
 
+WHOLE = torch.zeros(1, 2)
+"""Corner of a square that is the whole frame."""
 MOVING = [[[6.0, 6], [18, 6]], [[6, 8], [18, 8]], [[6, 10], [18, 10]]]
 
 
@@ -123,7 +125,7 @@ def test_what_is_followed_is_cut_out_where_it_was_alone(sleeper: Silot) -> None:
     centres = [[[9.0, 6], [15, 6]], *MOVING[1:]]
     images, clip = clip_of(centres)
     clip.is_new[2, 0, 1] = True
-    found = followed(sleeper, images, clip)
+    found = followed(sleeper, images, clip, WHOLE)
     assert found.usable.tolist() == [[True, False]]
     expected = torch.tensor([each[0] for each in centres]) / SIDE
     torch.testing.assert_close(found.path[0, 0], expected)
@@ -134,7 +136,7 @@ def test_what_is_followed_is_cut_out_where_it_was_alone(sleeper: Silot) -> None:
 def test_scenes_hold_objects_that_move_as_they_did_and_say_where(
     sleeper: Silot, generator: torch.Generator
 ) -> None:
-    found = followed(sleeper, *clip_of(MOVING))
+    found = followed(sleeper, *clip_of(MOVING), WHOLE)
     scenes = [compose(sleeper, found, 3, generator) for _ in range(20)]
     for scene in scenes:
         for t, m in itertools.product(range(3), range(2)):
@@ -149,7 +151,7 @@ def test_scenes_hold_objects_that_move_as_they_did_and_say_where(
 def test_an_object_that_another_hides_at_the_start_is_left_out(
     sleeper: Silot, generator: torch.Generator
 ) -> None:
-    found = followed(sleeper, *clip_of(MOVING))
+    found = followed(sleeper, *clip_of(MOVING), WHOLE)
     on_each_other = found._replace(path=found.path[:, :1].expand_as(found.path))
     counts = {int(compose(sleeper, on_each_other, 3, generator).on.sum()) for _ in range(20)}
     assert counts == {1}
@@ -157,7 +159,7 @@ def test_an_object_that_another_hides_at_the_start_is_left_out(
 
 def test_no_scene_without_objects(sleeper: Silot, generator: torch.Generator) -> None:
     images, clip = clip_of(MOVING, pres=0.1)
-    scene = compose(sleeper, followed(sleeper, images, clip), 3, generator)
+    scene = compose(sleeper, followed(sleeper, images, clip, WHOLE), 3, generator)
     assert not scene.on.any()
     assert scene.images.sum() == 0
 
@@ -219,7 +221,7 @@ def test_what_is_found_and_followed_as_it_is_costs_nothing(sleeper: Silot) -> No
 
 
 def test_sleep_teaches_inference_and_leaves_the_rest(sleeper: Silot) -> None:
-    found = followed(sleeper, *clip_of(MOVING))
+    found = followed(sleeper, *clip_of(MOVING), WHOLE)
     sleeper.sleep_objective(found, generator=torch.Generator().manual_seed(1)).total.backward()
     weights = dict(sleeper.named_parameters())
     moved = {name.split(".")[0] for name, each in weights.items() if each.grad is not None}
@@ -234,3 +236,18 @@ def test_the_finer_backbone_has_a_cell_for_each_six_pixels(
     backbone = build_backbone(replace(config, cell=FINE_CELL))
     features = backbone(torch.rand(2, 1, *size))
     assert features.shape == (2, -(-size[0] // 6), -(-size[1] // 6), config.n_features)
+
+
+def test_teachers_that_saw_squares_of_frames_follow_in_such(generator: torch.Generator) -> None:
+    config = SilotConfig(
+        n_channels=1, crop=12, anchor=float(SIDE), n_slots=2, n_backbone_filters=8
+    )
+    frames = torch.randint(0, 255, (5, 2, 24, 24, 3), generator=generator, dtype=torch.uint8)
+    model = Silot(config)
+    found = model.find(frames, generator)
+    assert found.frame_size.tolist() == [[12, 12]] * 5
+    corner = found.offset * SIDE
+    assert corner.min() >= 0
+    assert corner.max() <= 12
+    assert len(corner.unique(dim=0)) > 1
+    assert model.sleep_objective(found, generator=generator).total.isfinite()
