@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 from smot.errors import SmotError, UsageError, described, did_you_mean
 from smot.files import from_text
@@ -71,21 +71,7 @@ def list_trackers() -> list[Listing]:
     return rows
 
 
-@overload
-def build_tracker(
-    name: Literal["conncomp", "silot", "silot-plus", "sqair"],
-    options: Mapping[str, object],
-    data: DataDescription,
-) -> Tracker: ...
-
-
-@overload
-def build_tracker(
-    name: str, options: Mapping[str, object], data: DataDescription
-) -> Contestant: ...
-
-
-def build_tracker(name: str, options: Mapping[str, object], data: Any) -> Contestant:
+def build_tracker(name: str, options: Mapping[str, object], data: DataDescription) -> Tracker:
     """Find a tracker and make one.
 
     A factory (a class or function) is called with keyword arguments only: `data`, if its
@@ -98,12 +84,16 @@ def build_tracker(name: str, options: Mapping[str, object], data: Any) -> Contes
         options: settings by parameter name, as values or as typed on the command line.
         data: what the tracker may know of the data.
 
+    Returns:
+        A tracker. Under the names of oracles it is an `Oracle`, and what takes the number of
+        objects is `CountInformed`: `evaluate` takes them all, and type checkers see a `Tracker`.
+
     Raises:
         UsageError: no such tracker, it cannot be imported or made, `data` is no description, an
             option that it does not take or of the wrong type, or what it made is not a tracker.
     """
     if not isinstance(data, DataDescription):
-        kind = type(data).__name__
+        kind = type(data).__name__  # type: ignore[unreachable]
         raise UsageError(f"data must be a DataDescription, as `description` of videos, not {kind}")
     typed = {key: str(given) for key, given in options.items()}
     with _blamed(name):

@@ -11,6 +11,9 @@ from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.errors import DataError, UsageError
 
 ABSENT = -1
+WHITE = ((255, 255, 255),)
+COLOURS = tuple((r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255))[1:7]
+_NEARLY = 12  # grey levels by which compression moves a colour
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +53,17 @@ class Tracks:
         object.__setattr__(self, "boxes", boxes)
         object.__setattr__(self, "ids", ids.astype(np.int32))
         object.__setattr__(self, "confidence", confidence)
+
+    def __repr__(self) -> str:
+        B, T, K = self.shape
+        found = sum(len(np.unique(ids[ids >= 0])) for ids in self.ids)
+        return f"<Tracks: {B:,} videos, {T:,} frames, {found:,} objects, up to {K} in a frame>"
+
+    def _repr_html_(self) -> str:
+        """The boxes of the first videos, on black: what Jupyter shows."""
+        from smot.filmstrips.notebooks import tracks_as_html
+
+        return tracks_as_html(self)
 
     @classmethod
     def from_slots(cls, boxes: FloatArray, present: BoolArray) -> Self:
@@ -238,6 +252,29 @@ class DataDescription:
         for colour in (*self.palette, self.background):
             if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
                 raise UsageError(f"a colour must be three numbers from 0 to 255, not {colour}")
+
+    @classmethod
+    def seen_in(cls, frame: UInt8Array, *, n_frames: int, max_objects: int = 0) -> Self:
+        """What a frame of a video of unknown origin tells, RGB, [H, W, 3].
+
+        The background is the most frequent colour. Where everything is grey, objects may be white,
+        else of any of six colours, which is what trackers that come with weights ask for.
+        """
+        H, W, _ = frame.shape
+        colours, times = np.unique(frame.reshape(-1, 3), axis=0, return_counts=True)
+        background = colours[times.argmax()]
+        if background.max() <= _NEARLY:
+            background = np.zeros_like(background)
+        grey = np.ptp(frame.astype(np.int16), axis=-1).max() <= _NEARLY
+        red, green, blue = (int(part) for part in background)
+        return cls(
+            dataset="video",
+            frame_size=(H, W),
+            n_frames=n_frames,
+            max_objects=max_objects,
+            palette=WHITE if grey else COLOURS,
+            background=(red, green, blue),
+        )
 
 
 def as_frames(videos: object, background: Sequence[int] | None = None) -> UInt8Array:

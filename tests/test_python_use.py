@@ -1,4 +1,7 @@
 import ast
+import base64
+import io
+import re
 import subprocess
 import sys
 import tomllib
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import smot
 from smot.generators import ShapesSettings
@@ -26,6 +30,62 @@ def test_a_data_set_a_tracker_and_its_score_take_four_lines(path: Path) -> None:
     assert results.tracking[1]["mota"] > 0.9
     smot.write_results(results, path.with_name("results.json"))
     assert smot.read_results(path.with_name("results.json")) == results
+
+
+def test_names_paths_and_videos_are_evaluated_as_open_files_are(path: Path) -> None:
+    with smot.open_videos(path) as data:
+        tracker = smot.build_tracker("conncomp", {}, data.description)
+        results = smot.evaluate(tracker, data, counts=[2])
+        videos = data.read("test/02", 0, 3)
+    for given in (path, str(path), videos):
+        again = smot.evaluate("conncomp", given, counts=[2])
+        assert again.tracking == results.tracking
+        assert again.dataset.videos == results.dataset.videos
+        assert again.tracker.target == "conncomp"
+    assert again.dataset.origin == "videos in memory"
+    assert smot.Results.from_json(again.to_json()) == again
+
+
+def test_what_cannot_be_evaluated_is_refused(path: Path) -> None:
+    with pytest.raises(smot.UsageError, match="did you mean 'conncomp'"):
+        smot.evaluate("concomp", path)
+    with pytest.raises(smot.DataError, match="no such file"):
+        smot.evaluate("conncomp", path.with_name("none.h5"))
+    with pytest.raises(smot.UsageError, match="data must be a path, an open file or Videos"):
+        smot.evaluate("conncomp", [path])
+    with smot.open_videos(path) as data, pytest.raises(smot.UsageError, match="no videos"):
+        smot.evaluate("conncomp", data.read("test/01", 0, 0))
+
+
+def test_every_object_says_in_a_line_what_it_is(path: Path) -> None:
+    with smot.open_videos(path) as data:
+        videos = data.read("test/02", 0, 3)
+        silot = smot.build_tracker("silot", {}, data.description)
+        shown = {
+            "<Videos: 3 of 8 frames of 48 x 48 pixels, up to 2 objects>": videos,
+            "<Tracks: 3 videos, 8 frames, 6 objects, up to 2 in a frame>": videos.truth,
+            f"<VideoFile {path}: scattered-shapes-48, test/01: 3, test/02: 3>": data,
+            f"<VideoDataset {path}, test/02: 3 videos>": smot.VideoDataset(path, "test/02"),
+            "SilotTracker(name='silot', n_slots=None, refine=0, latents='mean')": silot,
+        }
+        results = smot.evaluate("oracle", data)
+    shown["<Results: oracle on scattered-shapes-48, MOTA 1: 1.000, 2: 1.000>"] = results
+    assert {repr(each) for each in shown.values()} == set(shown)
+
+
+def test_notebooks_show_videos_tracks_and_results(path: Path) -> None:
+    with smot.open_videos(path) as data:
+        videos = data.read("test/02", 0, 2)
+        results = smot.evaluate("oracle", data)
+    for each in (videos, videos.truth):
+        html = each._repr_html_()
+        assert html.startswith(f"<code>{repr(each).replace('<', '&lt;').replace('>', '&gt;')}")
+        (content,) = re.findall(r"base64,([\w+/=]+)", html)
+        with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+            assert picture.width > 8 * 48
+    for empty in (videos[:0], videos.truth[:0]):
+        assert "<img" not in empty._repr_html_()
+    assert "oracle on scattered-shapes-48" in results._repr_html_()
 
 
 def test_arrays_of_ones_own_are_scored_in_one_line() -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -200,6 +201,21 @@ class Results:
     prediction_reason: str
     occlusion: Mapping[int, tuple[Occlusion, ...]]
     timing: Timing
+
+    def __repr__(self) -> str:
+        names = self.dataset.labels or {}
+        mota = ", ".join(
+            f"{names.get(count, count)}: {self.tracking[count]['mota']:.3f}"
+            for count in self.counts
+            if self.tracking[count]["mota"] is not None
+        )
+        return f"<Results: {self.tracker.name} on {self.dataset.name}, MOTA {mota}>"
+
+    def _repr_html_(self) -> str:
+        """The table that `smot eval` prints: what Jupyter shows."""
+        from smot.evaluation.report.tables import terminal_table
+
+        return f"<pre>{escape(terminal_table(self))}</pre>"
 
     @property
     def counts(self) -> list[int]:

@@ -1,9 +1,11 @@
 """Evaluate a tracker over all numbers of objects: tune, track, predict, count, summarise."""
 
 import hashlib
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +13,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from smot.errors import UsageError
 from smot.evaluation.metrics.bootstrap import intervals
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.events import Events
@@ -33,11 +36,12 @@ from smot.evaluation.results import (
     TuningRecord,
     VideosRecord,
 )
-from smot.evaluation.testsets import VideoSource, make_plan, spans
+from smot.evaluation.testsets import HeldVideos, VideoSource, make_plan, spans
 from smot.evaluation.tuning import set_by_hand, tune_tracker
 from smot.evaluation.workers import DoTasks, processes
 from smot.trackers import Recipe, recipe_of
 from smot.tracks import Contestant, Oracle, Tracker, Tracks
+from smot.videos import Videos, open_videos
 
 VERSIONS = ("smot", "numpy", "scipy", "numba", "torch")
 Progress = Callable[[str, int, int], None]
@@ -64,8 +68,8 @@ class Outcome:
 
 
 def evaluate(
-    tracker: Contestant | Recipe,
-    data: VideoSource,
+    tracker: Contestant | Recipe | str,
+    data: VideoSource | Videos | str | os.PathLike[str],
     *,
     counts: Sequence[int] | None = None,
     n_videos: int | None = None,
@@ -75,9 +79,13 @@ def evaluate(
 ) -> Results:
     """Evaluate a tracker on the test videos of a data set.
 
+        smot.evaluate("conncomp", "data/quick.h5", counts=[1, 6])
+
     Args:
-        tracker: a tracker or oracle, or how to make one.
-        data: an open file, or anything else that gives videos.
+        tracker: a tracker or oracle, or how to make one: a name that `smot trackers` lists or
+            `module:Class`, or a recipe with options.
+        data: the path of a file, an open file, videos at hand, or anything else that gives
+            videos.
         counts: numbers of objects; all that the data has if None.
         n_videos: the first so many of each count; all if None.
         settings: how to score.
@@ -91,9 +99,25 @@ def evaluate(
         UsageError: counts or videos that the data does not have, or an impossible setting.
         DataError: the tracker failed, or the data is damaged.
     """
-    plan = make_plan(data, counts, n_videos)
-    job = Job(tracker=tracker, data=data, plan=plan, settings=settings, tune=tune, workers=workers)
-    return run(job).results
+    with ExitStack() as opened:
+        if isinstance(data, str | os.PathLike):
+            data = opened.enter_context(open_videos(data))
+        elif isinstance(data, Videos):
+            data = HeldVideos(videos=data)
+        elif not hasattr(data, "groups"):
+            kind = type(data).__name__
+            raise UsageError(f"data must be a path, an open file or Videos, not {kind}")
+        if isinstance(tracker, str):
+            tracker = Recipe(target=tracker, data=data.description)
+        job = Job(
+            tracker=tracker,
+            data=data,
+            plan=make_plan(data, counts, n_videos),
+            settings=settings,
+            tune=tune,
+            workers=workers,
+        )
+        return run(job).results
 
 
 def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcome:  # noqa: ARG005

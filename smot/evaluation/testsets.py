@@ -11,7 +11,8 @@ import numpy as np
 from smot.errors import UsageError, did_you_mean
 from smot.files import from_plain
 from smot.tracks import DataDescription
-from smot.videos import Metadata, Videos, open_videos
+from smot.videos import Metadata, Shard, Videos, open_videos
+from smot.videos.content import FORMAT_VERSION, settings_fingerprint
 
 if TYPE_CHECKING:
     from smot.generators import DigitSource, Settings
@@ -78,7 +79,6 @@ class RenderedVideos:
     def metadata(self) -> Metadata:
         """What a file would say of itself; there is no content fingerprint."""
         from smot.generators.synthesis import origin
-        from smot.videos.content import FORMAT_VERSION, Shard, settings_fingerprint
 
         made = origin(self.settings, self.digits, self.seed)
         return Metadata(
@@ -115,6 +115,67 @@ class RenderedVideos:
             indices=indices,
             masks=masks,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldVideos:
+    """Videos in memory as a data set: a test group for each number of objects, and no other.
+
+    Attributes:
+        videos: at least one.
+        path: what results name as their origin.
+
+    Raises:
+        UsageError: no videos.
+    """
+
+    videos: Videos
+    path: str = "videos in memory"
+
+    def __post_init__(self) -> None:
+        if not len(self.videos):
+            raise UsageError("there are no videos to evaluate on")
+
+    @property
+    def groups(self) -> Mapping[str, int]:
+        """Number of videos of each group."""
+        counts, sizes = np.unique(self.videos.count, return_counts=True)
+        return {f"test/{n:02d}": int(size) for n, size in zip(counts, sizes, strict=True)}
+
+    @property
+    def description(self) -> DataDescription:
+        """What the first frame tells."""
+        frames, most = self.videos.frames, int(self.videos.count.max())
+        return DataDescription.seen_in(frames[0, 0], n_frames=frames.shape[1], max_objects=most)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What a file would say of itself; there are no fingerprints."""
+        return Metadata(
+            name="videos",
+            seed=SEED,
+            settings={},
+            description=self.description,
+            format_version=FORMAT_VERSION,
+            settings_fingerprint="",
+            content_fingerprint="",
+            versions={"smot": version("smot")},
+            shard=Shard(),
+            totals=self.groups,
+        )
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the videos have masks."""
+        return self.videos.owner is not None
+
+    def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
+        """Videos [start, stop) of a group, as `RenderedVideos.read` has it."""
+        if not 0 <= start <= stop <= self.groups.get(group, -1):
+            raise UsageError(f"there are no videos {start} to {stop - 1} of {group!r}")
+        count = int(group.removeprefix("test/"))
+        found = self.videos[np.flatnonzero(self.videos.count == count)[start:stop]]
+        return found if masks else replace(found, owner=None)
 
 
 def canonical_videos(

@@ -48,6 +48,7 @@ def strip(
     *,
     scale: int,
     spans: Sequence[Span] = (),
+    numbers: Sequence[int] = (),
 ) -> Image.Image:
     """Rows of frames with a number above each column and a label before each row.
 
@@ -55,13 +56,14 @@ def strip(
         rows: at least one `Row`; all of one number of frames, and frames of one size.
         scale: pixels of the picture for one of the video.
         spans: what to write above groups of columns, from left to right.
+        numbers: of the frames; 1, 2, ... if not given.
 
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
     sheet = _Sheet.of(rows, Style(scale=scale), spans)
     page = Page(sheet.size, PAPER)
-    _draw(page, rows, sheet, spans)
+    _draw(page, rows, sheet, spans, numbers)
     return page.picture
 
 
@@ -71,6 +73,7 @@ def save_strip(
     *,
     scale: int,
     spans: Sequence[Span] = (),
+    numbers: Sequence[int] = (),
 ) -> None:
     """Write the picture of `strip` to a file whose suffix says how.
 
@@ -82,23 +85,30 @@ def save_strip(
     kind = check_suffix(path, (".png", ".pdf", ".svg")).suffix[1:].lower()
     with atomic_path(path) as draft:
         if kind == "png":
-            strip(rows, scale=scale, spans=spans).save(draft, "png")
+            strip(rows, scale=scale, spans=spans, numbers=numbers).save(draft, "png")
             return
         sheet = _Sheet.of(rows, Style(scale=scale), spans)
         page = Vectors.of(sheet.size)
-        _draw(page, rows, sheet, spans)
+        _draw(page, rows, sheet, spans, numbers)
         page.save(draft, kind)
 
 
-def _draw(page: Page, rows: Sequence[AnyRow], sheet: "_Sheet", spans: Sequence[Span]) -> None:
+def _draw(
+    page: Page,
+    rows: Sequence[AnyRow],
+    sheet: "_Sheet",
+    spans: Sequence[Span],
+    numbers: Sequence[int],
+) -> None:
     style = sheet.style
+    numbers = numbers or range(1, len(sheet.lefts) + 1)
     for span in spans:
         _draw_span(page, span, sheet)
     wrong = {mark.frame for mark in _marks(rows)}
     for t, x in enumerate(sheet.lefts):
         ink = MARK_COLOUR if t in wrong else INK
         above = (x + sheet.width / 2, sheet.top - style.gap)
-        page.text(*above, str(t + 1), ink, style.font_size, "mb")
+        page.text(*above, str(numbers[t]), ink, style.font_size, "mb")
         for row, y in zip(rows, sheet.tops, strict=True):
             draw_tile(page, (x, y), row, t, sheet.frame_size, style)
     for row, y in zip(rows, sheet.tops, strict=True):

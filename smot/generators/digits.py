@@ -9,7 +9,7 @@ import socket
 import warnings
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -49,8 +49,8 @@ class DigitSource:
     """
 
     name: str
-    images: UInt8Array
-    labels: UInt8Array
+    images: UInt8Array = field(repr=False)
+    labels: UInt8Array = field(repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.labels)

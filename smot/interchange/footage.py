@@ -30,9 +30,6 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".webp")
 ARRAY_SUFFIXES = (".npy", ".npz")
 _NOTHING = f"no video, {', '.join(VIDEO_SUFFIXES)}, .gif, {', '.join(ARRAY_SUFFIXES)}, .h5"
-WHITE = ((255, 255, 255),)
-COLOURS = tuple((r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255))[1:7]
-_NEARLY = 12  # grey levels by which compression moves a colour
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,27 +88,8 @@ def open_footage(path: str | os.PathLike[str], group: str | None = None) -> list
 
 
 def describe(footage: Footage) -> DataDescription:
-    """What a tracker may know of a video, from its first frame.
-
-    The background is the most frequent colour. Where everything is grey, objects may be white,
-    else of any of six colours, which is what trackers that come with weights ask for.
-    """
-    frame = footage.first()
-    H, W, _ = frame.shape
-    colours, times = np.unique(frame.reshape(-1, 3), axis=0, return_counts=True)
-    background = colours[times.argmax()]
-    if background.max() <= _NEARLY:
-        background = np.zeros_like(background)
-    grey = np.ptp(frame.astype(np.int16), axis=-1).max() <= _NEARLY
-    red, green, blue = (int(part) for part in background)
-    return DataDescription(
-        dataset="video",
-        frame_size=(H, W),
-        n_frames=footage.n_frames or 1,
-        max_objects=0,
-        palette=WHITE if grey else COLOURS,
-        background=(red, green, blue),
-    )
+    """What a tracker may know of a video, from its first frame."""
+    return DataDescription.seen_in(footage.first(), n_frames=footage.n_frames or 1)
 
 
 def resized(frame: UInt8Array, size: tuple[int, int]) -> UInt8Array:

@@ -156,7 +156,8 @@ def save_filmstrip(followed: Followed, path: Path) -> None:
         confidence=whole.confidence[:, places],
     )
     row = Row(label=followed.tracker.name, frames=frames, tracks=tracks)
-    save_strip(path, [row], scale=max(1, _scale(frames[0]) // 2))
+    numbers = [place + 1 for place in places]
+    save_strip(path, [row], scale=max(1, _scale(frames[0]) // 2), numbers=numbers)
 
 
 def _scale(frame: UInt8Array) -> int:

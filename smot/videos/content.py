@@ -191,7 +191,19 @@ class Videos:
     def __len__(self) -> int:
         return len(self.count)
 
-    def __getitem__(self, key: slice) -> Self:
+    def __repr__(self) -> str:
+        N, T, H, W, _ = self.frames.shape
+        masks = "" if self.owner is None else ", masks"
+        most = self.count.max(initial=0)
+        return f"<Videos: {N:,} of {T:,} frames of {H} x {W} pixels, up to {most} objects{masks}>"
+
+    def _repr_html_(self) -> str:
+        """The first videos with their truth: what Jupyter shows."""
+        from smot.filmstrips.notebooks import videos_as_html
+
+        return videos_as_html(repr(self), self.frames, self.truth)
+
+    def __getitem__(self, key: slice | IntArray) -> Self:
         """Some of the videos, `videos[4:8]`."""
         return type(self)(**{each.name: getattr(self, each.name)[key] for each in self.layout})
 

@@ -58,6 +58,9 @@ class VideoDataset(Dataset[Any]):
         self.transform = transform
         self.target_transform = target_transform
 
+    def __repr__(self) -> str:
+        return f"<VideoDataset {self.file.path}, {self.group}: {len(self):,} videos>"
+
     def __len__(self) -> int:
         return self.file.groups[self.group]
 

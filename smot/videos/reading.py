@@ -41,13 +41,17 @@ class VideoFile:
     _handle: h5py.File | None
     _owner: int
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._handle, checked = _open(self.path)
         self._arrays: dict[str, h5py.Dataset] = {}
         self._owner = os.getpid()
         self.metadata, self.groups = checked
         self.description = self.metadata.description
+
+    def __repr__(self) -> str:
+        groups = ", ".join(f"{name}: {n_videos:,}" for name, n_videos in self.groups.items())
+        return f"<VideoFile {self.path}: {self.metadata.name}, {groups}>"
 
     @property
     def has_masks(self) -> bool:
@@ -155,7 +159,7 @@ class VideoFile:
         return {**self.__dict__, "_handle": None, "_arrays": {}, "_owner": 0}
 
 
-def open_videos(path: Path | str) -> VideoFile:
+def open_videos(path: str | os.PathLike[str]) -> VideoFile:
     """Open a file of videos; see `VideoFile`."""
     return VideoFile(path)
 

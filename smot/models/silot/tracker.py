@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -42,7 +42,7 @@ class SilotTracker:
     Source: the supplement does not say which it evaluates; the mean is our choice.
     """
 
-    model: Silot
+    model: Silot = field(repr=False)
     name: str = "silot"
     n_slots: int | None = None
     refine: int = 0

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -79,7 +79,7 @@ class SqairTracker:
         name: what tables and curves call it.
     """
 
-    model: Sqair
+    model: Sqair = field(repr=False)
     config: TrackerConfig
     name: str = "sqair"
 
