@@ -99,7 +99,14 @@ def build_tracker(name: str, options: Mapping[str, object], data: DataDescriptio
     with _blamed(name):
         factory = _factory(name)
         parameters = dict(inspect.signature(factory, eval_str=True).parameters)
-        groups = {key: each.annotation for key, each in parameters.items() if _is_group(each)}
+        # A parameter whose type is a dataclass takes its fields as options.
+        groups: dict[str, Any] = {
+            key: each.annotation
+            for key, each in parameters.items()
+            if is_dataclass(each.annotation)
+            and each.default is inspect.Parameter.empty
+            and key != "data"
+        }
         fields = {
             key: inspect.signature(kind, eval_str=True).parameters for key, kind in groups.items()
         }
@@ -188,12 +195,6 @@ def _blamed(name: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(f"tracker {name!r} cannot be made: {described(error)}") from error
-
-
-def _is_group(parameter: inspect.Parameter) -> bool:
-    """Whether options are given by the fields of this parameter's type."""
-    has_default = parameter.default is not inspect.Parameter.empty
-    return is_dataclass(parameter.annotation) and not has_default and parameter.name != "data"
 
 
 def _converted(name: str, key: str, text: str, parameters: Mapping[str, inspect.Parameter]) -> Any:

@@ -87,6 +87,8 @@ def _loaded(
         raise UsageError(f"{name}: n_slots is {n_slots}, must be at least 1")
     if refine < 0:
         raise UsageError(f"{name}: refine is {refine}, must be at least 0")
+    if latents not in ("mean", "sample"):
+        raise UsageError(f"{name}: latents must be mean or sample, not {latents!r}")
     module = load_fitting("silot", checkpoint, device, data, tracker=name)
     assert isinstance(module, Silot)
     return SilotTracker(model=module, name=name, n_slots=n_slots, refine=refine, latents=latents)

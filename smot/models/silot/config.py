@@ -175,9 +175,9 @@ class SilotConfig:
             raise UsageError(f"silot: {name} is {getattr(self, name)!r}, must be {allowed}")
 
     @property
-    def background_seen(self) -> tuple[float, ...]:
-        """The background in the channels that the model sees."""
-        return self.background[: self.n_channels]
+    def description_size(self) -> int:
+        """How many numbers describe an object to networks; see `description` in `objects.py`."""
+        return 6 + self.what_size + self.hidden_size
 
 
 _POSITIVE = (

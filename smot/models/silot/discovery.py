@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from smot.models.distributions import Gaussian, Presence, clipped_sigmoid
 from smot.models.layers import Mlp, frozen, initialise
-from smot.models.silot.attention import SpatialAttention
 from smot.models.silot.config import SilotConfig
-from smot.models.silot.objects import Drawn, FrameNoise, Objects, described_width
+from smot.models.silot.objects import Drawn, FrameNoise, Objects
+from smot.models.silot.propagation import SpatialAttention
 from smot.models.sprites import glimpse
 
 CELL = 12
@@ -190,8 +190,7 @@ class Discovery(nn.Module):
         self.unit, self.glimpse_size = config.anchor, config.glimpse_size
         self.cell = config.cell
         n, A = config.n_features, config.what_size
-        n_object = described_width(A, config.hidden_size)
-        self.attention = SpatialAttention(n_object, 0, n, config.sigma)
+        self.attention = SpatialAttention(config.description_size, 0, n, config.sigma)
         n_fused = n + (config.n_backbone_features or n)
         self.fuse: Mlp | None = None
         if config.fully_connected_discovery:

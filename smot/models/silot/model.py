@@ -18,7 +18,6 @@ from smot.models.silot.objective import (
     roll_out_term,
 )
 from smot.models.silot.objects import (
-    NO_NOISE,
     POSITION_LOGITS,
     Clip,
     ClipNoise,
@@ -26,12 +25,10 @@ from smot.models.silot.objects import (
     FrameNoise,
     Noise,
     Objects,
-    StepNoise,
     Trajectories,
     description,
     draw_noise,
     ended,
-    presence_column,
     unpacked,
 )
 from smot.models.silot.propagation import Change, ObjectFeatures, Propagation
@@ -183,7 +180,7 @@ class Silot(nn.Module):
         objects, found = self.discovery(image, cells, None, noise, offset, freeze=freeze)
         packed = objects.packed()
         nothing = packed.new_zeros(len(image), n_slots or self.config.n_slots, packed.shape[-1])
-        return self._selected(nothing, objects, found, None)
+        return self._selected(nothing, nothing[..., 0], objects, found, None)
 
     def advance(
         self,
@@ -214,31 +211,35 @@ class Silot(nn.Module):
         packed = propagated.packed()
         explained = (description(packed), propagated.centre)
         objects, found = self.discovery(image, cells, explained, noise, offset, freeze=freeze)
-        return self._selected(packed, objects, found, change)
+        return self._selected(packed, propagated.pres[..., 0], objects, found, change)
 
     def _continued(self, state: Tensor, keeps: Tensor | None = None) -> Tensor:
         """Packed objects [B, K, S] that reach the next frame; `keeps` as in `FrameNoise`."""
         bound = self.config.end_below_training if self.training else self.config.end_below
         if keeps is None and not bound:
             return state
-        ends = state[..., presence_column(self.config.what_size), None] < bound
+        ends = self.unpacked(state).pres < bound
         return ended(state, ends if keeps is None else ends | (keeps == 0))
 
     def _selected(
-        self, propagated: Tensor, objects: Objects, found: Drawn, change: Change | None
+        self,
+        propagated: Tensor,
+        pres: Tensor,
+        objects: Objects,
+        found: Drawn,
+        change: Change | None,
     ) -> Step:
         """What is made of a frame: of all objects those that remain.
 
         Args:
             propagated: packed, [B, K, S].
+            pres: their presence, [B, K].
             objects: discovered, [B, J, ...].
             found: what was drawn for these.
             change: what propagation did.
         """
-        discovered = objects.packed()
-        pres = presence_column(self.config.what_size)
-        source, is_new = select(propagated[..., pres].detach(), discovered[..., pres].detach())
-        state = gather(torch.cat([propagated, discovered], dim=1), source)
+        source, is_new = select(pres.detach(), objects.pres[..., 0].detach())
+        state = gather(torch.cat([propagated, objects.packed()], dim=1), source)
         return Step(state, is_new, source, objects, found, change)
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
@@ -347,7 +348,7 @@ class Silot(nn.Module):
             horizon = len(states) - N_SEEN
             known = states[:N_SEEN], is_new[:N_SEEN], samples[: N_SEEN - 1]
             imagined = self._imagined(*known, horizon)
-            seen = unpacked(states[N_SEEN - 1 :], self.config.what_size, 0)
+            seen = self.unpacked(states[N_SEEN - 1 :])
             term = roll_out_term(imagined, seen, is_new[N_SEEN:], self.config.anchor)
             terms["prior_roll_out"] = self.config.roll_out_weight * term
         return _objective(terms)
@@ -382,10 +383,10 @@ class Silot(nn.Module):
         _, memory = self._follow(states, is_new, samples)
         imagined = [states[-1]]
         for _ in range(horizon):
-            change = self._prior_step(imagined[-1], memory)
+            change = self._prior_step(imagined[-1], memory, Noise())
             memory = self._remembered(change, change.samples, memory)
             imagined.append(change.objects.packed())
-        return unpacked(torch.stack(imagined[1:]), self.config.what_size, 0)
+        return self.unpacked(torch.stack(imagined[1:]))
 
     def _follow(
         self,
@@ -404,7 +405,7 @@ class Silot(nn.Module):
         memory = self._reset_new(is_new[0])
         drawn = []
         for t in range(1, len(states)):
-            step = noise.step(t - 1) if noise else NO_NOISE
+            step = noise.step(t - 1) if noise else Noise()
             change = self._prior_step(states[t - 1], memory, step, freeze)
             drawn.append(change.drawn)
             memory = self._remembered(change, samples[t - 1], memory)
@@ -412,11 +413,11 @@ class Silot(nn.Module):
         return drawn, memory
 
     def _prior_step(
-        self, state: Tensor, memory: Memory, noise: StepNoise = NO_NOISE, freeze: bool = False
+        self, state: Tensor, memory: Memory, noise: Noise, freeze: bool = False
     ) -> Change:
         """The prior's step from objects [B, K, S - H] and what it remembers of them."""
         state = self._continued(state)
-        objects = unpacked(state, self.config.what_size, 0)
+        objects = self.unpacked(state)
         network = self.prior.features or self.features
         described = [description(state), memory.hidden]
         momentum = memory.momentum if self.config.prior_momentum else None
@@ -447,8 +448,8 @@ class Silot(nn.Module):
         return torch.cat([*parts[:5], *parts[6:]], -1)
 
     def unpacked(self, states: Tensor) -> Objects:
-        """Packed objects by name."""
-        return unpacked(states, self.config.what_size, self.config.hidden_size)
+        """Packed objects by name, with or without recurrent states."""
+        return unpacked(states, self.config.what_size)
 
 
 def select(propagated_pres: Tensor, discovered_pres: Tensor) -> tuple[Tensor, Tensor]:

@@ -194,7 +194,7 @@ def around_last_sizes(prior: Gaussian, states: Tensor, config: SilotConfig) -> G
         states: packed objects that are propagated, [T, B, K, S].
         config: of the model.
     """
-    last = unpacked(states, config.what_size, config.hidden_size).size_logit
+    last = unpacked(states, config.what_size).size_logit
     mean = prior.mean.expand(*states.shape[:-1], -1)
     return Gaussian(torch.cat([mean[..., :2], last, mean[..., 4:]], -1), prior.scale)
 

@@ -53,24 +53,15 @@ class Objects(NamedTuple):
 
 
 # Packed in one tensor, objects are chosen by one index operation instead of nine.
-def unpacked(packed: Tensor, what_size: int, hidden_size: int) -> Objects:
-    """Views of a packed tensor."""
+def unpacked(packed: Tensor, what_size: int) -> Objects:
+    """Views of a packed tensor, with or without recurrent states."""
+    hidden_size = packed.shape[-1] - (6 + what_size) - _AFTER_HIDDEN
     return Objects(*packed.split([2, 2, what_size, 1, 1, hidden_size, 4, 2, 1], dim=-1))
-
-
-def described_width(what_size: int, hidden_size: int) -> int:
-    """How many numbers describe an object to networks."""
-    return 2 + 2 + what_size + 1 + 1 + hidden_size
 
 
 def description(packed: Tensor) -> Tensor:
     """What networks read of packed objects, [..., 6 + A + H]: all up to `hidden`."""
     return packed[..., :-_AFTER_HIDDEN]
-
-
-def presence_column(what_size: int) -> int:
-    """Where in a packed object its presence is."""
-    return 2 + 2 + what_size + 1
 
 
 def ended(packed: Tensor, ends: Tensor) -> Tensor:
@@ -170,11 +161,11 @@ class Trajectories(NamedTuple):
         return Drawn(self.mean, self.scale, self.logit, self.sample, self.pres)
 
 
-class StepNoise(NamedTuple):
-    """Noise of one step for N objects or cells; where there is none, means are taken.
+class Noise(NamedTuple):
+    """Noise of N objects or cells in one step, or in several; without it, means are taken.
 
     Attributes:
-        where: standard normal, [B, N, 4].
+        where: standard normal, [B, N, 4], of several steps [steps, B, N, 4], like the others.
         what: standard normal, [B, N, A].
         depth: standard normal, [B, N, 1].
         pres: standard logistic, [B, N, 1].
@@ -185,31 +176,15 @@ class StepNoise(NamedTuple):
     depth: Tensor | None = None
     pres: Tensor | None = None
 
-
-NO_NOISE = StepNoise()
-
-
-class Noise(NamedTuple):
-    """Noise of consecutive steps.
-
-    Attributes:
-        normal: [steps, B, N, 5 + A].
-        logistic: [steps, B, N, 1].
-    """
-
-    normal: Tensor
-    logistic: Tensor
-
     @classmethod
     def of(cls, normal: Tensor, uniform: Tensor) -> "Noise":
         """From normal [..., 5 + A] and uniform [..., 1] numbers."""
-        return cls(normal, logistic_noise(uniform))
-
-    def step(self, step: int) -> StepNoise:
-        """One step's."""
-        normal = self.normal[step]
         where, what, depth = normal.split([4, normal.shape[-1] - 5, 1], -1)
-        return StepNoise(where, what, depth, self.logistic[step])
+        return cls(where, what, depth, logistic_noise(uniform))
+
+    def step(self, step: int) -> "Noise":
+        """One step's."""
+        return Noise(*(None if part is None else part[step] for part in self))
 
 
 class FrameNoise(NamedTuple):
@@ -222,8 +197,8 @@ class FrameNoise(NamedTuple):
         keeps: whether a track continues into the frame, [B, K, 1], 0 or 1; None for all.
     """
 
-    propagation: StepNoise = NO_NOISE
-    discovery: StepNoise = NO_NOISE
+    propagation: Noise = Noise()
+    discovery: Noise = Noise()
     discovers: Tensor | None = None
     keeps: Tensor | None = None
 

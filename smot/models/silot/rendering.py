@@ -33,7 +33,7 @@ class Renderer(nn.Module):
             floor=config.importance_floor,
             exponential=config.exponential_importance,
         )
-        colour = torch.tensor(config.background_seen)
+        colour = torch.tensor(config.background[: config.n_channels])
         self.register_buffer("background", colour, persistent=False)
 
     def forward(self, objects: Objects, frame_size: tuple[int, int]) -> Tensor:

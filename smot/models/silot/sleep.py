@@ -13,7 +13,7 @@ from torch import Tensor
 
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import cell_centres
-from smot.models.silot.objects import Clip, Objects, presence_column
+from smot.models.silot.objects import Clip, Objects, unpacked
 from smot.models.sprites import glimpse
 
 if TYPE_CHECKING:
@@ -251,7 +251,6 @@ def sleep_terms(
     H, W = scene.images.shape[-2:]
     centres = cell_centres(H, W, config.anchor, scene.box.device, config.cell)
     K, J = steps[0].state.shape[1], len(centres)
-    column = presence_column(config.what_size)
     nobody, numbers = scene.on.new_full((), -1, dtype=torch.int64), torch.arange(M)
     numbers = numbers.to(scene.box.device).expand(B, M)
     owner = nobody.expand(B, K)
@@ -261,7 +260,8 @@ def sleep_terms(
         true = torch.cat([target, scene.what], -1)
         held = torch.zeros_like(scene.on)
         if step.change is not None:
-            alive = keeps[t - 1] & (steps[t - 1].state[..., column] >= config.end_below)
+            before = unpacked(steps[t - 1].state, config.what_size)
+            alive = keeps[t - 1] & (before.pres[..., 0] >= config.end_below)
             owner = torch.where(alive, owner, nobody)
             moved = step.change.objects
             there = target.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 4))[..., :2]

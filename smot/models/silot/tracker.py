@@ -36,9 +36,6 @@ class SilotTracker:
             follows from its first frame and the number of frames alone. Prediction goes on from
             the last frame seen by means.
 
-    Raises:
-        UsageError: other latents.
-
     Source: the supplement does not say which it evaluates; the mean is our choice.
     """
 
@@ -47,10 +44,6 @@ class SilotTracker:
     n_slots: int | None = None
     refine: int = 0
     latents: Literal["mean", "sample"] = "mean"
-
-    def __post_init__(self) -> None:
-        if self.latents not in ("mean", "sample"):
-            raise UsageError(f"{self.name}: latents must be mean or sample, not {self.latents!r}")
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from smot.models.silot.attention import SpatialAttention
+from smot.models.silot.propagation import SpatialAttention
 
 
 @pytest.mark.parametrize("n_target", [0, 3])

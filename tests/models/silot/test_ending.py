@@ -6,7 +6,7 @@ from torch import Tensor
 
 from smot.arrays import UInt8Array
 from smot.models.silot import FAMILY, Silot, SilotConfig
-from smot.models.silot.objects import FrameNoise, presence_column
+from smot.models.silot.objects import FrameNoise
 
 
 def built(config: SilotConfig, end_below: float) -> Silot:
@@ -15,12 +15,16 @@ def built(config: SilotConfig, end_below: float) -> Silot:
     return model.eval()
 
 
+def with_presence(model: Silot, state: Tensor, presence: float) -> Tensor:
+    objects = model.unpacked(state)
+    return objects._replace(pres=torch.full_like(objects.pres, presence)).packed()
+
+
 def at_frame_one(model: Silot, videos: UInt8Array, presence: float) -> tuple[Tensor, Tensor]:
     """Second frame's state and discovery logits, with every object's presence set before it."""
     images = model.images(torch.from_numpy(videos))
     cells = model.backbone(images[1])
-    state = model.sweep(images[:1]).states[0].clone()
-    state[..., presence_column(model.config.what_size)] = presence
+    state = with_presence(model, model.sweep(images[:1]).states[0], presence)
     step = model.advance(images[1], cells, state, FrameNoise())
     return step.state, step.found.logit
 
@@ -41,19 +45,18 @@ def test_where_all_objects_end_discovery_sees_what_it_would_in_a_first_frame(
 def test_training_has_a_bound_of_its_own(config: SilotConfig, videos: UInt8Array) -> None:
     model = built(replace(config, end_below_training=0.1), 0.5)
     model.discovery.pres.output_bias.data.fill_(-30)
-    pres = presence_column(config.what_size)
     for training, presence, stays in ((True, 0.2, True), (True, 0.09, False), (False, 0.2, False)):
         state, _ = at_frame_one(model.train(training), videos, presence)
-        assert (state[..., pres].max() > 1e-3) == stays
+        assert (model.unpacked(state).pres.max() > 1e-3) == stays
 
 
 def test_an_ended_object_never_comes_back(config: SilotConfig, videos: UInt8Array) -> None:
     model = built(config, 0.5)
     model.discovery.pres.output_bias.data.fill_(-30)  # nothing is found anew
     state, _ = at_frame_one(model, videos, 0.49)
-    assert state[..., presence_column(model.config.what_size)].max() < 1e-4
+    assert model.unpacked(state).pres.max() < 1e-4
     state, _ = at_frame_one(model, videos, 0.51)
-    assert state[..., presence_column(model.config.what_size)].max() > 1e-3
+    assert model.unpacked(state).pres.max() > 1e-3
 
 
 def test_faint_objects_stay_as_in_the_paper_by_default(
@@ -62,14 +65,12 @@ def test_faint_objects_stay_as_in_the_paper_by_default(
     model = built(config, 0.0)
     model.discovery.pres.output_bias.data.fill_(-30)
     state, _ = at_frame_one(model, videos, 0.01)
-    assert state[..., presence_column(model.config.what_size)].max() > 1e-3
+    assert model.unpacked(state).pres.max() > 1e-3
 
 
 def test_the_learned_prior_ends_the_same_objects(config: SilotConfig, videos: UInt8Array) -> None:
     model = built(config, 0.5)
     clip = model.sweep(model.images(torch.from_numpy(videos))[:3])
-    pres = presence_column(config.what_size)
-    clip.states[..., pres] = 0.49
-    assert model.imagine(clip, 2).pres.max() == 0
-    clip.states[..., pres] = 0.51
-    assert model.imagine(clip, 2).pres.max() > 0
+    for presence, stays in ((0.49, False), (0.51, True)):
+        faint = clip._replace(states=with_presence(model, clip.states, presence))
+        assert (model.imagine(faint, 2).pres.max() > 0) == stays

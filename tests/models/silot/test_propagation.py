@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from smot.models.silot import Silot
-from smot.models.silot.objects import NO_NOISE
+from smot.models.silot.objects import Noise
 from smot.models.silot.propagation import change_what
 
 
@@ -34,7 +34,7 @@ def test_an_object_moves_at_most_as_far_as_it_can_reach(model: Silot) -> None:
 
 def test_without_noise_every_draw_is_its_mean(model: Silot) -> None:
     objects = model.unpacked(torch.zeros(2, 3, 25))
-    change = model.prior(torch.ones(2, 3, 8), objects, NO_NOISE)
+    change = model.prior(torch.ones(2, 3, 8), objects, Noise())
     what = change.drawn.mean[..., 4:-1]
     torch.testing.assert_close(change.objects.what, what)
     torch.testing.assert_close(change.objects.size_logit, change.drawn.mean[..., 2:4])

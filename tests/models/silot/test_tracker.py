@@ -66,9 +66,9 @@ def test_samples_differ_from_means_and_do_not_depend_on_the_batch(
     assert samples.predict(videos[:, :2], 2).shape[:2] == (len(videos), 2)
 
 
-def test_other_latents_are_refused(model: Silot) -> None:
+def test_other_latents_are_refused() -> None:
     with pytest.raises(UsageError, match="silot: latents must be mean or sample, not 'median'"):
-        SilotTracker(model=model, latents="median")  # type: ignore[arg-type]
+        load_tracker(latents="median")  # type: ignore[arg-type]
 
 
 def test_tracking_is_deterministic(tracker: SilotTracker, videos: UInt8Array) -> None:
