@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from smot.cli import cli
+from smot.filmstrips import save_video
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -116,6 +118,7 @@ def test_every_command_of_a_page_runs(
         r"```python\n(.*?)```", text_of(ROOT / "docs/add-a-tracker.md"), re.S
     )
     (tmp_path / "my_module.py").write_text(module)
+    save_video(tmp_path / "clip.mp4", [Image.new("RGB", (48, 48))] * 3)
     blocks = re.findall(r"```console\n(.*?)```", text_of(page), re.S)
     lines = [line for block in blocks for line in block.splitlines()]
     typed = [line[2:] for line in lines if line.startswith("$ smot ") and "&&" not in line]

@@ -94,11 +94,38 @@ class ConnComp:
         ids = link(components, B, self.max_distance) if B else np.zeros(0, np.int32)
         return _padded(components, ids, (B, T))
 
+    def stream(self) -> "ConnCompStream":
+        """Begin a video that comes frame after frame."""
+        return ConnCompStream(self)
+
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Move each track on at constant velocity, reflected at the edges."""
         videos = as_frames(videos, self.data.background)
         _, _, H, W, _ = videos.shape
         return extrapolate(self.track(videos), (H, W), horizon)
+
+
+class ConnCompStream:
+    """ConnComp on one video: an identity follows from the frame before, and nothing else."""
+
+    def __init__(self, tracker: ConnComp) -> None:
+        self._tracker = tracker
+        self._last: UInt8Array | None = None
+        self._ids = np.zeros(0, np.int32)
+        self._n_identities = 0
+
+    def update(self, frame: UInt8Array) -> Tracks:
+        """The objects of the next frame, RGB, [H, W, 3], [1, 1, K]."""
+        pair = [frame] if self._last is None else [self._last, frame]
+        tracks = self._tracker.track(np.stack(pair)[None])[:, -1:]
+        # Of a pair, the first frame's objects are numbered in their order, then the new ones.
+        ids = tracks.ids[0, 0][tracks.present[0, 0]]
+        known = np.concatenate([self._ids, self._n_identities + np.arange(len(ids))])
+        self._last, self._ids = frame, known[ids].astype(np.int32)
+        self._n_identities = max(self._n_identities, int(self._ids.max(initial=ABSENT)) + 1)
+        shown = np.full((1, 1, tracks.shape[2]), ABSENT, np.int32)
+        shown[0, 0, : len(ids)] = self._ids
+        return Tracks(boxes=tracks.boxes, ids=shown, confidence=tracks.confidence)
 
 
 def _padded(components: Components, ids: np.ndarray, shape: tuple[int, int]) -> Tracks:

@@ -17,7 +17,6 @@ from smot.interchange.footage import Footage, describe, resized
 from smot.interchange.sources import Source, shown
 from smot.tracks import DataDescription
 from smot.videos import Origin, Videos
-from smot.videos.guards import LARGEST_CHUNK
 from smot.videos.writing import write_videos
 
 Groups = Literal["count", "video"]
@@ -107,11 +106,6 @@ def convert(
             stored.append(_on_disk(each, Path(folder) / f"{place}.raw", size, settings))
             report(1)
         T = settings.n_frames or min(len(frames) for frames, _ in stored)
-        if T * size[0] * size[1] * 3 > LARGEST_CHUNK:
-            raise UsageError(
-                f"{T} frames of {size[0]} x {size[1]} pixels are too many for one video of a "
-                f"file: give --n-frames, at most {LARGEST_CHUNK // (size[0] * size[1] * 3)}"
-            )
         short = [
             each.name for each, (frames, _) in zip(footage, stored, strict=True) if len(frames) < T
         ]

@@ -19,6 +19,7 @@ MASKED_VERSION = 2  # of files with them
 # Test videos with NN objects, or those of a group that has another name.
 GROUP_NAME = re.compile(r"train|val|test/(\d{2,4}|[\w.-]{0,64}[A-Za-z_][\w.-]{0,64})", re.ASCII)
 UNIT = 256  # videos that are made, compressed and written together; every chunk divides it
+LARGEST_CHUNK = 1 << 30  # bytes that are decoded at once: the frames of a longer video are divided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Field:
         name: the data set's name in the group.
         dtype: what it holds.
         axes: its axes, by name (N videos, T frames, H W pixels, K objects) or length.
-        chunk: videos in one chunk.
+        chunk: videos in one chunk, whole ones unless they are too large for it.
     """
 
     name: str
@@ -40,6 +41,14 @@ class Field:
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Its shape where the axes have these sizes."""
         return tuple(sizes[axis] if axis in sizes else int(axis) for axis in self.axes.split())
+
+    def chunks(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of its chunks where it has this shape."""
+        whole = (self.chunk, *shape[1:])
+        if "T" not in self.axes:
+            return whole
+        n_bytes = self.dtype.itemsize * math.prod((self.chunk, *shape[2:]))
+        return (self.chunk, min(shape[1], max(1, LARGEST_CHUNK // max(n_bytes, 1))), *shape[2:])
 
 
 FIELDS = (

@@ -1,6 +1,7 @@
 """What a file must be before anything in it is believed: files may be damaged, or hostile."""
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,9 @@ from smot.seeding import SPLITS
 from smot.tracks import DataDescription
 from smot.videos.content import (
     DIGEST,
-    FIELDS,
     FORMAT_VERSION,
     GROUP_NAME,
+    LARGEST_CHUNK,
     MASKED_VERSION,
     Field,
     Metadata,
@@ -30,7 +31,7 @@ from smot.videos.content import (
 
 PATIENCE = 30.0  # seconds for reading a few short texts; starting Python takes most of it
 LARGEST_TEXT = 1 << 20  # bytes of an attribute
-LARGEST_CHUNK = 1 << 30  # bytes of frames or boxes that are decoded at once
+MOST_OBJECTS = np.iinfo(np.int16).max  # which is what their number is stored in
 ALLOWED_FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32})
 
 _TEXTS = (
@@ -187,10 +188,9 @@ def _axes(
     N, T, K = present
     if description.n_frames != T:
         raise DataError(f"{name}: {T} frames where the description has {description.n_frames}")
-    # One chunk of frames, and one of boxes at 16 bytes each: what is decoded at once.
-    if max(T * H * W * 3, FIELDS[1].chunk * T * K * 16) > LARGEST_CHUNK:
-        size = f"{T} frames of {H} x {W} with {K} objects"
-        raise DataError(f"{name}: videos of {size} are too large")
+    # A chunk of frames holds one at least.
+    if H * W * 3 > LARGEST_CHUNK or K > MOST_OBJECTS:
+        raise DataError(f"{name}: frames of {H} x {W} with {K} objects are too large")
     return {"N": N, "T": T, "H": H, "W": W, "K": K}
 
 
@@ -203,14 +203,15 @@ def _check_array(where: str, array: h5py.Dataset, field: Field, axes: Mapping[st
     # A file must not show what is in other files of the machine that reads it.
     if array.is_virtual or array.external is not None:
         raise DataError(f"{where} takes its content from another file: refused")
-    if array.chunks != (field.chunk, *expected[1:]):
-        raise DataError(f"{where} must have chunks of {field.chunk} videos, not {array.chunks}")
+    chunks = field.chunks(expected)
+    if array.chunks != chunks:
+        raise DataError(f"{where} must have chunks of {list(chunks)}, not {array.chunks}")
     creation = array.id.get_create_plist()
     filters = {creation.get_filter(place)[0] for place in range(creation.get_nfilters())}
     if not filters <= ALLOWED_FILTERS:
         raise DataError(f"{where} uses filters other than gzip and fletcher32: refused")
     # HDF5 invents zeros for chunks that are missing.
-    n_chunks = -(-expected[0] // field.chunk)
+    n_chunks = math.prod(-(-size // part) for size, part in zip(expected, chunks, strict=True))
     if array.id.get_num_chunks() != n_chunks:
         stored = array.id.get_num_chunks()
         raise DataError(f"{where} has {stored} of {n_chunks} chunks: not whole")

@@ -94,6 +94,11 @@ class VideoFile:
         self.check_range(group, start, stop)
         try:
             array: np.ndarray = self._array(f"{group}/{name}")[start:stop]
+        except MemoryError:
+            shape = "x".join(map(str, self._array(f"{group}/{name}").shape[1:]))
+            raise DataError(
+                f"{self.path}: {group}: {stop - start} x {shape} {name} do not fit into memory"
+            ) from None
         except (OSError, RuntimeError, KeyError, ValueError) as error:  # whatever HDF5 meets
             damaged = self._first_damaged(group, name, start, stop)
             raise DataError(

@@ -4,6 +4,7 @@ Arrays become HDF5 chunks outside of HDF5, which would compress under one lock, 
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -71,13 +72,14 @@ class Unit:
     Attributes:
         group: the group's name.
         place: of the first video in the file's group.
-        chunks: array, place of its first video in the file's group, bytes as HDF5 stores them.
+        chunks: array, where in the file's group it begins along each axis, bytes as HDF5 stores
+            them.
         digests: of the videos' content, [n, 32].
     """
 
     group: str
     place: int
-    chunks: list[tuple[Field, int, bytes]]
+    chunks: list[tuple[Field, tuple[int, ...], bytes]]
     digests: UInt8Array
 
 
@@ -167,7 +169,7 @@ def make_unit(produce: Produce, span: Span, start: int, stop: int) -> Unit:
         stop: one past the last.
     """
     place = start - span.start
-    chunks: list[tuple[Field, int, bytes]] = []
+    chunks: list[tuple[Field, tuple[int, ...], bytes]] = []
     large = [field for field in span.sample.layout if field.chunk == 1]
     small = [field for field in span.sample.layout if field.chunk > 1]
     truth: dict[str, list[np.ndarray]] = {field.name: [] for field in small}
@@ -178,34 +180,39 @@ def make_unit(produce: Produce, span: Span, start: int, stop: int) -> Unit:
         shift = place + first - start
         for field in large:
             array = getattr(videos, field.name)
-            chunks += [(field, shift + n, chunk) for n, chunk in encode(field, array)]
+            chunks += [
+                (field, (shift + n, *at), chunk) for (n, *at), chunk in encode(field, array)
+            ]
         hashes.append(digests(videos))
         for name, parts in truth.items():
             parts.append(getattr(videos, name))
     for field in small:
         array = np.concatenate(truth[field.name])
-        chunks += [(field, place + n, chunk) for n, chunk in encode(field, array)]
+        chunks += [(field, (place + n, *at), chunk) for (n, *at), chunk in encode(field, array)]
     return Unit(group=span.group, place=place, chunks=chunks, digests=np.concatenate(hashes))
 
 
-def encode(field: Field, array: np.ndarray) -> Iterator[tuple[int, bytes]]:
+def encode(field: Field, array: np.ndarray) -> Iterator[tuple[tuple[int, ...], bytes]]:
     """Compress an array of videos chunk by chunk, as HDF5's deflate and fletcher32 would.
 
     Args:
         field: the array's place in the layout.
-        array: [N, ...], beginning at a multiple of the field's chunk; the last chunk is filled
-            up with zeros, as HDF5 stores it.
+        array: [N, ...], beginning at a multiple of the field's chunk; the last chunks are filled
+            up with zeros, as HDF5 stores them.
 
     Yields:
-        Place of the chunk's first video in the array, and the chunk as HDF5 stores it.
+        Where the chunk begins along each axis, and the chunk as HDF5 stores it.
     """
-    for start in range(0, len(array), field.chunk):
-        part = np.ascontiguousarray(array[start : start + field.chunk])
-        missing = field.chunk - len(part)
-        if missing:
-            part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
+    shape = field.chunks(array.shape)
+    starts = (range(0, size, step) for size, step in zip(array.shape, shape, strict=True))
+    for at in itertools.product(*starts):
+        inside = tuple(slice(start, start + step) for start, step in zip(at, shape, strict=True))
+        part = np.ascontiguousarray(array[inside])
+        if part.shape != shape:
+            room = [(0, step - size) for step, size in zip(shape, part.shape, strict=True)]
+            part = np.pad(part, room)
         packed = compress(part.reshape(-1).view(np.uint8).data, COMPRESSION_LEVEL)
-        yield start, packed + fletcher32(packed).to_bytes(4, "little")
+        yield at, packed + fletcher32(packed).to_bytes(4, "little")
 
 
 def fletcher32(content: bytes) -> int:
@@ -231,8 +238,8 @@ def _write_groups(
         found[span.group] = np.zeros((span.stop - span.start, 32), np.uint8)
     for unit in made:
         handles = {name: array.id for name, array in file[unit.group].items()}
-        for field, place, chunk in unit.chunks:
-            handles[field.name].write_direct_chunk((place,) + (0,) * field.axes.count(" "), chunk)
+        for field, at, chunk in unit.chunks:
+            handles[field.name].write_direct_chunk(at, chunk)
         n_videos = len(unit.digests)
         found[unit.group][unit.place : unit.place + n_videos] = unit.digests
         report(n_videos)
@@ -251,7 +258,7 @@ def _create_group(file: h5py.File, span: Span) -> None:
             field.name,
             shape=shape,
             dtype=field.dtype,
-            chunks=(field.chunk, *shape[1:]),
+            chunks=field.chunks(shape),
             # HDF5 stores a chunk that is larger than the array only if the array may grow.
             maxshape=(max(n_videos, field.chunk), *shape[1:]),
             compression=COMPRESSION_LEVEL,

@@ -9,6 +9,7 @@ from smot.arrays import UInt8Array
 from smot.baselines.components import find_components
 from smot.baselines.conncomp import ConnComp
 from smot.errors import UsageError
+from smot.generators import ShapesSettings, render
 from smot.tracks import DataDescription, Predictor, Tracker, Tunable
 
 WHITE = ((255, 255, 255),)
@@ -216,3 +217,17 @@ def test_cosine_is_close_to_one_where_there_is_colour_unless_it_is_given() -> No
 def test_impossible_settings_are_named(setting: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(setting))):
         ConnComp(data=describe(), **setting)
+
+
+def test_a_stream_gives_the_tracks_of_the_whole() -> None:
+    settings = ShapesSettings(max_objects=8, appearance=0.5, disappearance=0.1)
+    videos = render(settings, None, seed=0, split="test/08", indices=np.arange(20))
+    tracker = ConnComp(data=settings.describe(""))
+    whole = tracker.track(videos.frames)
+    for n, frames in enumerate(videos.frames):
+        stream = tracker.stream()
+        for t, frame in enumerate(frames):
+            found = stream.update(frame)
+            there, here = whole.present[n, t], found.present[0, 0]
+            np.testing.assert_array_equal(whole.ids[n, t, there], found.ids[0, 0, here])
+            np.testing.assert_array_equal(whole.boxes[n, t, there], found.boxes[0, 0, here])

@@ -1,5 +1,7 @@
 """Videos of one's own are tracked, whatever their length."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 
 from smot.cli import cli
 from smot.errors import UsageError
+from smot.filmstrips import identity_colour
 from smot.interchange import open_source, tracking
 from smot.interchange.footage import describe, open_footage
 from smot.trackers import build_tracker
@@ -58,6 +61,48 @@ def test_tracks_read_back_with_films_and_strips_beside_them(
     assert (out / "clip.png").is_file()
 
 
+def test_coco_names_frames_and_boxes(video: Path, tmp_path: Path) -> None:
+    result = run("track", "conncomp", video, "--format", "coco", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "clip.json").read_text())
+    assert len(found) == 2 * T
+    third = [each["bbox"] for each in found if each["image_id"] == 3]
+    assert sorted(third) == [[12, 5, 8, 8], [28, 30, 8, 8]]
+    assert len({each["track_id"] for each in found}) == 2
+
+
+def test_an_mp4_shows_every_frame_with_its_boxes(video: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra video")
+    film = tmp_path / "film.mp4"
+    result = run("track", "conncomp", video, "--out", tmp_path, "--overlay", film)
+    assert result.exit_code == 0, result.output
+    (footage,) = open_footage(film)
+    pictures = np.stack(list(footage.frames())).astype(int)
+    assert pictures.shape[0] == T
+    scale = pictures.shape[1] // SIDE
+    rim = (pictures.shape[1] - scale * SIDE) // 2
+    for t, picture in enumerate(pictures):
+        for identity, (x, y) in enumerate([(10 + t, 5), (30 - t, 30)]):
+            rows, columns = (slice(rim + scale * a - 4, rim + scale * (a + 8) + 4) for a in (y, x))
+            off = abs(picture - identity_colour(identity)).sum(-1) < 90
+            # Compression blurs thin lines; that much of them is there, and nowhere else.
+            assert off[rows, columns].sum() > 0.6 * 4 * 8 * scale
+            assert off.sum() < off[rows, columns].sum() + 20
+
+
+def test_a_filmstrip_has_the_numbers_of_its_frames(tmp_path: Path) -> None:
+    frames = np.zeros((40, 16, 16, 3), np.uint8)
+    frames[:, 2:6, 2:6] = 255
+    np.save(tmp_path / "long.npy", frames)
+    (footage,) = open_footage(tmp_path / "long.npy")
+    tracker = build_tracker("conncomp", {}, describe(footage))
+    followed = tracking.Followed(footage=footage, tracker=tracker)
+    tracking.run(followed)
+    tracking.save_filmstrip(followed, tmp_path / "strip.svg")
+    numbers = re.findall(r">(\d+)</text>", (tmp_path / "strip.svg").read_text())
+    assert numbers == [str(1 + t) for t in range(0, 40, 4)]
+
+
 def test_boxes_are_in_the_pixels_of_the_video(video: Path, tmp_path: Path) -> None:
     result = run("track", "conncomp", video, "--out", tmp_path / "found", "--resize", "24")
     assert result.exit_code == 0
@@ -71,7 +116,7 @@ def test_a_tracker_without_a_stream_refuses_what_it_cannot_hold(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "WHOLE", 3 * SIDE * SIDE * 3)
-    result = run("track", "conncomp", video, "--out", tmp_path / "found")
+    result = run("track", "tests.test_trackers:Still", video, "--out", tmp_path / "found")
     assert isinstance(result.exception, UsageError)
     assert "at most 3 frames" in str(result.exception)
 
@@ -96,9 +141,10 @@ def test_nothing_is_replaced_unasked(video: Path, tmp_path: Path) -> None:
     assert run("track", "conncomp", video, *out, "--force").exit_code == 0
 
 
-def test_the_weights_that_ship_stream_what_they_find_in_the_whole(video: Path) -> None:
+@pytest.mark.parametrize("name", ["silot", "conncomp"])
+def test_trackers_that_stream_find_what_they_find_in_the_whole(name: str, video: Path) -> None:
     (footage,) = open_footage(video)
-    tracker = build_tracker("silot", {}, describe(footage))
+    tracker = build_tracker(name, {}, describe(footage))
     assert isinstance(tracker, Streamer)
     frames = np.stack(list(footage.frames()))
     whole = tracker.track(frames[None]).above(0.5)

@@ -10,6 +10,7 @@ import pytest
 from smot.errors import DataError, UsageError
 from smot.videos import VideoFile, Videos, open_videos, write_videos
 from smot.videos.content import FIELDS, FORMAT_VERSION, content_fingerprint, digests
+from smot.videos.verification import verify
 from smot.videos.writing import encode, fletcher32
 from tests.videos.conftest import GROUPS, made_origin, made_videos
 
@@ -70,7 +71,25 @@ def test_checksum_is_that_of_hdf5(n: int, highest: int, tmp_path: Path) -> None:
 def test_last_chunk_is_filled_up() -> None:
     boxes = next(field for field in FIELDS if field.name == "boxes")
     chunks = list(encode(boxes, np.ones((20, 4, 2, 4), np.float32)))
-    assert [start for start, _ in chunks] == [0, 16]
+    assert [at for at, _ in chunks] == [(0, 0, 0, 0), (16, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("largest", [1, 3 * 360, 720])
+def test_long_videos_are_divided_and_read_as_they_were_written(
+    largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.h5"
+    monkeypatch.setattr("smot.videos.content.LARGEST_CHUNK", largest)
+    write_videos(path, made_origin(), GROUPS, made_videos, workers=2)
+    with h5py.File(path) as file:
+        assert file["train/frames"].chunks == (1, max(1, largest // 360), 10, 12, 3)
+    monkeypatch.setattr("smot.videos.guards.LARGEST_CHUNK", 360)
+    with open_videos(path) as file:
+        assert verify(file, lambda n: None) == sum(GROUPS.values())
+        assert _same(file.read("train", 17, 20), made_videos("train", 17, 20))
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"must have chunks of \[1, 4, 10, 12, 3\]"):
+        open_videos(path)
 
 
 def test_digest_sees_every_array() -> None:

@@ -118,7 +118,7 @@ HARMS: dict[str, tuple[Harm, str]] = {
     "shape bomb": (_bomb, "0 of 10000000 chunks: not whole"),
     "huge videos": (
         _described("[10, 12]", "[1000000, 1200]"),
-        "4 frames of 1000000 x 1200 with 2 objects are too large",
+        "frames of 1000000 x 1200 with 2 objects are too large",
     ),
     "many objects": (_many_objects, "with 2000000 objects are too large"),
     "wrong type": (
@@ -131,7 +131,7 @@ HARMS: dict[str, tuple[Harm, str]] = {
     ),
     "wrong chunks": (
         lambda file: _replace(file, "train/frames", chunks=(20, 4, 10, 12, 3)),
-        "train/frames must have chunks of 1 videos",
+        "train/frames must have chunks of [1, 4, 10, 12, 3], not (20, 4, 10, 12, 3)",
     ),
     "strange filter": (
         lambda file: _replace(file, "train/frames", compression="lzf"),
