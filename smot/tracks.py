@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,24 +100,26 @@ class Tracks:
         return type(self)(boxes=self.boxes, ids=ids, confidence=self.confidence)
 
     @classmethod
-    def stack(cls, parts: Sequence["Tracks"]) -> Self:
-        """Join batches of videos of equal length one after another, padding K to the largest.
+    def stack(cls, parts: Sequence["Tracks"], *, axis: Literal[0, 1] = 0) -> Self:
+        """Join batches of videos, or successive frames of the same ones, padding K to the largest.
 
         Args:
             parts: at least one.
+            axis: 0 to join videos, 1 to join frames.
 
         Raises:
-            DataError: no parts, or parts of different numbers of frames.
+            DataError: no parts, or parts of different numbers of frames, or of videos.
         """
-        if len({part.shape[1] for part in parts}) != 1:
-            lengths = sorted({part.shape[1] for part in parts})
-            raise DataError(f"tracks to join must have one number of frames, not {lengths}")
+        if len({part.shape[1 - axis] for part in parts}) != 1:
+            lengths = sorted({part.shape[1 - axis] for part in parts})
+            what = ("frames", "videos")[axis]
+            raise DataError(f"tracks to join must have one number of {what}, not {lengths}")
         K = max(part.shape[2] for part in parts)
         grown = [part.padded(K) for part in parts]
         return cls(
-            boxes=np.concatenate([part.boxes for part in grown]),
-            ids=np.concatenate([part.ids for part in grown]),
-            confidence=np.concatenate([part.confidence for part in grown]),
+            boxes=np.concatenate([part.boxes for part in grown], axis),
+            ids=np.concatenate([part.ids for part in grown], axis),
+            confidence=np.concatenate([part.confidence for part in grown], axis),
         )
 
     def padded(self, n_entries: int) -> Self:

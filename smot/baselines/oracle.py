@@ -95,12 +95,8 @@ class MotionOracle:
         rest = truth.shape[1] - seen
         if rest == 0:
             return truth
-        ahead = extrapolate(truth[:, :seen], frame_size, rest)
-        return Tracks(
-            boxes=np.concatenate([truth.boxes[:, :seen], ahead.boxes], axis=1),
-            ids=np.concatenate([truth.ids[:, :seen], ahead.ids], axis=1),
-            confidence=np.concatenate([truth.confidence[:, :seen], ahead.confidence], axis=1),
-        )
+        first = truth[:, :seen]
+        return Tracks.stack([first, extrapolate(first, frame_size, rest)], axis=1)
 
     def predict_truth(self, seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:
         """Constant velocity, reflected at the edges."""

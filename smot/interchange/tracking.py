@@ -103,13 +103,7 @@ class Followed:
 
     def tracks(self) -> Tracks:
         """Everything found so far, [1, T, K]."""
-        K = max((each.shape[2] for each in self.kept), default=0)
-        grown = [each.padded(K) for each in self.kept]
-        return Tracks(
-            boxes=np.concatenate([each.boxes for each in grown], axis=1),
-            ids=np.concatenate([each.ids for each in grown], axis=1),
-            confidence=np.concatenate([each.confidence for each in grown], axis=1),
-        )
+        return Tracks.stack(self.kept, axis=1)
 
 
 def run(followed: Followed, overlay: Path | None = None) -> Tracks:

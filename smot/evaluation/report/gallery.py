@@ -15,7 +15,6 @@ from smot.evaluation.metrics.events import KINDS, Events, events
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.protocols import checked, predict_videos, track_videos, why_not
-from smot.evaluation.results import Results
 from smot.evaluation.run import Outcome
 from smot.evaluation.testsets import SPAN, VideoSource
 from smot.filmstrips import MOST_DRAWN, Mark, Span, strip, track_rows
@@ -72,12 +71,12 @@ def gallery(outcome: Outcome, source: VideoSource) -> list[Picture]:
         source: where its videos came from.
     """
     pictures = []
-    for count in shown_counts(outcome.results.counts):
+    for count in shown_counts(sorted(outcome.counts)):
         worst, typical = worst_and_typical(outcome.counts[count])
-        for kind, video in (("worst", worst), ("typical", typical)):
-            pictures.append(_tracking(outcome, source, count, kind, video))
+        shown: list[tuple[int, str | None]] = [(worst, "worst"), (typical, "typical")]
         if outcome.results.prediction is not None:
-            pictures.append(_prediction(outcome, source, count, typical))
+            shown.append((typical, None))
+        pictures += [_picture(outcome, source, count, *each) for each in shown]
     return pictures
 
 
@@ -100,52 +99,33 @@ def worst_and_typical(counts: VideoCounts) -> tuple[int, int]:
     return int(order[0]), int(order[(len(order) - 1) // 2])
 
 
-def _tracking(outcome: Outcome, source: VideoSource, count: int, kind: str, video: int) -> Picture:
+def _picture(
+    outcome: Outcome, source: VideoSource, count: int, video: int, kind: str | None
+) -> Picture:
+    """One video as it was tracked, of some kind, or, if of none, as it was predicted."""
     tracker, results = outcome.tracker[count], outcome.results
-    batch, group, start = _batch(results, source, count, video)
-    one = slice(video - start, video - start + 1)
-    tracks = track_videos(tracker, batch, (group, start))[one]
-    found = events(batch[one].truth, tracks, results.settings.match)
-    title = f"{_of(results, count)}{kind}: {group}, video {video}"
-    return _drawn(title, batch[one], tracks.above(results.settings.confidence), found, 0)
-
-
-def _prediction(outcome: Outcome, source: VideoSource, count: int, video: int) -> Picture:
-    """All frames of a video; those that the tracker saw without boxes of its own."""
-    tracker, results = outcome.tracker[count], outcome.results
-    observe, horizon = results.settings.observe, results.settings.horizon
-    batch, group, start = _batch(results, source, count, video)
-    one = slice(video - start, video - start + 1)
-    tracks = predict_videos(tracker, batch, observe, horizon, (group, start))[one]
-    found = events(
-        batch[one].truth[:, observe : observe + horizon], tracks, results.settings.match
-    )
-    shown = tracks.above(results.settings.confidence)
-    title = (
-        f"{_of(results, count)}frames {observe + 1} to {observe + horizon} "
-        f"predicted: {group}, video {video}"
-    )
-    return _drawn(title, batch[one], shown, found, observe)
-
-
-def _of(results: Results, count: int) -> str:
-    """The beginning of a title; groups with names need none."""
-    return f"{count} {results.dataset.things}, " if results.dataset.labels is None else ""
-
-
-def _batch(
-    results: Results, source: VideoSource, count: int, video: int
-) -> tuple[Videos, str, int]:
-    """The videos with which one was evaluated, their group, and the first of them."""
-    evaluated = results.dataset.videos[count]
+    settings, evaluated = results.settings, results.dataset.videos[count]
+    first, stop = (0, None) if kind else (settings.observe, settings.observe + settings.horizon)
+    named = f"{count} {results.dataset.things}, " if results.dataset.labels is None else ""
+    kind = kind or f"frames {first + 1} to {stop} predicted"
+    # The videos with which it was evaluated, and where it is among them.
     start = video - video % SPAN
-    stop = min(start + SPAN, evaluated.n_videos)
-    videos = source.read(evaluated.group, start, stop)
-    return videos, evaluated.group, start
+    batch = source.read(evaluated.group, start, min(start + SPAN, evaluated.n_videos))
+    place, one = (evaluated.group, start), slice(video - start, video - start + 1)
+    if stop is None:
+        tracks = track_videos(tracker, batch, place)[one]
+    else:
+        tracks = predict_videos(tracker, batch, first, settings.horizon, place)[one]
+    found = events(batch[one].truth[:, first:stop], tracks, settings.match)
+    title = f"{named}{kind}: {evaluated.group}, video {video}"
+    return _drawn(title, batch[one], tracks.above(settings.confidence), found, first)
 
 
 def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int) -> Picture:
-    """A strip of one video; `tracks` and what was found in them begin at frame `first`."""
+    """A strip of one video; `tracks` and what was found in them begin at frame `first`.
+
+    Frames that the tracker saw before it predicted have no boxes of its own.
+    """
     n_frames, n_shown = video.frames.shape[1], tracks.shape[1]
     around = ((0, 0), (first, n_frames - first - n_shown), (0, 0))
     whole = Tracks(
@@ -154,9 +134,12 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
         confidence=np.pad(tracks.confidence, around),
     )
     frames, stop = video.frames[0], first + n_shown
-    rows = track_rows(frames, whole, truth=video.truth, n_seen=first or None)
+    marks = [
+        Mark(frame=int(frame) + first, box=box, kind=str(kind))  # type: ignore[arg-type]
+        for frame, box, kind in zip(found.frame, found.box, found.kind, strict=True)
+    ]
     # What is missing stands with the truth, what is wrong with the tracker: half as much on each.
-    marks = _marks(found, first)
+    rows = track_rows(frames, whole, truth=video.truth, n_seen=first or None)
     rows = [
         replace(row, marks=[mark for mark in marks if (mark.kind == "miss") == (place == 0)])
         for place, row in enumerate(rows)
@@ -174,18 +157,11 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     )
 
 
-def _marks(found: Events, first: int) -> list[Mark]:
-    return [
-        Mark(frame=int(frame) + first, box=box, kind=str(kind))  # type: ignore[arg-type]
-        for frame, box, kind in zip(found.frame, found.box, found.kind, strict=True)
-    ]
-
-
 def _caption(found: Events, n_truth: int) -> str:
     n_errors = {kind: int((found.kind == kind).sum()) for kind in KINDS}
     if n_truth == 0:
         return f"no objects, {n_errors['false positive']} false positives"
-    mota = METRICS["mota"].shown(1 - len(found) / n_truth)
+    mota = METRICS["mota"].shown(1 - sum(n_errors.values()) / n_truth)
     return (
         f"MOTA {mota}: {n_errors['miss']} missed, {n_errors['false positive']} false positives, "
         f"{n_errors['switch']} switches; {n_truth} true boxes"
@@ -250,7 +226,7 @@ def foresee(
         return _explained(tracker, seen, horizon, (group, index))
     followed = track_videos(tracker, seen, (group, index))
     predicted = predict_videos(tracker, video, observe, horizon, (group, index))
-    return Shown(tracks=_above(_one_after_another(followed, predicted)))
+    return Shown(tracks=_above(Tracks.stack([followed, predicted], axis=1)))
 
 
 def first_frames(videos: Videos, n_frames: int) -> Videos:
@@ -279,14 +255,3 @@ def _explained(tracker: Explainer, seen: Videos, horizon: int, place: tuple[str,
 def _above(tracks: Tracks) -> Tracks:
     """What counts for MOTA."""
     return tracks.above(MatchSettings().confidence)
-
-
-def _one_after_another(first: Tracks, then: Tracks) -> Tracks:
-    """Tracks of consecutive frames of the same videos."""
-    n_entries = max(first.shape[2], then.shape[2])
-    parts = first.padded(n_entries), then.padded(n_entries)
-    return Tracks(
-        boxes=np.concatenate([part.boxes for part in parts], axis=1),
-        ids=np.concatenate([part.ids for part in parts], axis=1),
-        confidence=np.concatenate([part.confidence for part in parts], axis=1),
-    )

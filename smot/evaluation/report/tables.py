@@ -125,7 +125,11 @@ def to_csv(results: Results) -> str:
     writer.writerow(["tracker", "protocol", "count", *heads])
     for protocol, scores in protocols.items():
         for count in sorted(scores):
-            cells = [part for metric in metrics for part in _ends(scores[count], metric.key)]
+            each = scores[count]
+            cells: list[float | str] = []
+            for key in (metric.key for metric in metrics):
+                value = each.metrics.get(key)
+                cells += ["" if value is None else value, *each.intervals.get(key, ("", ""))]
             label = count if labels is None else labels[count]
             writer.writerow([results.tracker.name, protocol, label, *cells])
     return written.getvalue()
@@ -153,12 +157,6 @@ def _mean_cell(scores: Mapping[int, CountScores], metric: Metric) -> Cell:
     value = mean_over_counts(scores, metric.key) if metric.digits else None
     text = metric.shown(value) if metric.digits else ""
     return Cell(metric=metric.key, value=value, text=text, interval="", reason="")
-
-
-def _ends(scores: CountScores, key: str) -> tuple[float | str, float | str, float | str]:
-    value = scores.metrics.get(key)
-    low, high = scores.intervals.get(key, ("", ""))
-    return ("" if value is None else value, low, high)
 
 
 def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], *, rule_before: int) -> str:
