@@ -51,7 +51,11 @@ _OPTIONS = (
         show_default=True,
         help="motmetrics: the library itself; slow, and without HOTA and AP.",
     ),
-    click.option("--workers", type=int, help="Processes [one for each core and 200 videos]."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Processes [one for each core and 200 videos].",
+    ),
     click.option(
         "--threads",
         type=click.IntRange(min=1),

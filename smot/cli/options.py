@@ -226,14 +226,14 @@ def find_videos(
         n_videos: videos of each count that are wanted; None for as many as there are.
         quiet: whether to say nothing but warnings.
     """
-    from smot.evaluation.testsets import canonical_videos, check_digits
+    from smot.errors import UsageError
+    from smot.evaluation.testsets import canonical_videos
     from smot.videos import open_videos
 
     source: VideoSource
     with warnings_as_lines():
         if path is not None:
             source, said = open_videos(path), f"test videos from {path}"
-            check_digits(source, request.digits)
         else:
             source, said = canonical_videos(
                 request.dataset,
@@ -243,6 +243,10 @@ def find_videos(
                 n_videos=n_videos,
             )
     shown = source.metadata.digit_source
+    if shown and request.digits not in ("auto", shown):
+        raise UsageError(
+            f"digits={request.digits!r} were asked for, and the videos show {shown!r}"
+        )
     if not quiet:
         click.echo(f"smot: {said}{f', digits {shown}' if shown else ''}", err=True)
     return source

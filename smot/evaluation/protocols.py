@@ -19,7 +19,7 @@ from smot.errors import DataError, UsageError, described, was_interrupted
 from smot.evaluation.metrics.counts import VideoCounts, count_errors
 from smot.evaluation.metrics.events import Events, events
 from smot.evaluation.metrics.matching import MatchSettings
-from smot.evaluation.testsets import Plan, VideoSource
+from smot.evaluation.testsets import SPAN, Plan, VideoSource
 from smot.trackers import Recipe, build_tracker
 from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracker, Tracks, Tunable
 from smot.videos import Videos
@@ -94,9 +94,6 @@ class Job:
         workers: processes, at least 1; the result does not depend on them.
         with_events: whether to list each single error.
         with_tracks: whether to keep the tracks.
-
-    Raises:
-        UsageError: no workers.
     """
 
     tracker: Contestant | Recipe
@@ -107,10 +104,6 @@ class Job:
     workers: int = 1
     with_events: bool = False
     with_tracks: bool = False
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UsageError(f"workers={self.workers} must be at least 1")
 
 
 class Scorer:
@@ -197,6 +190,11 @@ class SpanScores:
                 for protocol in parts[0].tracks
             },
         )
+
+
+def spans(n_videos: int) -> list[tuple[int, int]]:
+    """Start and stop of the spans that the first `n_videos` of a group are divided into."""
+    return [(start, min(start + SPAN, n_videos)) for start in range(0, n_videos, SPAN)]
 
 
 def score_span(

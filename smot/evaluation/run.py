@@ -26,6 +26,7 @@ from smot.evaluation.protocols import (
     Scorer,
     SpanScores,
     score_span,
+    spans,
 )
 from smot.evaluation.results import (
     CountScores,
@@ -36,7 +37,7 @@ from smot.evaluation.results import (
     TuningRecord,
     VideosRecord,
 )
-from smot.evaluation.testsets import HeldVideos, VideoSource, make_plan, spans
+from smot.evaluation.testsets import HeldVideos, VideoSource, make_plan
 from smot.evaluation.tuning import set_by_hand, tune_tracker
 from smot.evaluation.workers import DoTasks, processes
 from smot.trackers import Recipe, recipe_of

@@ -230,17 +230,6 @@ def canonical_videos(
     return RenderedVideos(settings=settings, digits=source, groups=groups, seed=seed), made
 
 
-def check_digits(source: VideoSource, digits: str) -> None:
-    """Refuse videos of other digits than were asked for.
-
-    Raises:
-        UsageError: they are.
-    """
-    found = source.metadata.digit_source
-    if digits != "auto" and found and found != digits:
-        raise UsageError(f"digits={digits!r} were asked for, and the videos show {found!r}")
-
-
 def more_validation_videos(source: VideoSource, count: int) -> RenderedVideos | None:
     """Validation videos with a number of objects that the split of a data set does not have.
 
@@ -324,11 +313,6 @@ def make_plan(data: VideoSource, counts: Sequence[int] | None, n_videos: int | N
         sizes = dict.fromkeys(sizes, n_videos)
     chosen = {count: groups[count] for count in wanted}
     return Plan(groups=chosen, n_videos=sizes, by_count=by_count)
-
-
-def spans(n_videos: int) -> list[tuple[int, int]]:
-    """Start and stop of the spans that the first `n_videos` of a group are divided into."""
-    return [(start, min(start + SPAN, n_videos)) for start in range(0, n_videos, SPAN)]
 
 
 def _unfit(

@@ -18,9 +18,9 @@ from smot.arrays import IntArray
 from smot.errors import UsageError
 from smot.evaluation.metrics.clear import NOBODY, correspond
 from smot.evaluation.metrics.matching import MatchSettings, pair_up
-from smot.evaluation.protocols import Scorer, track_videos
+from smot.evaluation.protocols import Scorer, spans, track_videos
 from smot.evaluation.results import TuningRecord
-from smot.evaluation.testsets import VideoSource, more_validation_videos, spans
+from smot.evaluation.testsets import VideoSource, more_validation_videos
 from smot.evaluation.workers import DoTasks
 from smot.tracks import Contestant, Tracks, Tunable
 

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from smot.errors import DataError
+from smot.errors import DataError, UsageError
 from smot.evaluation.protocols import Job, Scorer
 from smot.interruption import die_with_parent, terminal_signals_blocked
 
@@ -37,8 +37,13 @@ def processes(own: Scorer) -> Iterator[DoTasks]:
 
     Yields:
         What does tasks in them; raises `DataError` where a process died.
+
+    Raises:
+        UsageError: no workers.
     """
     n_processes = own.job.workers
+    if n_processes < 1:
+        raise UsageError(f"workers={n_processes} must be at least 1")
     if n_processes == 1:
         yield lambda tasks: (task(own) for task in tasks)
         return

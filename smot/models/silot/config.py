@@ -174,11 +174,6 @@ class SilotConfig:
         if not right:
             raise UsageError(f"silot: {name} is {getattr(self, name)!r}, must be {allowed}")
 
-    @property
-    def description_size(self) -> int:
-        """How many numbers describe an object to networks; see `description` in `objects.py`."""
-        return 6 + self.what_size + self.hidden_size
-
 
 _POSITIVE = (
     "anchor",

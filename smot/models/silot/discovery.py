@@ -190,7 +190,7 @@ class Discovery(nn.Module):
         self.unit, self.glimpse_size = config.anchor, config.glimpse_size
         self.cell = config.cell
         n, A = config.n_features, config.what_size
-        self.attention = SpatialAttention(config.description_size, 0, n, config.sigma)
+        self.attention = SpatialAttention(6 + A + config.hidden_size, 0, n, config.sigma)
         n_fused = n + (config.n_backbone_features or n)
         self.fuse: Mlp | None = None
         if config.fully_connected_discovery:

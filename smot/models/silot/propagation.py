@@ -110,7 +110,8 @@ class ObjectFeatures(nn.Module):
 
     def __init__(self, config: SilotConfig, n_more: int = 0) -> None:
         super().__init__()
-        n_object, n = config.description_size + n_more, config.n_features
+        n_object = 6 + config.what_size + config.hidden_size + n_more
+        n = config.n_features
         self.own = Mlp(n_object, (64, 64), n)
         self.others = (
             SpatialAttention(n_object, n, n, config.sigma) if config.interacting else None
@@ -152,8 +153,6 @@ class Propagation(nn.Module):
             n_texels = config.glimpse_size**2
             n_pixels = n_texels * config.n_channels
             self.look = Mlp(n, (WIDTH, WIDTH), 4 + 2 * n_texels)
-            # Masks start nearly open: the "+ 1" of the paper's sigmoid(m + 1).
-            nn.init.ones_(self.look.output_bias.data[4:])
             self.encode_before = Mlp(n_pixels, (256, 128), n)
             self.encode_after = Mlp(n_pixels, (256, 128), n)
             self.suggest = Mlp(n, (WIDTH, WIDTH), 2 * A)
@@ -162,6 +161,9 @@ class Propagation(nn.Module):
                 self.features = ObjectFeatures(config, 2 * config.prior_momentum)
             self.suggestion = nn.Parameter(torch.zeros(2 * A))
         self.heads = Heads(n, n if sees else 0, A, config.hidden_size, config.where_scale)
+        if sees:
+            # Masks start nearly open: the "+ 1" of the paper's sigmoid(m + 1).
+            nn.init.ones_(self.look.output_bias.data[4:])
 
     def forward(
         self,
