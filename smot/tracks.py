@@ -1,7 +1,7 @@
 """Tracks, the one shape in which objects over time travel, and what a tracker must be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -26,16 +26,20 @@ class Tracks:
         boxes: x0, y0, x1, y1, [B, T, K, 4], float64, pixels; may stick out of the frame.
         ids: identity within the video, [B, T, K], int32; -1 where the entry is not used.
         confidence: how sure the tracker is, in [0, 1], [B, T, K], float64.
+        masks: 1 + the entry k of its frame that a pixel belongs to, 0 for background,
+            [B, T, H, W], of an integer type; None where they are not known. Pixels of an entry
+            that is not used are background.
 
     Raises:
         DataError: a wrong shape; an identity below -1, or twice in a frame; a box that is not
-            finite or has x1 < x0 or y1 < y0; a confidence outside [0, 1]. The message names video
-            and frame.
+            finite or has x1 < x0 or y1 < y0; a confidence outside [0, 1]; a mask of no entry. The
+            message names video and frame.
     """
 
     boxes: FloatArray
     ids: IntArray
     confidence: FloatArray
+    masks: IntArray | None = None
 
     def __post_init__(self) -> None:
         boxes, ids, confidence = (
@@ -47,6 +51,9 @@ class Tracks:
         _check_ids(ids)
         present = ids >= 0
         _check_boxes(boxes, confidence, present)
+        if self.masks is not None:
+            object.__setattr__(self, "masks", np.asarray(self.masks))
+            _check_masks(self.masks, ids.shape)
         # Unused entries may hold anything; Tracks of the same objects must be equal.
         boxes = np.where(present[..., None], boxes, 0).astype(np.float64)
         confidence = np.where(present, confidence, 0).astype(np.float64)
@@ -66,15 +73,18 @@ class Tracks:
         return tracks_as_html(self)
 
     @classmethod
-    def from_slots(cls, boxes: FloatArray, present: BoolArray) -> Self:
+    def from_slots(
+        cls, boxes: FloatArray, present: BoolArray, masks: IntArray | None = None
+    ) -> Self:
         """Tracks whose identity is their slot, as ground truth has it.
 
         Args:
             boxes: [B, T, K, 4], pixels.
             present: where the object of a slot is in the frame, [B, T, K].
+            masks: 1 + the slot of each pixel, 0 for background, [B, T, H, W]; None if not known.
         """
         ids = np.where(present, np.arange(present.shape[-1]), ABSENT)
-        return cls(boxes=boxes, ids=ids, confidence=present.astype(np.float64))
+        return cls(boxes=boxes, ids=ids, confidence=present.astype(np.float64), masks=masks)
 
     @property
     def present(self) -> BoolArray:
@@ -89,15 +99,19 @@ class Tracks:
 
     def __getitem__(self, key: slice | IntArray | tuple[slice | IntArray, slice]) -> Self:
         """Some videos `tracks[4:8]`, or some frames of some videos `tracks[4:8, :3]`."""
-        return type(self)(
-            boxes=self.boxes[key], ids=self.ids[key], confidence=self.confidence[key]
+        masks = None if self.masks is None else self.masks[key]
+        return replace(
+            self,
+            boxes=self.boxes[key],
+            ids=self.ids[key],
+            confidence=self.confidence[key],
+            masks=masks,
         )
 
     def above(self, confidence: float) -> Self:
         """Keep the entries whose confidence exceeds a threshold."""
         keep = self.present & (self.confidence > confidence)
-        ids = np.where(keep, self.ids, ABSENT)
-        return type(self)(boxes=self.boxes, ids=ids, confidence=self.confidence)
+        return replace(self, ids=np.where(keep, self.ids, ABSENT))
 
     @classmethod
     def stack(cls, parts: Sequence["Tracks"], *, axis: Literal[0, 1] = 0) -> Self:
@@ -108,7 +122,8 @@ class Tracks:
             axis: 0 to join videos, 1 to join frames.
 
         Raises:
-            DataError: no parts, or parts of different numbers of frames, or of videos.
+            DataError: no parts, parts of different numbers of frames, or of videos, or some with
+                masks alone.
         """
         if len({part.shape[1 - axis] for part in parts}) != 1:
             lengths = sorted({part.shape[1 - axis] for part in parts})
@@ -116,10 +131,15 @@ class Tracks:
             raise DataError(f"tracks to join must have one number of {what}, not {lengths}")
         K = max(part.shape[2] for part in parts)
         grown = [part.padded(K) for part in parts]
+        masks = [part.masks for part in parts if part.masks is not None]
+        sizes = {None if part.masks is None else part.masks.shape[2:] for part in parts}
+        if len(sizes) != 1:
+            raise DataError("tracks to join must all have masks of one size, or none")
         return cls(
             boxes=np.concatenate([part.boxes for part in grown], axis),
             ids=np.concatenate([part.ids for part in grown], axis),
             confidence=np.concatenate([part.confidence for part in grown], axis),
+            masks=np.concatenate(masks, axis) if masks else None,
         )
 
     def padded(self, n_entries: int) -> Self:
@@ -127,7 +147,8 @@ class Tracks:
         extra = n_entries - self.shape[2]
         if extra == 0:
             return self
-        return type(self)(
+        return replace(
+            self,
             boxes=np.pad(self.boxes, ((0, 0), (0, 0), (0, extra), (0, 0))),
             ids=np.pad(self.ids, ((0, 0), (0, 0), (0, extra)), constant_values=ABSENT),
             confidence=np.pad(self.confidence, ((0, 0), (0, 0), (0, extra))),
@@ -162,6 +183,17 @@ def _check_ids(ids: IntArray) -> None:
         video, frame, entry = np.argwhere(twice)[0]
         identity = ranked[video, frame, entry]
         raise DataError(f"video {video}, frame {frame}: identity {identity} appears twice")
+
+
+def _check_masks(masks: IntArray, shape: tuple[int, ...]) -> None:
+    B, T, K = shape
+    if masks.ndim != 4 or masks.shape[:2] != (B, T) or not np.issubdtype(masks.dtype, np.integer):
+        raise DataError(
+            f"masks must be integers [{B}, {T}, H, W], not {masks.dtype} {list(masks.shape)}"
+        )
+    if masks.size and not 0 <= masks.min() <= masks.max() <= K:
+        video, frame, _, _ = np.argwhere((masks < 0) | (masks > K))[0]
+        raise DataError(f"video {video}, frame {frame}: masks must be from 0 to K = {K}")
 
 
 def _check_boxes(boxes: FloatArray, confidence: FloatArray, present: BoolArray) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,30 @@ def test_stacking_pads_and_slicing_undoes_it() -> None:
 def test_above_keeps_only_the_sure() -> None:
     tracks = make(confidence=((0, 0, 0), 0.5))
     assert tracks.above(0.5).present.sum() == 11
+
+
+def test_masks_go_where_their_videos_go() -> None:
+    masks = np.zeros((2, 3, 4, 5), np.uint8)
+    masks[1, 2] = 2
+    tracks = replace(make(), masks=masks)
+    both = Tracks.stack([tracks.padded(4), tracks.above(0.5)])
+    np.testing.assert_array_equal(both.masks, np.concatenate([masks, masks]))
+    np.testing.assert_array_equal(both[1:2, 1:].masks, masks[1:, 1:])
+    with pytest.raises(DataError, match="all have masks of one size, or none"):
+        Tracks.stack([tracks, make()])
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (np.zeros((2, 3, 4)), r"masks must be integers \[2, 3, H, W\], not float64 \[2, 3, 4\]"),
+        (np.zeros((2, 1, 4, 5), int), r"not int64 \[2, 1, 4, 5\]"),
+        (np.full((2, 3, 4, 5), 3), "video 0, frame 0: masks must be from 0 to K = 2"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(masks: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(make(), masks=masks)
 
 
 def test_slots_are_identities() -> None:

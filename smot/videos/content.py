@@ -223,8 +223,8 @@ class Videos:
 
     @property
     def truth(self) -> Tracks:
-        """The ground truth as tracks whose identity is the slot."""
-        return Tracks.from_slots(self.boxes, self.present)
+        """The ground truth as tracks whose identity is the slot; with masks if there are any."""
+        return Tracks.from_slots(self.boxes, self.present, self.owner)
 
     @classmethod
     def stack(cls, parts: Sequence["Videos"]) -> Self:

@@ -9,6 +9,7 @@ from smot.evaluation.metrics.counts import VideoCounts
 from smot.tracks import Tracks
 
 SIDE = 6.0
+FRAME = 26
 
 
 def untidy_sequences(
@@ -75,6 +76,15 @@ def crowded_sequence(
     boxes, others = (np.concatenate([low, low + 9], -1) for low in (corner, other))
     truth = Tracks.from_slots(boxes, np.ones(boxes.shape[:3], np.bool_))
     return truth, Tracks(boxes=others, ids=ids, confidence=np.ones(ids.shape))
+
+
+def painted(tracks: Tracks) -> Tracks:
+    """With masks: each box its own, later entries over earlier ones, some hidden for good."""
+    masks = np.zeros((*tracks.shape[:2], FRAME, FRAME), np.uint8)
+    for b, t, k in np.ndindex(tracks.shape):
+        x0, y0, x1, y1 = (max(0, int(side)) for side in tracks.boxes[b, t, k])
+        masks[b, t, y0:y1, x0:x1] = 1 + k  # of entries that are not used an empty place
+    return replace(tracks, masks=masks)
 
 
 def some_of(counts: VideoCounts, rows: IntArray | slice) -> VideoCounts:

@@ -7,13 +7,13 @@ from smot.evaluation.metrics.counts import VideoCounts, count_errors
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.metrics.table import METRICS, shares, summarise
 from smot.tracks import Tracks
-from tests.evaluation.sequences import some_of, untidy_sequences
+from tests.evaluation.sequences import painted, some_of, untidy_sequences
 
 
 @pytest.fixture(scope="module")
 def counts() -> VideoCounts:
     truth, predicted = untidy_sequences(np.random.default_rng(2), n_videos=50, n_objects=4)
-    return count_errors(truth, predicted, MatchSettings())
+    return count_errors(painted(truth), painted(predicted), MatchSettings())
 
 
 def test_intervals_are_percentiles_of_resampled_summaries(counts: VideoCounts) -> None:

@@ -22,7 +22,8 @@ from smot.evaluation.metrics.average_precision import (
     detections,
 )
 from smot.evaluation.metrics.clear import clear_counts, correspond
-from smot.evaluation.metrics.matching import MatchSettings, Pairing, check_alike, pair_up
+from smot.evaluation.metrics.masks import mask_counts
+from smot.evaluation.metrics.matching import MatchSettings, check_alike, pair_up
 from smot.evaluation.metrics.occlusion import RANGES, visible_counts
 from smot.tracks import Tracks
 
@@ -30,7 +31,7 @@ UNIT = 2.0**-32
 # How many IoU values are held at once, twice (64 MiB in all).
 _MOST_PAIRS = 2**22
 _HOTA = ("hota_matches", "hota_association", "hota_overlap")
-_IN_UNITS = ("overlap", "hota_association", "hota_overlap")
+_IN_UNITS = ("overlap", "hota_association", "hota_overlap", "tube_overlap", "ari", "fg_ari")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +65,18 @@ class VideoCounts:
         visible_truth: true boxes by visibility, [V, 5]; 0 where visibility was not given.
         visible_matches: matches by visibility, [V, 5].
         visible_switches: switches by visibility, [V, 5].
+        n_masked: videos of which truth and predictions have masks, [V]; where they have not, all
+            counts up to `fg_ari` are 0.
+        mask_truth: true masks, [V].
+        mask_misses: true masks without match, [V].
+        mask_false_positives: predicted masks without match, [V].
+        mask_switches: matches of masks with another prediction than the object's last one, [V].
+        n_tubes: true identities that a pixel belongs to, [V].
+        tube_overlap: sum over them of the IoU of all their pixels with those of the predicted
+            identity that is paired with them, [V], units of 2 ** -32.
+        ari: adjusted Rand index of all pixels, [V], units of 2 ** -32.
+        n_foreground: videos with a pixel that belongs to a true object, [V].
+        fg_ari: adjusted Rand index of such pixels, [V], units of 2 ** -32.
         detection_level: confidence levels of predictions of any confidence above 0, [V, P],
             uint16; 0 where unused.
         detection_first: first AP threshold at which they are right, [V, P], uint8.
@@ -96,6 +109,16 @@ class VideoCounts:
     visible_truth: IntArray
     visible_matches: IntArray
     visible_switches: IntArray
+    n_masked: IntArray
+    mask_truth: IntArray
+    mask_misses: IntArray
+    mask_false_positives: IntArray
+    mask_switches: IntArray
+    n_tubes: IntArray
+    tube_overlap: IntArray
+    ari: IntArray
+    n_foreground: IntArray
+    fg_ari: IntArray
     detection_level: IntArray
     detection_first: IntArray
     detection_last: IntArray
@@ -186,8 +209,10 @@ class VideoCounts:
 SUMMED = tuple(
     field.name for field in fields(VideoCounts) if field.name not in ("settings", *DETECTIONS)
 )
-LATER = ("exact_frames", "n_counted")
+_OF_MASKS = SUMMED[SUMMED.index("n_masked") :]
+LATER = ("exact_frames", "n_counted", *_OF_MASKS)
 """Counts that older results lack."""
+_SIGNED = ("ari", "fg_ari")
 _WIDTHS = {
     **dict.fromkeys(_HOTA, len(ALPHAS)),
     **dict.fromkeys(("visible_truth", "visible_matches", "visible_switches"), len(RANGES)),
@@ -205,14 +230,14 @@ def count_errors(
 
     Args:
         truth: [B, T, K]; every present entry is an object, whatever its confidence.
-        predicted: [B, T, K'] of the same videos and frames.
+        predicted: [B, T, K'] of the same videos and frames. If both have masks they count too.
         settings: what counts as a prediction and as a match.
         visibility: of the true boxes, in their slots, in [0, 1], [B, T, K]; without it the
             counts by visibility are 0.
 
     Raises:
-        DataError: different numbers of videos or frames, or visibility of another shape than the
-            truth.
+        DataError: different numbers of videos or frames, visibility of another shape than the
+            truth, or masks of another size.
     """
     check_alike(truth, predicted)
     B, T, K = truth.shape
@@ -226,21 +251,23 @@ def count_errors(
         some = slice(start, start + step)
         true, found = truth[some], predicted[some]
         seen = None if visibility is None else visibility[some]
-        sums = _sums(pair_up(true, found, settings.confidence), settings, seen)
+        sums = _sums(true, found, settings, seen)
         parts.append(VideoCounts(settings=settings, **sums, **detections(true, found)))
     return VideoCounts.stack(parts)
 
 
 def _sums(
-    pairing: Pairing, settings: MatchSettings, visibility: FloatArray | None
+    truth: Tracks, predicted: Tracks, settings: MatchSettings, visibility: FloatArray | None
 ) -> dict[str, IntArray]:
     """All that is summed over videos, by the names of `VideoCounts`."""
-    B, T = pairing.truth.n_entries.shape
+    B, T, _ = truth.shape
+    pairing = pair_up(truth, predicted, settings.confidence)
     partner, switched = correspond(pairing, settings)
     surplus = pairing.predicted.n_entries - pairing.truth.n_entries
     sums: dict[str, IntArray | FloatArray] = {
         **clear_counts(pairing, partner, switched, settings),
         **visible_counts(pairing, partner, switched, visibility),
+        **mask_counts(truth, predicted, settings),
         "id_matches": identity_matches(pairing, settings.iou_threshold),
         **dict(zip(_HOTA, hota_sums(pairing), strict=True)),
         "n_videos": np.ones(B),
@@ -275,7 +302,7 @@ def _check(counts: Mapping[str, IntArray], rows: IntArray) -> None:
     """Refuse counts of other shapes, negative ones, and detections that cannot be."""
     for name, values in counts.items():
         expected = (1, _WIDTHS[name]) if name in _WIDTHS else (1,)
-        if values.shape != expected or values.min() < 0:
+        if values.shape != expected or (values.min() < 0 and name not in _SIGNED):
             raise DataError(f"counts with an impossible {name}")
     least, most = np.array([1, 0, 0, 1]), np.array([N_LEVELS, len(THRESHOLDS), len(THRESHOLDS)])
     if (rows < least).any() or (rows[:, :3] > most).any():

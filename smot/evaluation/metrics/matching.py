@@ -108,13 +108,18 @@ def pair_up(truth: Tracks, predicted: Tracks, confidence: float) -> Pairing:
         predicted: [B, T, K'], of which entries with a confidence above `confidence` count.
         confidence: in [0, 1).
     """
-    left = _side(truth.ids, truth.ids != ABSENT)
-    right = _side(predicted.ids, (predicted.ids != ABSENT) & (predicted.confidence > confidence))
+    left = packed(truth.ids, truth.ids != ABSENT)
+    right = packed(predicted.ids, (predicted.ids != ABSENT) & (predicted.confidence > confidence))
     return Pairing(left, right, _overlaps(truth.boxes, left, predicted.boxes, right))
 
 
-def _side(ids: IntArray, keep: BoolArray) -> Side:
-    """Sort the kept entries of each frame by identity and number identities from 0."""
+def packed(ids: IntArray, keep: BoolArray) -> Side:
+    """Sort the kept entries of each frame by identity and number identities from 0.
+
+    Args:
+        ids: [B, T, K].
+        keep: which entries count, [B, T, K].
+    """
     B, T, K = ids.shape
     n_entries = keep.sum(-1, dtype=np.int64)
     ranked = np.where(keep, ids.astype(np.int64), _LAST)

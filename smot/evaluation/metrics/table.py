@@ -87,6 +87,10 @@ def _errors(sums: Sums) -> FloatArray:
     return sums["misses"] + sums["false_positives"] + sums["switches"]
 
 
+def _mask_errors(sums: Sums) -> FloatArray:
+    return sums["mask_misses"] + sums["mask_false_positives"] + sums["mask_switches"]
+
+
 def _boxes(sums: Sums) -> FloatArray:
     return sums["n_truth"] + sums["n_predicted"]
 
@@ -120,6 +124,7 @@ _NO_PREDICTION = "no prediction above the confidence"
 _NO_MATCH = "no prediction was matched"
 _NO_BOX = "neither an object nor a prediction"
 _NO_FRAME = "no frames"
+_NO_MASK = "no pixel of an object in the ground truth"
 
 _RATIOS = (
     Metric(
@@ -222,6 +227,37 @@ _RATIOS = (
         formula=lambda sums: _divide(sums["id_matches"], sums["n_truth"]),
         undefined=_NO_TRUTH,
     ),
+    Metric(
+        key="mask_mota",
+        label="Mask MOTA",
+        meaning="MOTA of masks, matched by their IoU",
+        formula=lambda sums: 1 - _divide(_mask_errors(sums), sums["mask_truth"]),
+        undefined=_NO_MASK,
+        low=None,
+    ),
+    Metric(
+        key="miou",
+        label="mIoU",
+        meaning="mean over true objects of their masks' IoU through the video, identities paired",
+        formula=lambda sums: _divide(sums["tube_overlap"] * UNIT, sums["n_tubes"]),
+        undefined=_NO_MASK,
+    ),
+    Metric(
+        key="fg_ari",
+        label="FG-ARI",
+        meaning="adjusted Rand index of the true objects' pixels, mean over videos",
+        formula=lambda sums: _divide(sums["fg_ari"] * UNIT, sums["n_foreground"]),
+        undefined=_NO_MASK,
+        low=-0.5,
+    ),
+    Metric(
+        key="ari",
+        label="ARI",
+        meaning="adjusted Rand index of all pixels, mean over videos",
+        formula=lambda sums: _divide(sums["ari"] * UNIT, sums["n_masked"]),
+        undefined="no masks",
+        low=-0.5,
+    ),
 )
 
 
@@ -252,6 +288,9 @@ METRICS = MappingProxyType({metric.key: metric for metric in (*_RATIOS, *_COUNTS
 HEADLINE = ("mota", "ap", "count_error", "idf1", "hota")
 """The metrics of the terminal table and of the first lines of a report."""
 
+MASKS = ("mask_mota", "miou", "fg_ari", "ari")
+"""The metrics that there are only where truth and predictions have masks."""
+
 
 def shares(keys: Iterable[str]) -> list[Metric]:
     """Those metrics of `keys` that can be averaged and drawn, in the order of the table."""
@@ -277,13 +316,16 @@ def summarise(counts: VideoCounts) -> dict[str, float | None]:
         counts: of V videos.
 
     Returns:
-        A value for every key of `METRICS`; None where a ratio is not defined.
+        A value for every key of `METRICS`, without masks for all but `MASKS`; None where a ratio
+        is not defined.
     """
     pool = counts.pooled()
     sums = {name: getattr(pool, name).astype(np.float64) for name in SUMMED}
     values = ratios(sums) | {"ap": _average_precision(pool)}
     summary: dict[str, float | None] = {}
     for metric in _RATIOS:
+        if metric.key in MASKS and not pool.n_masked[0]:
+            continue
         value = float(values[metric.key][0])
         summary[metric.key] = None if np.isnan(value) else value
     return summary | {metric.key: int(getattr(pool, metric.key)[0]) for metric in _COUNTS}
@@ -302,7 +344,8 @@ def score(
         settings: what counts as a prediction and as a match.
 
     Returns:
-        Every metric by name; None where it is not defined. See docs/definitions.md.
+        Every metric by name, those of masks where both have them; None where it is not defined.
+        See docs/definitions.md.
 
     Raises:
         DataError: arrays of wrong shapes, or impossible tracks; the message names video and frame.
