@@ -136,6 +136,33 @@ def shapes(max_shapes: int | None, min_shapes: int, size_spread: float, **option
     _run(settings, lambda: None, options)
 
 
+@generate.command("mnist-mot")
+@with_options(digits_options("All 60,000, or the 5,000 that need no download."))
+@with_options(_WORK_OPTIONS)
+def mnist_mot(digits: str, mnist_root: Path | None, **options: Any) -> None:
+    """MNIST-MOT: up to three digits cross frames of 128 x 128, after "Tracking by Animation".
+
+    \b
+    smot generate mnist-mot --digits mnist-5k --quick
+    """  # noqa: D301 - click wants the character itself
+    from smot.generators import CANONICAL, load_digits
+
+    _run(CANONICAL["mnist-mot"], lambda: load_digits(digits, mnist_root), options)
+
+
+@generate.command("sprites-mot")
+@with_options(_WORK_OPTIONS)
+def sprites_mot(**options: Any) -> None:
+    """Sprites-MOT: up to three shapes cross frames of 128 x 128, after "Tracking by Animation".
+
+    \b
+    smot generate sprites-mot --quick
+    """  # noqa: D301 - click wants the character itself
+    from smot.generators import CANONICAL
+
+    _run(CANONICAL["sprites-mot"], lambda: None, options)
+
+
 def _scene(options: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the scene that were given; the others keep the paper's values."""
     return {name: options[name] for name in _SCENE_OPTIONS if options[name] is not None}

@@ -54,7 +54,8 @@ DATASET_OPTIONS = (
         default="mnist-12",
         show_default=True,
         metavar="NAME",
-        help="Without a file: mnist-12, mnist-6, shapes-48 or shapes-96, from data/ or made now.",
+        help="Without a file: mnist-12, mnist-6, shapes-48, shapes-96, mnist-mot or sprites-mot, "
+        "from data/ or made now.",
     ),
     *digits_options("What the videos must show."),
 )

@@ -209,11 +209,11 @@ def canonical_videos(
     from smot.generators import CANONICAL, load_digits
     from smot.generators.synthesis import group_sizes
 
-    if PREFIX + dataset not in CANONICAL:
-        known = [name.removeprefix(PREFIX) for name in CANONICAL]
-        raise UsageError(f"no data set {dataset!r}{did_you_mean(dataset, known)}")
-    settings = CANONICAL[PREFIX + dataset]
-    path = folder / f"{PREFIX}{dataset}.h5"
+    names = {name.removeprefix(PREFIX): name for name in CANONICAL}
+    if dataset not in names:
+        raise UsageError(f"no data set {dataset!r}{did_you_mean(dataset, names)}")
+    settings = CANONICAL[names[dataset]]
+    path = folder / f"{names[dataset]}.h5"
     unfit = f"there is no {path}"
     if path.is_file():
         file = open_videos(path)

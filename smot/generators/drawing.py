@@ -51,7 +51,9 @@ class Cast(NamedTuple):
         chosen: which sprite each is, [K].
         colours: index of each one's colour, [K].
         sizes: width, height, [K, 2], pixels.
-        corners: x, y of the top left in the first frame, [K, 2], pixels.
+        corners: x, y of the top left in the first frame, [K, 2], pixels; of objects that cross, in
+            the frame in which they enter.
+        entered: frame in which each entered, [K]; below 0 if before the video.
         velocity: x, y, [K, 2], pixels per frame.
         acceleration: x, y, [K, 2], pixels per frame squared; 0 at constant speed.
         position: x, y of the top left in the frame that is drawn, [K, 2], pixels; where objects
@@ -62,6 +64,7 @@ class Cast(NamedTuple):
     colours: IntArray
     sizes: IntArray
     corners: IntArray
+    entered: IntArray
     velocity: FloatArray
     acceleration: FloatArray
     position: FloatArray
@@ -132,15 +135,19 @@ def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
             np.empty(k, np.int64),
             np.empty((k, 2), np.int64),
             np.empty((k, 2), np.int64),
+            np.zeros(k, np.int64),
             np.empty((k, 2), np.float64),
             np.zeros((k, 2), np.float64),
             np.empty((k, 2), np.float64),
         )
         _choose(state, scene, cast)
-        if not _place(state, cast.sizes, (W, H), scene.max_overlap, cast.corners):
+        if scene.crosses:
+            _send_across(state, scene, cast, (W, H), made.present[n])
+        elif not _place(state, cast.sizes, (W, H), scene.max_overlap, cast.corners):
             return n
         _set_in_motion(state, scene, cast, n, made)
-        _come_and_go(state, scene, k, made.present[n])
+        if not scene.crosses:
+            _come_and_go(state, scene, k, made.present[n])
         for channel in range(3):
             canvas[:, :, channel] = scene.background[channel]
         if len(scene.texture):
@@ -243,7 +250,7 @@ def _set_in_motion(state: UInt64Array, scene: Scene, cast: Cast, n: int, made: B
                 cast.position[index, axis] = cast.corners[index, axis]
                 cast.velocity[index, axis] = scene.speed * (2 * uniform(state) - 1)
                 cast.acceleration[index, axis] = scene.acceleration * (2 * uniform(state) - 1)
-        else:
+        elif not scene.crosses:
             x, y = direction(state)
             cast.velocity[index, 0], cast.velocity[index, 1] = scene.speed * x, scene.speed * y
         made.velocity[n, index] = cast.velocity[index]
@@ -252,6 +259,39 @@ def _set_in_motion(state: UInt64Array, scene: Scene, cast: Cast, n: int, made: B
             label = label * len(scene.colours) + cast.colours[index]
         made.label[n, index] = label
         made.source_index[n, index] = scene.sources[cast.chosen[index]]
+
+
+@njit(nogil=True, cache=True)
+def _send_across(
+    state: UInt64Array,
+    scene: Scene,
+    cast: Cast,
+    frame_size: tuple[int, int],
+    present: BoolArray,
+) -> None:
+    """Draw where and when each object enters, touching a side, and where it leaves; [T, K].
+
+    The frame of its entry is one of those for which it is seen in the video.
+
+    Source: docs/mot-worlds.md.
+    """
+    T = len(present)
+    way = np.empty(2)
+    for index in range(len(cast.chosen)):
+        across, back = below(state, 2), below(state, 2)
+        for axis in range(2):
+            limit = frame_size[axis] - cast.sizes[index, axis]
+            start, end = back * limit, (1 - back) * limit
+            if axis != across:
+                start, end = below(state, limit + 1), below(state, limit + 1)
+            cast.corners[index, axis], way[axis] = start, end - start
+        length = max(math.sqrt(way[0] * way[0] + way[1] * way[1]), 1.0)
+        n_frames = math.floor(length / scene.speed) + 1
+        cast.entered[index] = below(state, T + n_frames - 1) - (n_frames - 1)
+        for axis in range(2):
+            cast.velocity[index, axis] = scene.speed * way[axis] / length
+        for t in range(T):
+            present[t, index] = 0 <= t - cast.entered[index] < n_frames
 
 
 @njit(nogil=True, cache=True)
@@ -326,13 +366,14 @@ def _draw_frame(scene: Scene, cast: Cast, n: int, t: int, owners: IntArray, made
             x = math.floor(cast.position[index, 0])
             y = math.floor(cast.position[index, 1])
         else:
-            x = corner_at(cast.corners[index, 0], cast.velocity[index, 0], t, W - width)
-            y = corner_at(cast.corners[index, 1], cast.velocity[index, 1], t, H - height)
+            since = t - cast.entered[index]
+            x = corner_at(cast.corners[index, 0], cast.velocity[index, 0], since, W - width)
+            y = corner_at(cast.corners[index, 1], cast.velocity[index, 1], since, H - height)
         boxes[index, 0], boxes[index, 1] = x, y
         boxes[index, 2], boxes[index, 3] = x + width, y + height
         sprite = scene.opacity[cast.chosen[index], :height, :width]
         colour = scene.colours[cast.colours[index]]
-        _draw_sprite(made.frames[n, t], owners, sprite, colour, (x, y), index + 1)
+        _draw_sprite(made.frames[n, t], owners, sprite, colour, (x, y), index + 1, scene.adds_up)
     # Only now is it known what later objects cover.
     for index in range(len(cast.chosen)):
         if present[index]:
@@ -354,6 +395,7 @@ def _draw_sprite(
     colour: IntArray,
     corner: tuple[int, int],
     owner: int,
+    adds_up: bool,
 ) -> None:
     """Lay one object over a frame: rounded alpha compositing, each channel separately.
 
@@ -364,6 +406,7 @@ def _draw_sprite(
         colour: RGB, [3], uint32.
         corner: x, y of its top left, pixels.
         owner: 1 + the object's slot.
+        adds_up: whether it is added to what is there, instead of covering it.
     """
     x, y = corner
     red, green, blue = colour[0], colour[1], colour[2]
@@ -375,16 +418,18 @@ def _draw_sprite(
             # Even a faint pixel belongs to the object: boxes and visibility count it.
             if opacity:
                 names[x + column] = owner
-                line[x + column, 0] = _over(opacity, red, line[x + column, 0])
-                line[x + column, 1] = _over(opacity, green, line[x + column, 1])
-                line[x + column, 2] = _over(opacity, blue, line[x + column, 2])
+                # What is there is seen through the object, or in full.
+                through = np.uint32(255) if adds_up else np.uint32(255) - opacity
+                line[x + column, 0] = _mixed(opacity, red, through, line[x + column, 0])
+                line[x + column, 1] = _mixed(opacity, green, through, line[x + column, 1])
+                line[x + column, 2] = _mixed(opacity, blue, through, line[x + column, 2])
 
 
 @njit(nogil=True, cache=True)
-def _over(opacity: np.uint32, new: np.uint32, old: np.uint8) -> np.uint8:
-    mixed = opacity * new + (np.uint32(255) - opacity) * np.uint32(old)
+def _mixed(opacity: np.uint32, new: np.uint32, through: np.uint32, old: np.uint8) -> np.uint8:
+    mixed = opacity * new + through * np.uint32(old)
     # Half of 255, so that the division rounds to the nearest grey level.
-    return np.uint8((mixed + np.uint32(127)) // np.uint32(255))
+    return np.uint8(min((mixed + np.uint32(127)) // np.uint32(255), np.uint32(255)))
 
 
 @njit(nogil=True, cache=True)

@@ -9,7 +9,7 @@ from smot.arrays import FloatArray, IntArray, UInt8Array
 from smot.errors import UsageError
 from smot.generators.digits import DigitSource
 from smot.generators.randomness import noise_table, rounded_up_normal
-from smot.generators.settings import SHAPES, MnistSettings, Settings
+from smot.generators.settings import MnistSettings, Settings
 from smot.generators.sprites import (
     SMALLEST_SIDE,
     Sprites,
@@ -35,6 +35,8 @@ class Scene(NamedTuple):
         most: objects in a video.
         max_overlap: square pixels.
         speed: pixels per frame.
+        crosses: whether objects cross the frame once, instead of staying in it.
+        adds_up: whether grey levels add up where objects overlap.
         acceleration: the largest along an axis, pixels per frame squared; 0 for constant speed.
         appearance: probability per frame.
         disappearance: probability per frame.
@@ -54,6 +56,8 @@ class Scene(NamedTuple):
     most: int
     max_overlap: int
     speed: float
+    crosses: bool
+    adds_up: bool
     acceleration: float
     appearance: float
     disappearance: float
@@ -87,9 +91,9 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
         sides: FloatArray = np.zeros(0)
     else:
         largest = largest_side(settings)
-        sprites = shape_sprites(largest)
+        sprites = shape_sprites(largest, settings.shapes)
         # Sprites come shape by shape, each in equally many sizes.
-        labels = np.arange(len(sprites.heights)) // (len(sprites.heights) // len(SHAPES))
+        labels = np.arange(len(sprites.heights)) // (len(sprites.heights) // len(settings.shapes))
         sources = np.full(len(labels), -1)
         deviation = settings.object_size * settings.size_spread
         sides = rounded_up_normal(settings.object_size, deviation, SMALLEST_SIDE, largest)
@@ -105,6 +109,8 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
         most=most,
         max_overlap=settings.max_overlap,
         speed=float(settings.speed),
+        crosses=settings.motion == "cross",
+        adds_up=isinstance(settings, MnistSettings) and settings.adds_up,
         acceleration=float(settings.acceleration),
         appearance=float(settings.appearance),
         disappearance=float(settings.disappearance),

@@ -16,6 +16,10 @@ COLOURS = {
     "magenta": (255, 0, 255),
 }
 SHAPES = ("circle", "diamond", "star", "cross", "x")
+ALL_SHAPES = (*SHAPES, "rectangle", "triangle")
+MOTIONS = ("bounce", "cross")
+
+_ADDED_LATER = ("acceleration", "motion", "adds_up", "shapes")
 
 LARGEST_VIDEO = 64 << 20  # bytes of frames; several are held at once by each worker
 
@@ -33,6 +37,9 @@ class SceneSettings:
         max_objects: most objects in a training or validation video.
         object_size: nominal side of an object, pixels.
         speed: length of every velocity, pixels per frame.
+        motion: "bounce" for objects that drift and turn round at the edges. "cross" for objects
+            that enter at a side of the frame, at a time of their own, go straight to a place on
+            the opposite side, and leave; they overlap as they come.
         acceleration: 0 for constant speed. Else the largest acceleration along each axis, pixels
             per frame squared: velocities and accelerations are drawn uniformly along each axis,
             up to `speed` and this, kept within that, and accelerations drift.
@@ -59,6 +66,7 @@ class SceneSettings:
     max_objects: int
     object_size: int = 14
     speed: float
+    motion: str = "bounce"
     acceleration: float = 0.0
     overlap: float = 0.5
     appearance: float = 1.0
@@ -81,6 +89,12 @@ class SceneSettings:
             "object_size", 5 <= self.object_size <= min(H, W), "from 5 to the frame's side"
         )
         self._demand("speed", 0 <= self.speed <= 1000, "from 0 to 1000")
+        self._demand("motion", self.motion in MOTIONS, " or ".join(MOTIONS))
+        if self.motion == "cross":
+            self._demand("speed", self.speed > 0, "above 0 where objects cross")
+            for name, usual in (("acceleration", 0), ("appearance", 1), ("disappearance", 0)):
+                fits = getattr(self, name) == usual
+                self._demand(name, fits, f"{usual} where objects cross")
         self._demand("acceleration", 0 <= self.acceleration <= 1000, "from 0 to 1000")
         self._demand("overlap", 0 <= self.overlap <= 500, "from 0 to 500")
         self._demand("appearance", 0 < self.appearance <= 1, "above 0, at most 1")
@@ -108,8 +122,8 @@ class SceneSettings:
         values = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
-            # Videos at constant speed keep the fingerprint that they had before there was another.
-            if name != "acceleration" or value
+            # Videos keep the fingerprint that they had before there were these settings.
+            if name not in _ADDED_LATER or value != type(self).__dataclass_fields__[name].default
         }
         return {"dataset": self.dataset, **values}
 
@@ -132,6 +146,8 @@ class MnistSettings(SceneSettings):
 
     Attributes:
         coloured: whether each digit has one of six colours instead of white.
+        adds_up: whether grey levels add up, up to white, where digits overlap; else later digits
+            cover earlier ones.
 
     Source: supplement D.1; docs/benchmark.md 1.2.
     """
@@ -141,6 +157,7 @@ class MnistSettings(SceneSettings):
     max_objects: int = 12
     speed: float = 2.0
     coloured: bool = False
+    adds_up: bool = False
 
     @property
     def palette(self) -> tuple[Colour, ...]:
@@ -150,11 +167,15 @@ class MnistSettings(SceneSettings):
     @property
     def canonical_name(self) -> str:
         """The name where all else is the paper's, such as "scattered-mnist-12"."""
+        if self.motion == "cross":
+            return "mnist-mot"
         return f"scattered-mnist-{self.max_objects}"
 
     @property
     def test_counts(self) -> tuple[int, ...]:
         """Numbers of digits in test videos: 1 .. 12, and on to what was trained on."""
+        if self.motion == "cross":
+            return tuple(range(1, self.max_objects + 1))
         return tuple(range(1, max(12, self.max_objects) + 1))
 
 
@@ -164,6 +185,8 @@ class ShapesSettings(SceneSettings):
 
     Attributes:
         size_spread: standard deviation of each side of each object, as a share of object_size.
+        shapes: what there is, of "circle", "diamond", "star", "cross", "x", "rectangle" and
+            "triangle"; an object's class is 6 x the place of its shape here + its colour.
 
     Source: supplement D.2; docs/benchmark.md 1.3.
     """
@@ -173,10 +196,13 @@ class ShapesSettings(SceneSettings):
     max_objects: int = 8
     speed: float = 5.0
     size_spread: float = 0.1
+    shapes: tuple[str, ...] = SHAPES
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._demand("size_spread", 0 <= self.size_spread <= 1, "from 0 to 1")
+        known = bool(self.shapes) and set(self.shapes) <= set(ALL_SHAPES)
+        self._demand("shapes", known, f"some of {', '.join(ALL_SHAPES)}")
 
     @property
     def palette(self) -> tuple[Colour, ...]:
@@ -186,6 +212,8 @@ class ShapesSettings(SceneSettings):
     @property
     def canonical_name(self) -> str:
         """Such as "scattered-shapes-48"; unusual numbers of training objects are added."""
+        if self.motion == "cross":
+            return "sprites-mot"
         side = self.frame_size[1]
         usual = {48: (1, 8), 96: (1, 10)}.get(side)
         counts = (self.min_objects, self.max_objects)
@@ -195,12 +223,21 @@ class ShapesSettings(SceneSettings):
     @property
     def test_counts(self) -> tuple[int, ...]:
         """Numbers of shapes in test videos: 1 .. 8, in frames from 96 pixels on 1 .. 35."""
+        if self.motion == "cross":
+            return tuple(range(1, self.max_objects + 1))
         most = 35 if min(self.frame_size) >= 96 else 8
         return tuple(range(1, max(most, self.max_objects) + 1))
 
 
 Settings = MnistSettings | ShapesSettings
 
+_CROSSING: Any = {
+    "frame_size": (128, 128),
+    "n_frames": 20,
+    "max_objects": 3,
+    "speed": 5.3,
+    "motion": "cross",
+}
 CANONICAL: dict[str, Settings] = {
     "scattered-mnist-6": MnistSettings(max_objects=6),
     "scattered-mnist-12": MnistSettings(max_objects=12),
@@ -211,6 +248,14 @@ CANONICAL: dict[str, Settings] = {
     ),
     "scattered-shapes-96-21-30": ShapesSettings(
         frame_size=(96, 96), min_objects=21, max_objects=30
+    ),
+    # After "Tracking by Animation" (docs/mot-worlds.md).
+    "mnist-mot": MnistSettings(**_CROSSING, object_size=28, adds_up=True),
+    "sprites-mot": ShapesSettings(
+        **_CROSSING,
+        object_size=21,
+        size_spread=0.08,
+        shapes=("circle", "rectangle", "triangle", "diamond"),
     ),
 }
 
@@ -230,6 +275,10 @@ def dataset_name(settings: Settings) -> str:
         value = getattr(settings, name)
         if value != getattr(reference, name):
             numbers = value if isinstance(value, tuple) else (value,)
-            said = "on" if value is True else "x".join(f"{number:g}" for number in numbers)
+            said = "on" if value is True else "x".join(map(_short, numbers))
             parts.append(f"{name.replace('_', '-')}-{said}")
     return "-".join(parts)
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

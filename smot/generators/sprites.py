@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
-from smot.generators.settings import SHAPES, ShapesSettings
+from smot.generators.settings import ShapesSettings
 
 SMALLEST_SIDE = 5
 _MASTER_SIDE = 64
@@ -117,28 +117,29 @@ def largest_side(settings: ShapesSettings) -> int:
 
 
 @lru_cache(maxsize=4)
-def shape_sprites(largest: int) -> Sprites:
+def shape_sprites(largest: int, shapes: tuple[str, ...]) -> Sprites:
     """Every shape in every size from 5 to `largest`: shape, then height, then width.
 
     Args:
         largest: longest side, pixels.
+        shapes: names, as `master` has them.
 
     Returns:
-        Sprites, n = 5 shapes x (largest - 4) heights x (largest - 4) widths.
+        Sprites, n = shapes x (largest - 4) heights x (largest - 4) widths.
 
     Source: supplement D.2 names the shapes; their proportions are ours.
     """
     sides = range(SMALLEST_SIDE, largest + 1)
-    opacity = np.zeros((len(SHAPES), len(sides), len(sides), largest, largest), np.uint8)
-    masters = np.stack([master(name) for name in SHAPES])
+    opacity = np.zeros((len(shapes), len(sides), len(sides), largest, largest), np.uint8)
+    masters = np.stack([master(name) for name in shapes])
     for row, height in enumerate(sides):
         for column, width in enumerate(sides):
             opacity[:, row, column, :height, :width] = resize(masters, height, width)
     heights, widths = np.meshgrid(sides, sides, indexing="ij")
     return Sprites(
         opacity=opacity.reshape(-1, largest, largest),
-        heights=np.tile(heights.reshape(-1), len(SHAPES)).astype(np.int64),
-        widths=np.tile(widths.reshape(-1), len(SHAPES)).astype(np.int64),
+        heights=np.tile(heights.reshape(-1), len(shapes)).astype(np.int64),
+        widths=np.tile(widths.reshape(-1), len(shapes)).astype(np.int64),
     )
 
 
@@ -146,7 +147,7 @@ def master(name: str) -> UInt8Array:
     """A shape that touches all four sides of its square, anti-aliased, [64, 64].
 
     Args:
-        name: "circle", "diamond", "star", "cross" or "x".
+        name: one of `ALL_SHAPES`.
     """
     n_samples = _MASTER_SIDE * _SAMPLES
     line = (np.arange(n_samples) + 0.5) / n_samples * 2 - 1
@@ -164,6 +165,10 @@ def _inside(name: str, x: FloatArray, y: FloatArray) -> BoolArray:
         return np.asarray(np.abs(x) + np.abs(y) <= 1)
     if name == "cross":
         return np.asarray((np.abs(x) <= _CROSS_ARM) | (np.abs(y) <= _CROSS_ARM))
+    if name == "rectangle":
+        return np.ones(x.shape, bool)
+    if name == "triangle":
+        return np.asarray(2 * np.abs(x) <= y + 1)
     if name == "x":
         return np.asarray((np.abs(x - y) <= 2 * _X_ARM) | (np.abs(x + y) <= 2 * _X_ARM))
     return _inside_star(x, y)

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from smot.cli import cli, main
 from smot.errors import DataError
+from smot.evaluation.results import read_results
 from smot.videos import open_videos
 from tests import processes
 from tests.processes import PATIENCE, wait_until
@@ -69,6 +70,24 @@ def test_dry_run_makes_nothing() -> None:
 def test_quick_set_has_a_name_of_its_own() -> None:
     out = _run("generate", "shapes", "--quick", "--n-train", "0", "--n-val", "0", "--counts", "3")
     assert out.startswith("data/scattered-shapes-48-quick.h5: 50 videos")
+
+
+@pytest.mark.parametrize(
+    ("world", "options"), [("mnist-mot", EMBEDDED), ("sprites-mot", ["--masks"])]
+)
+def test_every_command_takes_objects_that_come_and_go(world: str, options: list[str]) -> None:
+    sizes = ["--n-train", "0", "--n-val", "4", "--n-test", "4"]
+    out = _run("generate", world, *sizes, *options)
+    path = f"data/{world}.h5"
+    assert out.startswith(f"{path}: 16 videos")
+    assert _run("verify", path) == f"{path}: 16 videos, all sound\n"
+    assert "motion cross" in " ".join(_run("inspect", path).split())
+    _run("show", path, "--group", "test/03", "--scale", "1", "--out", "strip.png")
+    _run("eval", "conncomp", "--dataset", world, "--n-videos", "4", "--out", "r", "--quiet")
+    results = read_results("r/results.json")
+    assert results.counts == [1, 2, 3]
+    assert results.dataset.origin == path
+    assert results.tracking[1]["mota"] > 0.5
 
 
 def test_every_stress_axis_reaches_the_settings() -> None:

@@ -229,3 +229,18 @@ def test_processes_that_divide_the_batch_with_one_thread_each_are_usual(
     monkeypatch.setattr("smot.experiments.plans.available_cores", lambda: 7)
     invoke(*TOY, "--out", str(tmp_path), *options)
     assert found == [n_processes, n_threads]
+
+
+@pytest.mark.slow
+def test_silot_learns_from_a_file_of_objects_that_come_and_go(tmp_path: Path) -> None:
+    data, out = str(tmp_path / "sprites.h5"), str(tmp_path / "run")
+    few = ("--n-train", "8", "--n-val", "2", "--n-test", "0", "--quiet")
+    assert invoke("generate", "sprites-mot", *few, "--out", data).exit_code == 0
+    command = ("train", "silot", "--data", data, "--preset", "fast", "--out", out)
+    refused = invoke(*command).exception
+    assert isinstance(refused, UsageError)
+    assert "no preset for shapes of 128x128 pixels; name one with --dataset" in str(refused)
+    small = ("--steps", "2", "--processes", "1", "--set", "train.batch_size=2")
+    done = invoke(*command, "--dataset", "shapes-48", *small, "--set", "validation.n_videos=2")
+    assert done.exit_code == 0, done.output
+    assert "2 steps" in done.output

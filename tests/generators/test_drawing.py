@@ -5,7 +5,14 @@ import pytest
 
 from smot.boxes import areas, intersections, reflect
 from smot.errors import UsageError
-from smot.generators import DigitSource, MnistSettings, Settings, ShapesSettings, render
+from smot.generators import (
+    CANONICAL,
+    DigitSource,
+    MnistSettings,
+    Settings,
+    ShapesSettings,
+    render,
+)
 from smot.generators.sprites import cropped, resize
 from smot.videos import Videos
 
@@ -30,19 +37,23 @@ def _visibility(opacities: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _drawn_again(videos: Videos, source: DigitSource, side: int) -> tuple[np.ndarray, np.ndarray]:
+def _drawn_again(
+    videos: Videos, source: DigitSource, side: int, *, adds_up: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Grey frames and visibility from the truth alone, object by object in numpy."""
     frames = np.zeros(videos.frames.shape[:4], np.int64)
     shares = np.zeros_like(videos.visibility)
     sprites = cropped(resize(source.images, side, side))
     for n, t in np.ndindex(frames.shape[:2]):
         layers = np.zeros((videos.count[n], *frames.shape[2:]), bool)
-        for k in range(videos.count[n]):
+        for k in np.flatnonzero(videos.present[n, t]):
             x0, y0, x1, y1 = videos.boxes[n, t, k].astype(int)
             chosen = sprites.opacity[videos.source_index[n, k]][: y1 - y0, : x1 - x0]
             opacity = chosen.astype(np.int64)
             part = frames[n, t, y0:y1, x0:x1]
-            part[:] = np.floor((opacity * 255 + (255 - opacity) * part) / 255 + 0.5)
+            through = 255 if adds_up else 255 - opacity
+            mixed = np.floor((opacity * 255 + through * part) / 255 + 0.5)
+            part[:] = mixed.clip(max=255)
             layers[k, y0:y1, x0:x1] = opacity > 0
         shares[n, t, : videos.count[n]] = _visibility(layers)
     return frames, shares
@@ -54,6 +65,43 @@ def test_frames_boxes_and_visibility_agree_with_drawing_by_hand(few_digits: Digi
     for channel in range(3):
         np.testing.assert_array_equal(videos.frames[..., channel], frames)
     np.testing.assert_array_equal(videos.visibility, shares)
+
+
+def test_digits_that_add_up_agree_with_drawing_by_hand(few_digits: DigitSource) -> None:
+    settings = replace(MnistSettings(adds_up=True), max_objects=6)
+    videos = _made(settings, few_digits, 6)
+    frames, shares = _drawn_again(videos, few_digits, 14, adds_up=True)
+    np.testing.assert_array_equal(videos.frames[..., 0], frames)
+    np.testing.assert_array_equal(videos.visibility, shares)
+    assert (videos.frames != _made(replace(settings, adds_up=False), few_digits, 6).frames).any()
+
+
+@pytest.mark.parametrize("name", ["mnist-mot", "sprites-mot"])
+def test_objects_cross_the_frame_once(name: str, few_digits: DigitSource) -> None:
+    settings = CANONICAL[name]
+    videos = _made(settings, few_digits, 60)
+    lasting = 0
+    for n in range(60):
+        for k in range(videos.count[n]):
+            frames = np.flatnonzero(videos.present[n, :, k])
+            assert frames.size
+            assert (np.diff(frames) == 1).all()
+            boxes = videos.boxes[n, frames, k]
+            touches = (boxes[:, :2] == 0).any(1) | (boxes[:, 2:] == 128).any(1)
+            assert frames[0] == 0 or touches[0]
+            # It leaves within a step of a side.
+            margin = np.minimum(boxes[:, :2].min(1), (128 - boxes[:, 2:]).min(1))
+            assert frames[-1] == 19 or margin[-1] <= settings.speed + 1
+            speed = np.linalg.norm(videos.velocity[n, k])
+            assert speed == pytest.approx(settings.speed, abs=1e-5)
+            ahead = boxes[0, :2] + np.arange(len(frames))[:, None] * videos.velocity[n, k]
+            assert abs(boxes[:, :2] - ahead).max() < 1.001
+            lasting += len(frames) == 20
+    entered, left = ~videos.present[:, 0], ~videos.present[:, -1]
+    used = np.arange(3) < videos.count[:, None]
+    for share in (entered[used].mean(), left[used].mean()):
+        assert 0.3 < share < 0.7
+    assert lasting > 0
 
 
 def test_masks_say_who_was_drawn_last(few_digits: DigitSource) -> None:

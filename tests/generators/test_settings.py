@@ -64,6 +64,7 @@ def test_plain_settings_make_the_same_settings_again() -> None:
         ("speed", -1),
         ("speed", float("nan")),
         ("acceleration", -1),
+        ("motion", "fly"),
         ("overlap", -0.1),
         ("appearance", 0),
         ("disappearance", 1.5),
@@ -75,6 +76,23 @@ def test_plain_settings_make_the_same_settings_again() -> None:
 def test_impossible_setting_is_named_with_its_value(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"{name} must be .*, not "):
         replace(MnistSettings(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("speed", 0), ("acceleration", 1), ("appearance", 0.5), ("disappearance", 0.1)],
+)
+def test_objects_that_cross_come_and_go_by_crossing_alone(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{name} must be .* where objects cross"):
+        replace(CANONICAL["mnist-mot"], **{name: value})
+
+
+def test_worlds_with_other_settings_have_names_of_their_own() -> None:
+    assert dataset_name(replace(CANONICAL["mnist-mot"], speed=3)) == "mnist-mot-speed-3"
+    few = ShapesSettings(shapes=("circle", "star"))
+    assert dataset_name(few) == "scattered-shapes-48-shapes-circlexstar"
+    with pytest.raises(UsageError, match="shapes must be some of circle, "):
+        ShapesSettings(shapes=("circle", "heart"))
 
 
 def test_size_spread_has_bounds() -> None:

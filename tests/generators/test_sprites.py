@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from smot.generators import DigitSource
-from smot.generators.settings import SHAPES
+from smot.generators.settings import ALL_SHAPES, SHAPES
 from smot.generators.sprites import cropped, master, resize, shape_sprites
 
 
@@ -38,7 +38,7 @@ def test_empty_image_becomes_one_transparent_pixel() -> None:
     assert (sprites.heights[0], sprites.widths[0], sprites.n_pixels[0]) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", ALL_SHAPES)
 def test_shape_fills_its_square_and_mirrors_itself(name: str) -> None:
     drawn = master(name)
     assert (drawn == drawn[:, ::-1]).all()
@@ -47,15 +47,17 @@ def test_shape_fills_its_square_and_mirrors_itself(name: str) -> None:
 
 
 def test_shapes_cover_the_areas_of_geometry() -> None:
-    areas = {name: float(master(name).mean()) / 255 for name in SHAPES}
+    areas = {name: float(master(name).mean()) / 255 for name in ALL_SHAPES}
     assert areas["circle"] == pytest.approx(np.pi / 4, abs=2e-3)
     assert areas["diamond"] == pytest.approx(1 / 2, abs=2e-3)
     assert areas["cross"] == pytest.approx(5 / 9, abs=2e-2)
     assert areas["star"] < areas["diamond"]
+    assert areas["rectangle"] == 1
+    assert areas["triangle"] == pytest.approx(1 / 2, abs=2e-3)
 
 
 def test_every_shape_sprite_touches_all_sides_of_its_size() -> None:
-    sprites = shape_sprites(16)
+    sprites = shape_sprites(16, SHAPES)
     assert len(sprites.heights) == 5 * 12 * 12
     for opacity, height, width in zip(
         sprites.opacity, sprites.heights, sprites.widths, strict=True

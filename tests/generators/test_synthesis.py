@@ -7,6 +7,7 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.generators import (
+    CANONICAL,
     DigitSource,
     MnistSettings,
     Settings,
@@ -52,6 +53,8 @@ GOLDEN: dict[str, Settings] = {
     "04d1eafb0194915e29f113f12493a94c1f507ab701e04a659e55ec6dff291eb2": ShapesSettings(
         frame_size=(96, 96), min_objects=21, max_objects=30
     ),
+    "c886a515f45dd406777561ce186efc06b2498bcc4e9beef06528cfd9c6c63046": CANONICAL["mnist-mot"],
+    "30f2b5f5d83ca49d943cd2bb4fffdbcbc472c1caee39d7e93119bf279c5e5d09": CANONICAL["sprites-mot"],
 }
 
 
