@@ -9,6 +9,20 @@ from smot.cli import cli
 from smot.generators import ShapesSettings, generate
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what mlcroissant stands on
+def test_a_card_is_valid_to_the_reference_library(tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant", reason="pip install mlcroissant")
+    path, card = tmp_path / "shapes.h5", tmp_path / "card.json"
+    generate(ShapesSettings(max_objects=2), None, path=path, groups={"train": 3, "test/01": 2})
+    card.write_text(CliRunner().invoke(cli, ["inspect", str(path), "--croissant"]).stdout)
+    metadata = mlcroissant.Dataset(str(card)).metadata  # raises where the card is not valid
+    assert metadata.name == "scattered-shapes-48-1-2"
+    assert not metadata.ctx.issues.errors
+    card.write_text(card.read_text().replace('"sha256"', '"sha257"'))
+    with pytest.raises(mlcroissant.ValidationError, match="sha256"):
+        mlcroissant.Dataset(str(card))
+
+
 def test_a_card_says_what_the_file_is(tmp_path: Path) -> None:
     path = tmp_path / "shapes.h5"
     generate(ShapesSettings(max_objects=2), None, path=path, groups={"train": 3, "test/01": 2})
@@ -21,7 +35,3 @@ def test_a_card_says_what_the_file_is(tmp_path: Path) -> None:
     (file,) = card["distribution"]
     assert file["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file["contentUrl"] == "shapes.h5"
-    mlcroissant = pytest.importorskip("mlcroissant")
-    written = path.with_suffix(".json")
-    written.write_text(done.stdout)
-    assert mlcroissant.Dataset(str(written)).metadata.name == card["name"]
