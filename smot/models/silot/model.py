@@ -314,12 +314,15 @@ class Silot(nn.Module):
         if config.crop:
             images, corner = random_squares(images, config.crop, generator)
             offset = corner / config.anchor
-        return followed(self, images, self._watched(images, offset), offset)
-
-    def _watched(self, images: Tensor, offset: Tensor | None = None) -> Clip:
-        """By its means, with room for all that could be there, as a tracker does."""
+        # Room for all that could be there: what is left out would count as free space.
         H, W = images.shape[-2:]
-        n_slots = max(self.config.n_slots, math.prod(grid_shape(H, W, self.config.cell)))
+        n_cells = math.prod(grid_shape(H, W, config.cell))
+        clip = self._watched(images, offset, max(config.n_slots, n_cells))
+        return followed(self, images, clip, offset)
+
+    def _watched(
+        self, images: Tensor, offset: Tensor | None = None, n_slots: int | None = None
+    ) -> Clip:
         training = self.training
         self.eval()
         with torch.no_grad():

@@ -1,6 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from smot.errors import UsageError
 from smot.experiments.plans import Request, resolve
@@ -42,6 +44,7 @@ def test_the_preset_of_the_supplement_says_what_the_supplement_says(dataset: str
     assert train.curriculum[-1] == (120_000, 8)
     # Interaction for all data, its reach, scales of appearances, priors of sizes, slots.
     assert (model.interacting, model.sigma, model.n_slots) == (True, 0.1, 16)
+    assert model.zero_init_interaction  # of which the supplement says nothing
     assert (model.colour_scale, model.alpha_scale, model.alpha_bias) == (2.0, 0.1, 5.0)
     assert (model.size_prior_mean, model.size_prior_std) == (-2.2, 0.5)
     assert (model.size_prior_on_increment, model.where_prior_std) == (True, 0.3)
@@ -54,6 +57,15 @@ def test_the_preset_of_the_supplement_says_what_the_supplement_says(dataset: str
     assert found.fuse.layers[0].in_features == 64 + 128
     for part in (found.fuse, found.where, found.what, found.depth, found.pres):
         assert [layer.out_features for layer in part.layers[:-1]] == [100, 100]
+
+
+def test_the_model_of_the_supplement_begins_where_it_can_be_trained(
+    generator: torch.Generator,
+) -> None:
+    model = build(replace(FAMILY.preset("supplement", "mnist-6").model, n_channels=3), 0)
+    frames = torch.randint(0, 255, (2, 2, 48, 48, 3), generator=generator, dtype=torch.uint8)
+    loss = model.objective(frames, step=0, generator=generator).total
+    assert loss.item() < 1e6
 
 
 @pytest.mark.parametrize(
