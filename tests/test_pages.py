@@ -99,8 +99,10 @@ def shortened(command: str) -> list[str]:
     """The words of a command, with what makes it short."""
     words = shlex.split(command, comments=True)[1:]
     words = [each for word in words for each in (sorted(map(str, Path().glob(word))) or [word])]
-    short = {"--quick", "--n-test", "--dry-run", "--steps", "--counts", "export"}
-    if not short & set(words):
+    short = {"--n-test", "--dry-run", "--steps", "--counts", "export"}
+    if words[0] == "generate" and "--quick" in words:
+        words += ["--n-train", "10", "--n-val", "10", "--n-test", "4"]
+    elif not short & set(words):
         words += SHORTER.get(words[0], "").split()
     if words[0] in ("eval", "baseline") and "--data" not in words:
         words += ["--digits", "mnist-5k"]

@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Generic, TypeVar
-
-import torch.distributed as dist
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from smot.errors import DataError, UsageError
 from smot.interruption import (
@@ -27,6 +24,9 @@ from smot.interruption import (
     die_with_parent,
     terminal_signals_blocked,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Result = TypeVar("Result")
 
@@ -54,8 +54,10 @@ class Group:
         """Whether this process writes files and reports progress."""
         return self.rank == 0
 
-    def average_(self, flat: Tensor) -> None:
+    def average_(self, flat: "Tensor") -> None:
         """Replace a tensor by its average over the processes, in place."""
+        from torch import distributed as dist
+
         if self.size > 1:
             dist.all_reduce(flat)
             flat /= self.size
@@ -64,6 +66,8 @@ class Group:
         """The plain values of all processes, by rank."""
         if self.size == 1:
             return [value]
+        from torch import distributed as dist
+
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
@@ -87,6 +91,8 @@ def joined_group(device: str) -> Iterator[Group]:
     if size == 1:
         yield Group()
         return
+    from torch import distributed as dist
+
     backend = "nccl" if device.startswith("cuda") else "gloo"
     try:
         dist.init_process_group(backend, timeout=COLLECTIVE_TIMEOUT)

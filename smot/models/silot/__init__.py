@@ -1,5 +1,6 @@
 """SILOT, which discovers objects on a grid and propagates them through time."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -244,8 +245,10 @@ def fast_model(model: SilotConfig) -> SilotConfig:
     )
 
 
+DIGIT_SETS = ("mnist-6", "mnist-12")
 # Digits move at one known speed, so that lost ones can be linked by motion. Shapes do not: with
 # linking, MOTA falls by 0.004 (12 pixels) to 0.07 (6 pixels).
+LINKED = {"link_reach": 6.0}
 FAST_DIGITS = replace(fast_model(DIGITS), size_prior_std=0.25, link_reach=6.0)
 # Shapes are larger and move faster than digits: sides of 14 pixels and a longer reach.
 FAST_SHAPES = replace(
@@ -266,7 +269,7 @@ start, propagation left its work to discovery (5 objects too many after 4,000 up
 more than there are objects are enough."""
 
 # The narrow prior of sizes, and the high floor, are needed until boxes have found their digits.
-REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002, "link_reach": 6.0}
+REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002, **LINKED}
 
 SLEEP = {
     "objective": "sleep_objective",
@@ -309,13 +312,33 @@ MOVING = {
 LARGE_CONTINUED = {name: {"n_slots": 12, **changes} for name, changes in LARGE_SHAPES.items()}
 """What weights that go on on large frames are to have, whatever they were trained on before."""
 
+# Two slots more than there are objects.
+SLOTS = {
+    "mnist-6": {"n_slots": 8},
+    "mnist-12": {"n_slots": 16},
+    "shapes-48": {"n_slots": 10},
+    **LARGE_CONTINUED,
+}
+
+FAST_MODELS = {
+    "mnist-6": FAST_DIGITS,
+    "mnist-12": FAST_DIGITS,
+    "shapes-48": replace(FAST_SHAPES, n_slots=10),
+    **{name: replace(FAST_SHAPES, **changes) for name, changes in LARGE_SHAPES.items()},
+}
+"""By data set."""
+
 FULL_VALIDATION = {"n_videos": 1_000}
 
 
-def _refined(
-    model: SilotConfig, changes: dict[str, Any], train: dict[str, Any] = REFINE
-) -> Preset:
-    return Preset(model=model, train=train, continued=changes, needs_weights=True)
+def _continuing(
+    train: dict[str, Any], changes: Callable[[str], dict[str, Any]]
+) -> dict[str, Preset]:
+    """A run from weights on every data set, by which the model changes."""
+    return {
+        name: Preset(model=model, train=train, continued=changes(name), needs_weights=True)
+        for name, model in FAST_MODELS.items()
+    }
 
 
 def _paper(digits: SilotConfig, shapes: SilotConfig, train: dict[str, Any]) -> dict[str, Preset]:
@@ -335,58 +358,26 @@ PRESETS: PresetTable = {
     "original": ORIGINAL,
     "paper": ORIGINAL,  # its name before there was the supplement's
     "fast": {
-        "mnist-6": Preset(model=FAST_DIGITS, train=FAST, continued=BEGUN),
-        "mnist-12": Preset(model=FAST_DIGITS, train=FAST, continued=BEGUN),
-        "shapes-48": Preset(model=replace(FAST_SHAPES, n_slots=10), train=FAST, continued=BEGUN),
-        **{
-            name: Preset(
-                model=replace(FAST_SHAPES, **changes),
-                train=FAST,
-                validation={"n_videos": 100},
-                continued=BEGUN,
-            )
-            for name, changes in LARGE_SHAPES.items()
-        },
+        name: Preset(
+            model=model,
+            train=FAST,
+            validation={"n_videos": 100} if name in LARGE_SHAPES else {},
+            continued=BEGUN,
+        )
+        for name, model in FAST_MODELS.items()
     },
-    "refine": {
-        "mnist-6": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 8}),
-        "mnist-12": _refined(FAST_DIGITS, {**REFINED_DIGITS, "n_slots": 16}),
-        "shapes-48": _refined(FAST_SHAPES, {**REFINED, "n_slots": 10}),
-        **{
-            name: _refined(FAST_SHAPES, {**REFINED, **changes})
-            for name, changes in LARGE_CONTINUED.items()
-        },
-    },
-    "sleep": {
-        "mnist-6": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 8, "link_reach": 6.0}, SLEEP),
-        "mnist-12": _refined(FAST_DIGITS, {**SLEEPING, "n_slots": 16, "link_reach": 6.0}, SLEEP),
-        "shapes-48": _refined(FAST_SHAPES, {**SLEEPING, "n_slots": 10}, SLEEP),
-        **{
-            name: _refined(FAST_SHAPES, {**SLEEPING, **changes}, SLEEP)
-            for name, changes in LARGE_CONTINUED.items()
-        },
-    },
-    "follow": {
-        "mnist-6": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
-        "mnist-12": _refined(FAST_DIGITS, FOLLOWING, FOLLOW),
-        "shapes-48": _refined(FAST_SHAPES, FOLLOWING, FOLLOW),
-        **{
-            name: _refined(FAST_SHAPES, {**FOLLOWING, **changes}, FOLLOW)
-            for name, changes in LARGE_CONTINUED.items()
-        },
-    },
+    "refine": _continuing(
+        REFINE,
+        lambda name: {**(REFINED_DIGITS if name in DIGIT_SETS else REFINED), **SLOTS[name]},
+    ),
+    "sleep": _continuing(
+        SLEEP,
+        lambda name: {**SLEEPING, **SLOTS[name], **(LINKED if name in DIGIT_SETS else {})},
+    ),
+    "follow": _continuing(FOLLOW, lambda name: {**FOLLOWING, **LARGE_CONTINUED.get(name, {})}),
     "prior": {
-        "mnist-6": Preset(model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=MOVING),
-        "mnist-12": Preset(
-            model=FAST_DIGITS, train=PRIOR, validation=PREDICTION, continued=MOVING
-        ),
-        "shapes-48": Preset(
-            model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=MOVING
-        ),
-        **{
-            name: Preset(model=FAST_SHAPES, train=PRIOR, validation=PREDICTION, continued=MOVING)
-            for name in LARGE_SHAPES
-        },
+        name: Preset(model=model, train=PRIOR, validation=PREDICTION, continued=MOVING)
+        for name, model in FAST_MODELS.items()
     },
 }
 
