@@ -182,16 +182,13 @@ def test_two_processes_learn_what_one_learns_and_leave_together_when_asked(
     assert_equal_weights(pair.last, tmp_path / "one" / "last.pt", tolerance=1e-4)
 
 
-@pytest.mark.posix("signals stop a process")
-@pytest.mark.slow
+@pytest.mark.posix("has no SIGHUP")
 def test_a_closed_terminal_saves_the_run(tmp_path: Path) -> None:
-    process = start(tmp_path, *SLOWLY, "--processes", "1", "--quiet")
-    wait_for_steps(RunFolder(tmp_path), 5, process)
-    process.send_signal(signal.SIGHUP)
-    _, errors = process.communicate(timeout=PATIENCE)
-    reached = load_checkpoint(tmp_path / "last.pt").about.step
-    assert process.returncode == 130, errors
-    assert f"smot: stopped at step {reached}, " in errors
+    hung_up = ("--set", "model.interrupt_at=5", "--set", "model.interrupt_by=SIGHUP")
+    result = invoke(*TOY, "--out", str(tmp_path), "--processes", "1", "--quiet", *hung_up)
+    assert result.exit_code == 130, result.output
+    assert "smot: stopped at step 6, " in result.stderr
+    assert load_checkpoint(tmp_path / "last.pt").about.step == 6
 
 
 @pytest.mark.slow

@@ -120,6 +120,7 @@ def test_masks_say_who_was_drawn_last(few_digits: DigitSource) -> None:
     np.testing.assert_array_equal(videos.frames, _made(MnistSettings(), few_digits, 6).frames)
 
 
+@pytest.mark.slow  # compiles the kernel for two bytes
 def test_masks_number_more_objects_than_a_byte_holds() -> None:
     settings = ShapesSettings(min_objects=260, max_objects=260, object_size=5, overlap=500)
     videos = render(settings, None, seed=0, split="val", indices=np.arange(1), masks=True)

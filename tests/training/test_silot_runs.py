@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import torch
 from torch import Tensor
 
 from smot.experiments.plans import Plan
-from smot.experiments.runs import RunOptions, launch
+from smot.experiments.runs import RunOptions, carry_out
 from smot.experiments.training_data import DataConfig, open_source, training_batches
 from smot.experiments.validation import ValidationConfig
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint
 from smot.models.family import Objective
 from smot.models.silot import FAMILY, SilotConfig
 from smot.training.config import TrainConfig
-from smot.training.distributed import Group
+from smot.training.distributed import Group, joined_group, run_in_processes
 from smot.training.loop import Task, TrainingLoop
 from smot.training.reporting import Board, Progress, Reporter
+from smot.training.run_folder import RunFolder
 from smot.training.state import Identity, TrainingState, noise_seed
 
 PLAN = Plan(
@@ -49,6 +51,14 @@ PLAN = Plan(
 )
 
 
+def without_curves(plan: Plan, options: RunOptions) -> None:
+    """What a process of a run does, but for the picture, which takes longer than the training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "draw_curves", lambda *_, **__: None)
+        with joined_group("cpu") as group:
+            carry_out(plan, options, group)
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -60,7 +70,11 @@ def one_thread() -> Iterator[None]:
 def run(out: Path, *, resume: bool = False, n_processes: int = 1, n_steps: int = 4) -> Checkpoint:
     plan = replace(PLAN, train=replace(PLAN.train, max_steps=n_steps))
     plan = replace(plan, n_processes=n_processes)
-    launch(plan, RunOptions(out=str(out), resume=resume, quiet=True))
+    work = partial(without_curves, plan, RunOptions(out=str(out), resume=resume, quiet=True))
+    if n_processes > 1:
+        run_in_processes(work, n_processes)
+    else:
+        work()
     return load_checkpoint(out / "last.pt")
 
 

@@ -25,6 +25,7 @@ class ToyConfig:
     break_at: int = -1
     break_gradient_at: int = -1
     interrupt_at: int = -1
+    interrupt_by: str = "SIGINT"
 
 
 class Toy(nn.Module):
@@ -54,7 +55,7 @@ class Toy(nn.Module):
         if step == self.config.break_at:
             penalty = penalty * float("nan")
         if step == self.config.interrupt_at:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.Signals[self.config.interrupt_by])
         if step == self.config.break_gradient_at:
             penalty = penalty + (self.picture - self.picture).abs().pow(0.5).sum()
         terms = {"fit": fit.detach(), "penalty": penalty.detach()}

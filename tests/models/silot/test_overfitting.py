@@ -82,7 +82,7 @@ def test_it_learns_to_follow_the_objects_of_eight_clips() -> None:
         result.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
-        if step >= 200 and step % 50 == 49:
+        if step >= 100 and step % 25 == 24:
             share = followed(model, frames, truth)
         if share > ENOUGH:
             break

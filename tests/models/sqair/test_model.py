@@ -238,7 +238,9 @@ def test_digits_can_be_learned_by_heart() -> None:
         objective.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
-    terms = objective.terms
+        terms = objective.terms
+        if terms["squared_error"] < 0.4 * terms["squared_error_empty"]:
+            break
     assert terms["squared_error"] < 0.4 * terms["squared_error_empty"]
 
 
