@@ -51,8 +51,10 @@ def find_components(
     """
     length = np.linalg.norm(palette, axis=1, keepdims=True)
     directions = (palette / np.where(length > 0, length, 1)).astype(np.float32)
+    frames = np.ascontiguousarray(frames).view()
+    frames.flags.writeable = False  # or the kernel is compiled twice, for arrays of either kind
     first, rows = _label(
-        np.ascontiguousarray(frames),
+        frames,
         directions,
         background.astype(np.float32),
         threshold * 255 - 1e-3,  # 15 * k / 255 * 255 may round to just above 15 * k

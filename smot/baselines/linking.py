@@ -26,8 +26,10 @@ def link(components: Components, n_videos: int, max_distance: float) -> IntArray
     Source: supplement C, whose cost across colours is infinite.
     """
     n_frames = (len(components.first) - 1) // n_videos
-    arrays = (components.first, components.centroids, components.colours)
-    partner, ambiguous = _link_plain(*arrays, n_frames, max_distance)
+    # Of one layout and type, for which alone the kernel is compiled.
+    centroids = np.ascontiguousarray(components.centroids)
+    arrays = (components.first, centroids, components.colours)
+    partner, ambiguous = _link_plain(*arrays, n_frames, float(max_distance))
     # Only frames in which two components want the same partner need the slow algorithm.
     for frame in ambiguous:
         _link_hungarian(components, int(frame), max_distance, partner)

@@ -110,7 +110,9 @@ def pair_up(truth: Tracks, predicted: Tracks, confidence: float) -> Pairing:
     """
     left = packed(truth.ids, truth.ids != ABSENT)
     right = packed(predicted.ids, (predicted.ids != ABSENT) & (predicted.confidence > confidence))
-    return Pairing(left, right, _overlaps(truth.boxes, left, predicted.boxes, right))
+    # Of one layout, for which alone kernels are compiled: trackers give arrays of any.
+    boxes = np.ascontiguousarray(truth.boxes), np.ascontiguousarray(predicted.boxes)
+    return Pairing(left, right, _overlaps(boxes[0], left, boxes[1], right))
 
 
 def packed(ids: IntArray, keep: BoolArray) -> Side:
@@ -121,7 +123,7 @@ def packed(ids: IntArray, keep: BoolArray) -> Side:
         keep: which entries count, [B, T, K].
     """
     B, T, K = ids.shape
-    n_entries = keep.sum(-1, dtype=np.int64)
+    n_entries = np.ascontiguousarray(keep.sum(-1, dtype=np.int64))
     ranked = np.where(keep, ids.astype(np.int64), _LAST)
     places = np.argsort(ranked, axis=-1, kind="stable")[..., : int(n_entries.max(initial=0))]
     used = np.take_along_axis(keep, places, axis=-1)
