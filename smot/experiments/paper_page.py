@@ -182,7 +182,8 @@ def _films(name: str, figure: Figure, choices: Choices) -> Section:
             choices.out.mkdir(parents=True, exist_ok=True)
             picture.save(choices.out / file)
             files.append(file)
-            films.append(Picture.of(picture, SYSTEMS[system].label, f"{count} objects"))
+            label, n_frames = SYSTEMS[system].label, source.description.n_frames
+            films.append(Picture.of(picture, label, f"{count} objects", n_frames))
     return Section(name=name, title=figure.title, notes=notes, films=films, files=files)
 
 

@@ -61,7 +61,7 @@ def strip(
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
-    sheet = _Sheet.of(rows, Style(scale=scale), spans)
+    sheet = _Sheet.of(rows, _style(rows, scale), spans)
     page = Page(sheet.size, PAPER)
     _draw(page, rows, sheet, spans, numbers)
     return page.picture
@@ -87,7 +87,7 @@ def save_strip(
         if kind == "png":
             strip(rows, scale=scale, spans=spans, numbers=numbers).save(draft, "png")
             return
-        sheet = _Sheet.of(rows, Style(scale=scale), spans)
+        sheet = _Sheet.of(rows, _style(rows, scale), spans)
         page = Vectors.of(sheet.size)
         _draw(page, rows, sheet, spans, numbers)
         page.save(draft, kind)
@@ -135,7 +135,7 @@ def animation(
     Raises:
         UsageError: rows that do not fit each other, or a scale below 1.
     """
-    style = Style(scale=scale)
+    style = _style(rows, scale)
     sheet = _Sheet.of(rows, style, spans)
     heights = [tile_height(row, sheet.frame_size, style) for row in rows]
     band = style.font_size + 2 * style.gap if any(row.label for row in rows) else 0
@@ -247,6 +247,10 @@ class _Sheet:
             tops=tuple(tops),
             size=(lefts[-1] + width + gap, y + bottom),
         )
+
+
+def _style(rows: Sequence[AnyRow], scale: int) -> Style:
+    return Style(scale=scale, frame_width=_common_shape(rows)[1][1])
 
 
 def _common_shape(rows: Sequence[AnyRow]) -> tuple[int, tuple[int, int]]:

@@ -29,26 +29,34 @@ class Style:
 
     Attributes:
         scale: side of a pixel of the video.
+        frame_width: of the video, pixels; lines and letters in the picture of a large one are not
+            finer than in that of a small one as large.
 
     Raises:
         UsageError: it is below 1.
     """
 
     scale: int
+    frame_width: int = 48
 
     def __post_init__(self) -> None:
         if self.scale < 1:
             raise UsageError(f"scale must be at least 1, not {self.scale}")
 
     @property
+    def _unit(self) -> float:
+        """The scale, or that of a frame of 48 pixels that is drawn as large, up to 4."""
+        return max(self.scale, min(self.scale * self.frame_width / 48, 4))
+
+    @property
     def line_width(self) -> int:
         """Of boxes."""
-        return max(1, round(self.scale / 2))
+        return max(1, round(self._unit / 2))
 
     @property
     def font_size(self) -> int:
         """Of labels and numbers: 6 points, if 8 frames of 48 pixels fill 14 cm of paper."""
-        return max(12, 7 * self.scale)
+        return max(12, round(7 * self._unit))
 
     @property
     def gap(self) -> int:

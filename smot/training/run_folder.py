@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -124,20 +125,27 @@ class RunFolder:
         records = self.records()
         updates = [row for row in records if row.get("kind") == "train"]
         scores = [row for row in records if row.get("kind") == "eval"]
-        figure = Figure(figsize=(11, 10 if clips else 7), layout="constrained")
+        measures = _measures(scores)
+        # Shares have an axis in common; what exceeds 1 is none, and has one of its own.
+        larger = [name for name in measures if max(_series(scores, name)[1], default=0) > 1]
+        shares = [name for name in measures if name not in larger]
+        drawers: list[Callable[[Any], None]] = [
+            partial(_draw_scores, scores=scores, names=shares, title="validation"),
+            *(partial(_draw_scores, scores=scores, names=[name], title=name) for name in larger),
+            partial(_draw_loss, updates=updates),
+            partial(_draw_terms, updates=updates),
+            partial(_draw_speed, updates=updates, clips=clips),
+            *([partial(_draw_clips, updates=updates)] if clips else []),
+        ]
+        n_rows = -(-len(drawers) // 2)
+        figure = Figure(figsize=(11, 3.4 * n_rows), layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(3 if clips else 2, 2).flat
+        panels = figure.subplots(n_rows, 2).flat
         figure.suptitle(title)
-        _draw_scores(panels[0], scores)
-        _draw_loss(panels[1], updates)
-        _draw_terms(panels[2], updates)
-        _draw_speed(panels[3], updates, clips=clips)
-        drawn = 5 if clips else 4
-        if clips:
-            _draw_clips(panels[4], updates)
-        for axes in panels[drawn:]:
+        for axes in panels[len(drawers) :]:
             axes.remove()
-        for axes in panels[:drawn]:
+        for axes, draw in zip(panels, drawers, strict=False):
+            draw(axes)
             axes.set_xlabel("hours")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
@@ -186,18 +194,27 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _draw_scores(axes: Any, scores: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_title("validation")
-    # Everything else in a line is a measure.
-    known = {"kind", "step", "hours", "frames", "stage", "verdict", "seconds"}
+def _measures(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was measured on validation; the score only where it is none of the others."""
+    known = {"kind", "step", "hours", "frames", "stage", "verdict", "seconds", "score"}
     names = [name for name in (scores[0] if scores else {}) if name not in known]
-    same = [each for each in names if all(row.get(each) == row["score"] for row in scores)]
+    repeated = any(_is_score(scores, name) for name in names)
+    return names if repeated or not scores else ["score", *names]
+
+
+def _is_score(scores: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return all(row.get(name) == row["score"] for row in scores)
+
+
+def _draw_scores(
+    axes: Any, scores: Sequence[Mapping[str, Any]], names: Sequence[str], title: str
+) -> None:
+    axes.set_title(title)
     for name in names:
-        width = 2.0 if name in same else 1.0
-        if name != "score" or same == ["score"]:
-            axes.plot(*_series(scores, name), label=name, linewidth=width, marker=".")
+        width = 2.0 if _is_score(scores, name) else 1.0
+        axes.plot(*_series(scores, name), label=name, linewidth=width, marker=".")
     axes.set_ylim(bottom=-1.0 if _below(scores, names, -1.0) else None)
-    if names:
+    if len(names) > 1:
         axes.legend(fontsize="small")
 
 

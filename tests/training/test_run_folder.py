@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from smot.errors import DataError, UsageError
 from smot.models.checkpoints import About, Checkpoint
@@ -94,3 +95,23 @@ def test_curves_are_drawn_even_of_a_run_without_lines(tmp_path: Path) -> None:
         folder.draw_curves("toy", clips=clips)
         assert folder.curves.read_bytes().startswith(b"\x89PNG")
         folder.curves.unlink()
+
+
+def test_what_is_no_share_has_an_axis_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[str]] = {}
+
+    def keep(figure: Figure, *_: object, **__: object) -> None:
+        for axes in figure.axes:
+            drawn[axes.get_title()] = [str(line.get_label()) for line in axes.lines]
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    folder = RunFolder(tmp_path)
+    for hours, error in ((0.1, 8.0), (0.2, 0.5)):
+        values = {"score": 0.5, "mota": 0.5, "ap": 0.4, "count_error": error}
+        folder.log({"kind": "eval", "step": 1, "hours": hours, **values})
+    folder.draw_curves("toy")
+    assert drawn["validation"] == ["mota", "ap"]
+    assert drawn["count_error"] == ["count_error"]
+    assert len(drawn) == 6

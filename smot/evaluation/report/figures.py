@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import numpy as np
+
 from smot.evaluation.metrics.table import Metric
 from smot.evaluation.results import CountScores
 
@@ -144,14 +146,20 @@ class LegendEntry:
 
     @property
     def swatch(self) -> str:
-        """A short piece of the curve, an `<svg>` element of 34 x 12 pixels."""
+        """A short piece of the curve with its marker, an `<svg>` element of 34 x 12 pixels."""
+        from matplotlib.markers import MarkerStyle
+
+        marker = MarkerStyle(_MARKERS[self.style])
+        outline = marker.get_path().transformed(marker.get_transform()).to_polygons()
+        edge = np.asarray(outline[0], np.float64).tolist()
+        points = " ".join(f"{17 + 6.4 * x:.1f},{6 - 6.4 * y:.1f}" for x, y in edge)
         dashes = " ".join(f"{1.7 * length:g}" for length in _DASHES[self.style]) or "none"
         colour = f"var(--series-{self.style})"
         line = f'stroke="{colour}" stroke-width="1.7" stroke-dasharray="{dashes}"'
         return (
             '<svg viewBox="0 0 34 12" aria-hidden="true">'
             f'<line x1="0" y1="6" x2="34" y2="6" {line}/>'
-            f'<circle cx="17" cy="6" r="3.2" fill="{colour}"/></svg>'
+            f'<polygon points="{points}" fill="{colour}"/></svg>'
         )
 
 
@@ -227,7 +235,13 @@ def curve_panel(
 
 
 def draw_curves(
-    axes: "Axes", metric: Metric, curves: Sequence[Curve], *, palette: Palette, n_ticks: int = 12
+    axes: "Axes",
+    metric: Metric,
+    curves: Sequence[Curve],
+    *,
+    palette: Palette,
+    n_ticks: int = 12,
+    weight: float = 1.0,
 ) -> None:
     """Draw one metric's curves, with their bands, on axes of matplotlib.
 
@@ -237,9 +251,10 @@ def draw_curves(
         curves: at least one.
         palette: the colours.
         n_ticks: at most so many numbers of objects are written below.
+        weight: of lines and markers; 1 for a panel of its own.
     """
     for curve in curves:
-        _draw(axes, curve, palette)
+        _draw(axes, curve, palette, weight)
     counts = sorted({count for curve in curves for count in curve.values})
     axes.set_xticks(_ticks(counts, most=n_ticks))
     axes.set_xlim(counts[0] - 0.4, counts[-1] + 0.4)
@@ -313,7 +328,7 @@ def dress(axes: "Axes", *, palette: Palette, font_size: float) -> None:
         spine.set_linewidth(0.7)
 
 
-def _draw(axes: "Axes", curve: Curve, palette: Palette) -> None:
+def _draw(axes: "Axes", curve: Curve, palette: Palette, weight: float) -> None:
     counts = sorted(curve.values)
     banded = [count for count in counts if count in curve.bands]
     colour = palette.series[curve.style]
@@ -326,11 +341,11 @@ def _draw(axes: "Axes", curve: Curve, palette: Palette) -> None:
         counts,
         values,
         color=colour,
-        linewidth=1.7,
+        linewidth=1.7 * weight,
         marker=_MARKERS[curve.style],
-        markersize=4.6,
+        markersize=4.6 * weight,
         markeredgecolor=palette.paper,
-        markeredgewidth=0.8,
+        markeredgewidth=0.8 * weight,
         dashes=_DASHES[curve.style],
         zorder=3,
         label=curve.label,

@@ -39,6 +39,7 @@ class Picture:
         data: PNG, base64.
         width: pixels.
         height: pixels.
+        n_frames: side by side; a page gives each at least 90 pixels, and scrolls.
     """
 
     title: str
@@ -46,9 +47,10 @@ class Picture:
     data: str
     width: int
     height: int
+    n_frames: int
 
     @classmethod
-    def of(cls, drawn: Image.Image, title: str, caption: str) -> Self:
+    def of(cls, drawn: Image.Image, title: str, caption: str, n_frames: int) -> Self:
         """A strip drawn at twice its size, in at most 256 colours."""
         written = io.BytesIO()
         drawn.quantize(256).save(written, format="PNG", optimize=True)
@@ -58,6 +60,7 @@ class Picture:
             data=base64.b64encode(written.getvalue()).decode("ascii"),
             width=drawn.width // 2,
             height=drawn.height // 2,
+            n_frames=n_frames,
         )
 
 
@@ -106,7 +109,8 @@ def _picture(
     tracker, results = outcome.tracker[count], outcome.results
     settings, evaluated = results.settings, results.dataset.videos[count]
     first, stop = (0, None) if kind else (settings.observe, settings.observe + settings.horizon)
-    named = f"{count} {results.dataset.things}, " if results.dataset.labels is None else ""
+    things = results.dataset.things if count != 1 else results.dataset.things.removesuffix("s")
+    named = f"{count} {things}, " if results.dataset.labels is None else ""
     kind = kind or f"frames {first + 1} to {stop} predicted"
     # The videos with which it was evaluated, and where it is among them.
     start = video - video % SPAN
@@ -124,16 +128,17 @@ def _picture(
 def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int) -> Picture:
     """A strip of one video; `tracks` and what was found in them begin at frame `first`.
 
-    Frames that the tracker saw before it predicted have no boxes of its own.
+    Frames that the tracker saw before it predicted have no boxes of its own, and those after are
+    left out.
     """
-    n_frames, n_shown = video.frames.shape[1], tracks.shape[1]
-    around = ((0, 0), (first, n_frames - first - n_shown), (0, 0))
+    stop = first + tracks.shape[1]
+    video, around = first_frames(video, stop), ((0, 0), (first, 0), (0, 0))
     whole = Tracks(
         boxes=np.pad(tracks.boxes, (*around, (0, 0))),
         ids=np.pad(tracks.ids, around, constant_values=ABSENT),
         confidence=np.pad(tracks.confidence, around),
     )
-    frames, stop = video.frames[0], first + n_shown
+    frames = video.frames[0]
     marks = [
         Mark(frame=int(frame) + first, box=box, kind=str(kind))  # type: ignore[arg-type]
         for frame, box, kind in zip(found.frame, found.box, found.kind, strict=True)
@@ -152,9 +157,8 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     crowd = f"; only the first {MOST_DRAWN} boxes of a frame are drawn" if crowded else ""
     scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
     picture = strip(rows, scale=scale, spans=spans if first else ())
-    return Picture.of(
-        picture, title, _caption(found, int(video.present[0, first:stop].sum())) + crowd
-    )
+    caption = _caption(found, int(video.present[0, first:].sum())) + crowd
+    return Picture.of(picture, title, caption, stop)
 
 
 def _caption(found: Events, n_truth: int) -> str:
@@ -230,13 +234,14 @@ def foresee(
 
 
 def first_frames(videos: Videos, n_frames: int) -> Videos:
-    """Copies of the first frames of videos, and what is in them."""
+    """Copies of the first frames of videos, and what is in them; without masks."""
     return replace(
         videos,
         frames=np.array(videos.frames[:, :n_frames]),
         boxes=videos.boxes[:, :n_frames],
         present=videos.present[:, :n_frames],
         visibility=videos.visibility[:, :n_frames],
+        owner=None,
     )
 
 

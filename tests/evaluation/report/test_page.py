@@ -11,15 +11,17 @@ from xml.etree import ElementTree
 
 import pytest
 
+from smot.baselines.oracle import TruthOracle
 from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.protocols import Job
 from smot.evaluation.report.compare import line_up, render_comparison
-from smot.evaluation.report.figures import Curve, curve_panel
+from smot.evaluation.report.figures import N_STYLES, Curve, LegendEntry, curve_panel
 from smot.evaluation.report.gallery import Picture, gallery, shown_counts, worst_and_typical
 from smot.evaluation.report.page import render_report
 from smot.evaluation.report.tables import mean_over_counts
 from smot.evaluation.run import Outcome, run
-from smot.evaluation.testsets import make_plan
+from smot.evaluation.testsets import RenderedVideos, make_plan
+from smot.generators import CANONICAL
 from tests.evaluation.made import made_outcome, made_results, made_videos, with_few_metrics
 from tests.evaluation.made_trackers import Crowd
 from tests.evaluation.report.chromium import Opened, open_page
@@ -185,6 +187,26 @@ def test_pictures_tell_the_errors_that_were_counted(
     assert picture.title == f"4 objects, worst: test/04, video {worst}"
     missed, extra = counts.misses[worst], counts.false_positives[worst]
     assert f"{missed} missed, {extra} false positives" in picture.caption
+
+
+def test_long_videos_scroll_and_are_predicted_as_far_as_is_scored() -> None:
+    settings = CANONICAL["sprites-mot"]
+    source = RenderedVideos(settings=settings, digits=None, groups={"test/01": 2, "test/03": 2})
+    outcome = run(Job(tracker=TruthOracle(), data=source, plan=make_plan(source, None, None)))
+    pictures = gallery(outcome, source)
+    assert [each.n_frames for each in pictures] == [20, 20, 8] * 2
+    assert pictures[0].title == "1 object, worst: test/01, video 0"
+    assert 'style="min-width: 1800px"' in render_report(outcome.results, pictures)
+
+
+def test_markers_of_the_legend_are_those_of_the_curves() -> None:
+    edges = [
+        re.findall(r'points="([^"]+)"', LegendEntry(style=style, label="").swatch)[0].split()
+        for style in range(N_STYLES)
+    ]
+    assert [len(edge) for edge in edges[1:4]] == [5, 4, 5]  # square, triangle, diamond, closed
+    assert len(edges[0]) > 12  # a circle
+    assert len({tuple(edge) for edge in edges}) == N_STYLES
 
 
 @pytest.mark.parametrize(
