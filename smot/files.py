@@ -1,12 +1,14 @@
 """Settings to JSON and back, files that are written whole or not at all, cores and threads."""
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import shutil
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -170,6 +172,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file in UTF-8, whole or not at all; see `atomic_path`."""
     with atomic_path(path) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows of cells as the text of a CSV file; None is an empty cell."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    return written.getvalue()
 
 
 def available_cores() -> int:

@@ -104,7 +104,9 @@ def test_another_seed_trains_on_other_videos_and_validates_on_the_same() -> None
     first, second = (open_source(TOY_DATA, seed) for seed in (0, 1))
     places = np.arange(4)
     assert not np.array_equal(first.frames(places, 2), second.frames(places, 2))
-    assert np.array_equal(first.validation(0, 3).frames, second.validation(0, 3).frames)
+    assert np.array_equal(
+        first.videos.read("val", 0, 3).frames, second.videos.read("val", 0, 3).frames
+    )
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
@@ -223,7 +225,7 @@ def test_the_score_by_count_is_the_mean_over_numbers_of_objects() -> None:
     source, module = open_source(TOY_DATA, 0), Toy(ToyConfig(), 0).eval()
     config = replace(VALIDATION, by_count=True)
     values = ValidationScore(FAMILY, source, config, Group())(module)
-    videos = source.validation(0, config.n_videos)
+    videos = source.videos.read("val", 0, config.n_videos)
     found = FAMILY.tracker(module, "toy").track(videos.frames)
     motas = []
     for n in np.unique(videos.count[videos.count > 0]):
@@ -540,7 +542,7 @@ def test_the_time_that_latents_take_counts_as_training(
 
 def test_digits_are_made_from_the_source_that_was_asked_for(tmp_path: Path) -> None:
     source = open_source(DataConfig(dataset="mnist-6", digits="mnist-5k"), 0)
-    assert source.description.digit_source == "mnist-5k"
+    assert source.videos.description.digit_source == "mnist-5k"
     assert isinstance(DATASETS["mnist-original"], MnistSettings)
     with pytest.raises(DataError):
         open_source(DataConfig(dataset="mnist-6", file=str(tmp_path / "none.h5")), 0)

@@ -7,10 +7,11 @@ happens in the caller's, in the same order, with the same result.
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from smot.errors import DataError, UsageError
@@ -22,6 +23,8 @@ Task: TypeAlias = Callable[[Scorer], Any]
 
 DoTasks: TypeAlias = Callable[[Sequence[Task]], Iterator[Any]]
 """Does tasks and gives their results, in their order."""
+
+Work: TypeAlias = Callable[[], Any]
 
 # Tasks handed out per process. Results that wait for an earlier one stay few.
 _AHEAD = 3
@@ -47,23 +50,24 @@ def processes(own: Scorer) -> Iterator[DoTasks]:
     if n_processes == 1:
         yield lambda tasks: (task(own) for task in tasks)
         return
-    with process_pool(n_processes, _start, own.job) as pool:
-        with _inherited():
-            # A process is started where none is idle.
-            first = [pool.submit(int) for _ in range(n_processes)]
-        yield lambda tasks: _results(pool, tasks, first)
+    with process_pool(n_processes, _start, own.job) as do_all:
+        yield lambda tasks: do_all(partial(_run, task) for task in tasks)
 
 
 @contextmanager
 def process_pool(
     n_processes: int, start: Callable[..., None], *given: object
-) -> Iterator[ProcessPoolExecutor]:
+) -> Iterator[Callable[[Iterable[Work]], Iterator[Any]]]:
     """Processes that are gone after the `with` block, however it ends.
 
     Args:
-        n_processes: at least 1; they begin with the first tasks.
+        n_processes: at least 2.
         start: called in each of them first.
         given: its arguments.
+
+    Yields:
+        What does pieces of work in them, and gives what they give, in order; raises `DataError`
+        where a process died.
     """
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
@@ -73,7 +77,10 @@ def process_pool(
         initargs=given,
     )
     try:
-        yield pool
+        with _inherited():
+            # A process is started where none is idle.
+            first = [pool.submit(int) for _ in range(n_processes)]
+        yield lambda work: _results(pool, work, first)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
@@ -99,25 +106,19 @@ def each_in_processes(
     if n_processes == 1:
         yield from map(do, given)
         return
-    with process_pool(n_processes, die_with_parent) as pool:
-        try:
-            with _inherited():
-                futures = [pool.submit(do, each) for each in given]
-            for future in futures:
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise DataError(f"one of {n_processes} processes died (out of memory?)") from error
+    with process_pool(n_processes, die_with_parent) as do_all:
+        yield from do_all(partial(do, each) for each in given)
 
 
 def _results(
-    pool: ProcessPoolExecutor, tasks: Sequence[Task], first: Sequence[Future[int]]
+    pool: ProcessPoolExecutor, work: Iterable[Work], first: Sequence[Future[int]]
 ) -> Iterator[Any]:
     waiting: deque[Future[Any]] = deque()
     try:
-        for task in tasks:
+        for piece in work:
             if len(waiting) >= _AHEAD * len(first):
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(_run, task))
+            waiting.append(pool.submit(piece))
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:

@@ -227,8 +227,8 @@ def _task(
     about = About(
         family=plan.family,
         score_name=plan.validation.score,
-        data=source.description,
-        data_fingerprint=source.fingerprint,
+        data=source.videos.description,
+        data_fingerprint=source.videos.metadata.settings_fingerprint,
         recipe=plan.preset,
     )
     kept = ("preset", "validation", "data", "processes")

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from smot.arrays import IntArray, UInt8Array
 from smot.errors import UsageError
+from smot.evaluation.testsets import RenderedVideos, VideoSource
 from smot.generators.settings import CANONICAL, MnistSettings, Settings
 from smot.models.checkpoints import load_model
 from smot.models.family import Latents, Stage
@@ -20,9 +22,6 @@ from smot.training.distributed import Group
 from smot.training.gradients import autocast
 from smot.training.reporting import Progress
 from smot.training.state import TrainingState, noise_seed
-
-if TYPE_CHECKING:
-    from smot.videos import VideoFile, Videos
 
 DATASETS: dict[str, Settings] = {
     "mnist-6": CANONICAL["scattered-mnist-6"],
@@ -82,17 +81,11 @@ class Source:
 
     Attributes:
         frames: training videos.
-        validation: validation videos [start, stop) with their truth.
-        n_validation: how many of these there are.
-        description: what trackers may know of them.
-        fingerprint: of the settings and digits that made them.
+        videos: the data set; its group "val" is for validation.
     """
 
     frames: Frames
-    validation: "Callable[[int, int], Videos]"
-    n_validation: int
-    description: DataDescription
-    fingerprint: str
+    videos: VideoSource
 
 
 def open_source(config: DataConfig, seed: int) -> Source:
@@ -259,49 +252,26 @@ def _file_source(path: str, seed: int) -> Source:
     from smot.videos import open_videos
 
     file = open_videos(path)
-    n_videos = file.groups.get("train", 0)
-    n_validation = file.groups.get("val", 0)
-    if not n_videos or not n_validation:
+    if not (file.groups.get("train") and file.groups.get("val")):
         held = ", ".join(f"{name} ({n})" for name, n in file.groups.items())
         raise UsageError(f"{path}: training needs groups train and val; it holds {held}")
-    return Source(
-        frames=_Epochs(file, n_videos, seed),
-        validation=lambda start, stop: file.read("val", start, stop),
-        n_validation=n_validation,
-        description=file.description,
-        fingerprint=file.metadata.settings_fingerprint,
-    )
+    n_videos = file.groups["train"]
 
+    @lru_cache(maxsize=2)  # a batch may reach across two epochs
+    def order(epoch: int) -> IntArray:
+        return np.random.default_rng((seed, epoch)).permutation(n_videos)
 
-class _Epochs:
-    """A file's training videos over and over, each time in another order."""
-
-    def __init__(self, file: "VideoFile", n_videos: int, seed: int) -> None:
-        self._file = file
-        self._n_videos = n_videos
-        self._seed = seed
-        self._orders: dict[int, IntArray] = {}
-
-    def __call__(self, places: IntArray, n_frames: int) -> UInt8Array:
-        chosen = [self._order(place // self._n_videos)[place % self._n_videos] for place in places]
-        rows = [self._file.read_field("train", "frames", i, i + 1)[:, :n_frames] for i in chosen]
+    def training(places: IntArray, n_frames: int) -> UInt8Array:
+        """The file's videos over and over, each time in another order."""
+        chosen = [order(int(place // n_videos))[place % n_videos] for place in places]
+        rows = [file.read_field("train", "frames", i, i + 1)[:, :n_frames] for i in chosen]
         return np.concatenate(rows)
 
-    def _order(self, epoch: int) -> IntArray:
-        if epoch not in self._orders:
-            generator = np.random.default_rng((self._seed, epoch))
-            self._orders = {epoch: generator.permutation(self._n_videos), **self._latest()}
-        return self._orders[epoch]
-
-    def _latest(self) -> dict[int, IntArray]:
-        """The epoch before the one that begins: a batch may reach across the two."""
-        return dict(list(self._orders.items())[:1])
+    return Source(frames=training, videos=file)
 
 
 def _endless_source(config: DataConfig, seed: int) -> Source:
     from smot.generators import load_digits, render
-    from smot.generators.synthesis import origin
-    from smot.videos.content import settings_fingerprint
 
     settings = _settings(config.dataset)
     digits = None
@@ -313,17 +283,11 @@ def _endless_source(config: DataConfig, seed: int) -> Source:
         places = _FIRST_STREAMED + places
         return render(clips, digits, seed=seed, split="train", indices=places).frames
 
-    def validation(start: int, stop: int) -> "Videos":
-        places = np.arange(start, stop)
-        return render(settings, digits, seed=config.seed, split="val", indices=places)
-
-    made_from = origin(settings, digits, config.seed)
     return Source(
         frames=training,
-        validation=validation,
-        n_validation=2**31,
-        description=made_from.description,
-        fingerprint=settings_fingerprint(made_from),
+        videos=RenderedVideos(
+            settings=settings, digits=digits, groups={"val": 2**31}, seed=config.seed
+        ),
     )
 
 

@@ -145,11 +145,11 @@ class ValidationScore:
             starts = range(0, self._n_videos(), size)
             for start in list(starts)[self._group.rank :: self._group.size]:
                 stop = min(start + size, self._n_videos())
-                self._batches.append((start, self._source.validation(start, stop)))
+                self._batches.append((start, self._source.videos.read("val", start, stop)))
         yield from self._batches
 
     def _n_videos(self) -> int:
-        return min(self._config.n_videos, self._source.n_validation)
+        return min(self._config.n_videos, self._source.videos.groups["val"])
 
 
 def _tracking(counts: VideoCounts) -> dict[str, float]:
@@ -171,7 +171,7 @@ def validation_pictures(
     Returns:
         A function from a module to pictures by name, [H, W, 3], float in [0, 1].
     """
-    videos = source.validation(0, min(N_PICTURES, source.n_validation))
+    videos = source.videos.read("val", 0, min(N_PICTURES, source.videos.groups["val"]))
 
     def pictures(module: nn.Module) -> dict[str, Tensor]:
         tracker = family.tracker(module, family.name)

@@ -1,7 +1,5 @@
 """Every single error of tracking: what was missed, strayed or switched, when and where."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from smot.arrays import BoolArray, FloatArray, IntArray
 from smot.evaluation.metrics.clear import NOBODY, correspond
 from smot.evaluation.metrics.matching import MatchSettings, Side, check_alike, pair_up
+from smot.files import csv_text
 from smot.tracks import ABSENT, Tracks
 
 KINDS = ("miss", "false positive", "switch")
@@ -114,12 +113,10 @@ def events_csv(errors: Mapping[int, Events]) -> str:
     Args:
         errors: for each number of objects; videos numbered within the test group.
     """
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
     names = ["video", "frame", "kind", "truth_id", "predicted_id"]
-    writer.writerow(["count", *names, "x0", "y0", "x1", "y1"])
+    rows: list[Sequence[object]] = [["count", *names, "x0", "y0", "x1", "y1"]]
     for count, found in sorted(errors.items()):
         columns = [getattr(found, name).tolist() for name in names]
         sides = found.box.T.tolist()
-        writer.writerows(zip([count] * len(found), *columns, *sides, strict=True))
-    return written.getvalue()
+        rows += zip([count] * len(found), *columns, *sides, strict=True)
+    return csv_text(rows)

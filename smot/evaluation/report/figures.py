@@ -1,7 +1,6 @@
 """Curves: as inline SVG that takes its colours and letters from the page, and on plain axes."""
 
 import base64
-import csv
 import html
 import io
 import re
@@ -13,6 +12,7 @@ import numpy as np
 
 from smot.evaluation.metrics.table import Metric
 from smot.evaluation.results import CountScores
+from smot.files import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,9 +121,7 @@ class Panel:
     @property
     def csv_link(self) -> str:
         """What is drawn as CSV, as a data URL."""
-        written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows(self.data)
-        return _data_url("text/csv", written.getvalue())
+        return _data_url("text/csv", csv_text(self.data))
 
 
 def _data_url(kind: str, text: str) -> str:

@@ -1,7 +1,5 @@
 """Figures and tables for papers: named results, a few metrics, one file."""
 
-import csv
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from smot.evaluation.report.figures import (
 )
 from smot.evaluation.report.tables import Cell, Row
 from smot.evaluation.results import Results
-from smot.files import atomic_path, check_suffix, write_text
+from smot.files import atomic_path, check_suffix, csv_text, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -272,17 +270,15 @@ def _interval(cell: Cell) -> str:
 
 
 def _as_csv(entries: Sequence[Entry], blocks: _Blocks, _things: str) -> str:
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["protocol", "metric", "count", "result", "value", "low", "high"])
+    lines: list[tuple[object, ...]] = [
+        ("protocol", "metric", "count", "result", "value", "low", "high")
+    ]
     for quantity, rows in blocks:
         for row in rows:
             for entry, cell in zip(entries, row.cells, strict=True):
-                value = "" if cell.value is None else cell.value
-                ends = cell.ends or ("", "")
                 named = (quantity.protocol, quantity.metric.key, row.label, entry.label)
-                writer.writerow([*named, value, *ends])
-    return written.getvalue()
+                lines.append((*named, cell.value, *(cell.ends or (None, None))))
+    return csv_text(lines)
 
 
 _WRITERS: Mapping[str, Callable[[Sequence[Entry], _Blocks, str], str]] = {

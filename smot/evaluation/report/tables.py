@@ -1,12 +1,11 @@
 """Scores as rows: for the terminal, for CSV, for a page."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
 from smot.evaluation.results import CountScores, Results
+from smot.files import csv_text
 
 MEAN = "mean of counts"
 """What the row of `mean_over_counts` is called wherever it is shown."""
@@ -119,20 +118,17 @@ def to_csv(results: Results) -> str:
     protocols = {"tracking": results.tracking, "prediction": results.prediction or {}}
     keys, labels = _keys(results.tracking), results.dataset.labels
     metrics = [*shares(keys), *tallies(keys)]
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
     heads = [f"{metric.key}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    writer.writerow(["tracker", "protocol", "count", *heads])
+    rows: list[list[object]] = [["tracker", "protocol", "count", *heads]]
     for protocol, scores in protocols.items():
-        for count in sorted(scores):
-            each = scores[count]
-            cells: list[float | str] = []
-            for key in (metric.key for metric in metrics):
-                value = each.metrics.get(key)
-                cells += ["" if value is None else value, *each.intervals.get(key, ("", ""))]
+        for count, each in sorted(scores.items()):
             label = count if labels is None else labels[count]
-            writer.writerow([results.tracker.name, protocol, label, *cells])
-    return written.getvalue()
+            row: list[object] = [results.tracker.name, protocol, label]
+            for metric in metrics:
+                ends = each.intervals.get(metric.key, (None, None))
+                row += [each.metrics.get(metric.key), *ends]
+            rows.append(row)
+    return csv_text(rows)
 
 
 def _keys(scores: Mapping[int, CountScores]) -> set[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import cell_centres
 from smot.models.silot.objects import Clip, Objects, unpacked
-from smot.models.sprites import glimpse
+from smot.models.sprites import glimpse, laid_out
 
 if TYPE_CHECKING:
     from smot.models.silot.model import Silot, Step
@@ -213,22 +213,11 @@ def laid_over(
         [B, C, H, W].
     """
     B, M, C = looks.shape[:3]
-    (H, W), device = frame_size, looks.device
     behind = background[:, None, None]
     difference = (looks - behind).abs().amax(2, keepdim=True)
     alpha = (difference / config.ink_threshold).clamp(max=1) * on[..., None, None, None]
-    y, x, h, w = (box * config.anchor).unbind(-1)
-    rows, columns = (
-        2 * (torch.arange(n, device=device) + 0.5 - centre[..., None]) / side[..., None]
-        for n, centre, side in ((H, y, h.clamp(min=1e-3)), (W, x, w.clamp(min=1e-3)))
-    )
-    grid = torch.stack(
-        torch.broadcast_tensors(columns[:, :, None, :], rows[:, :, :, None]), dim=-1
-    )
-    stacked = torch.cat([looks * alpha, alpha], 2).flatten(0, 1)
-    placed = F.grid_sample(stacked, grid.flatten(0, 1), align_corners=False)
-    placed = placed.view(B, M, C + 1, H, W)
-    image = behind.expand(B, C, H, W)
+    placed = laid_out(torch.cat([looks * alpha, alpha], 2), box, config.anchor, frame_size)
+    image = behind.expand(B, C, *frame_size)
     for m in range(M):
         image = image * (1 - placed[:, m, C:]) + placed[:, m, :C]
     return image.clamp(0, 1)

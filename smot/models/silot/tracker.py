@@ -47,8 +47,7 @@ class SilotTracker:
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
-        parts = [self._track(part) for part in _batches(self.frames(videos))]
-        return Tracks.stack(parts)
+        return self._given(videos, 0)
 
     def stream(self) -> "SilotStream":
         """Begin a video of which frames come one after another.
@@ -70,8 +69,7 @@ class SilotTracker:
         Returns:
             Tracks of the frames after those seen, with the identities that `track` gives.
         """
-        parts = [self._predict(part, horizon) for part in _batches(self.frames(videos))]
-        return Tracks.stack(parts)
+        return self._given(videos, horizon)
 
     def trace(self, videos: UInt8Array, horizon: int = 0) -> Trace:
         """Track a few videos, carry on for `horizon` frames, and keep what explains both."""
@@ -130,21 +128,20 @@ class SilotTracker:
         )
         return ClipNoise(discovery, propagation, prior, None, None)
 
-    def _track(self, videos: UInt8Array) -> Tracks:
-        with torch.no_grad():
-            clip = self._sweep(videos)
-            tracks, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
-        return self._linked(tracks)
-
-    def _predict(self, videos: UInt8Array, horizon: int) -> Tracks:
-        with torch.no_grad():
-            clip = self._sweep(videos)
+    @torch.no_grad()
+    def _given(self, videos: UInt8Array, horizon: int) -> Tracks:
+        """Tracks of the frames given, or, with a horizon, of those after them."""
+        parts = []
+        for some in _batches(self.frames(videos)):
+            clip = self._sweep(some)
             seen, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
-            ids = self._linked(seen).ids[:, -1]
-            states = self.model.imagine(clip, horizon)
-            nothing_new = np.zeros(states.pres.shape[:-1], bool)
-            tracks, _ = self.tracks(states, nothing_new, ids)
-        return tracks
+            tracks = self._linked(seen)
+            if horizon:
+                states = self.model.imagine(clip, horizon)
+                nothing_new = np.zeros(states.pres.shape[:-1], bool)
+                tracks, _ = self.tracks(states, nothing_new, tracks.ids[:, -1])
+            parts.append(tracks)
+        return Tracks.stack(parts)
 
     def tracks(
         self, objects: Objects, is_new: BoolArray, ids: IntArray | None, first_id: int = 0

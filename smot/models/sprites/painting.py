@@ -95,8 +95,6 @@ def paint_reference(
     style: Paint,
 ) -> Tensor:
     """What `paint` computes, in plain PyTorch for any device; same arguments."""
-    N, K = sprites.shape[:2]
-    H, W = frame_size
     maps = activated(sprites.float(), style)
     alpha = maps[:, :, -1:] * presence[:, :, None, None, None]
     nearness = alpha * depth[:, :, None, None, None]
@@ -105,22 +103,35 @@ def paint_reference(
     else:
         importance = (nearness / style.temperature).clamp(min=style.floor)
     colour = maps[:, :, :-1] - background[:, None, None]
-    y, x, h, w = (boxes.float() * unit).unbind(-1)
+    placed = laid_out(torch.cat([colour, alpha, importance], 2), boxes.float(), unit, frame_size)
+    colour, alpha, importance = placed[:, :, :-2], placed[:, :, -2:-1], placed[:, :, -1:]
+    weight = importance.sum(1) + float(WEIGHT_EPSILON)
+    return background[:, None, None] + (importance * alpha * colour).sum(1) / weight
+
+
+def laid_out(maps: Tensor, boxes: Tensor, unit: float, frame_size: tuple[int, int]) -> Tensor:
+    """Each map in its own frame, bilinearly, with zeros outside of its box.
+
+    Args:
+        maps: [N, K, P, G, G].
+        boxes: centre and size y, x, h, w, [N, K, 4]; sides below 1e-4 count as 1e-4.
+        unit: pixels per unit of the boxes.
+        frame_size: H, W, pixels.
+
+    Returns:
+        [N, K, P, H, W].
+    """
+    (N, K), (H, W), least = maps.shape[:2], frame_size, unit * SMALLEST_SIDE
+    y, x, h, w = (boxes * unit).unbind(-1)
     rows, columns = (
         2 * (torch.arange(n, device=boxes.device) + 0.5 - centre[..., None]) / side[..., None]
-        for n, centre, side in (
-            (H, y, h.clamp(min=unit * SMALLEST_SIDE)),
-            (W, x, w.clamp(min=unit * SMALLEST_SIDE)),
-        )
+        for n, centre, side in ((H, y, h.clamp(min=least)), (W, x, w.clamp(min=least)))
     )
     grid = torch.stack(
         torch.broadcast_tensors(columns[:, :, None, :], rows[:, :, :, None]), dim=-1
     )
-    stacked = torch.cat([colour, alpha, importance], 2).flatten(0, 1)
-    placed = F.grid_sample(stacked, grid.flatten(0, 1), align_corners=False).view(N, K, -1, H, W)
-    colour, alpha, importance = placed[:, :, :-2], placed[:, :, -2:-1], placed[:, :, -1:]
-    weight = importance.sum(1) + float(WEIGHT_EPSILON)
-    return background[:, None, None] + (importance * alpha * colour).sum(1) / weight
+    placed = F.grid_sample(maps.flatten(0, 1), grid.flatten(0, 1), align_corners=False)
+    return placed.view(N, K, -1, H, W)
 
 
 def activated(sprites: Tensor, style: Paint) -> Tensor:
