@@ -41,7 +41,8 @@ def video_keys(seed: int, split: str, indices: IntArray) -> UInt64Array:
         raise UsageError(f"seed must be from 0 to 2**63 - 1, not {seed}")
     # One round of mixing per word, so that nearby seeds and splits share nothing.
     key = np.zeros(1, np.uint64)
-    for word in (seed, *_split_words(split)):
+    name, _, count = split.partition("/")
+    for word in (seed, SPLITS.index(name), int(count or 0)):
         key = mixed(key + np.uint64(word))
     return mixed(key + np.asarray(indices).astype(np.uint64))
 
@@ -55,8 +56,3 @@ def mixed(words: UInt64Array) -> UInt64Array:
     words = (words ^ (words >> np.uint64(30))) * _FIRST_MULTIPLIER
     words = (words ^ (words >> np.uint64(27))) * _SECOND_MULTIPLIER
     return words ^ (words >> np.uint64(31))
-
-
-def _split_words(split: str) -> tuple[int, int]:
-    name, _, count = split.partition("/")
-    return SPLITS.index(name), int(count or 0)

@@ -73,7 +73,8 @@ def show(**typed: Any) -> None:
     request = Request(**typed)
     _check(request)
     source = _source(request)
-    group = request.group or _default_group(source)
+    usual = "val" if "val" in source.groups else next(iter(source.groups))
+    group = request.group or usual
     video = source.read(group, request.video, request.video + 1)
     said = f"{group}, video {request.video}, {video.count[0]} objects"
     tracker = _tracker(request, source)
@@ -140,10 +141,6 @@ def _source(request: Request) -> "VideoSource":
         n_videos=max(request.video + 1, 1) if tests else None,
         quiet=request.quiet or request.file is not None,
     )
-
-
-def _default_group(source: "VideoSource") -> str:
-    return "val" if "val" in source.groups else next(iter(source.groups))
 
 
 def _tracker(request: Request, source: "VideoSource") -> "Contestant | None":

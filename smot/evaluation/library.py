@@ -74,7 +74,10 @@ def summarise_by_motmetrics(
         ]
     pooled_names = [*RATIOS, *COUNTS.values()]
     pooled = host.compute_overall(videos, metrics=pooled_names, return_dataframe=False)
-    summary = {name: _defined(pooled[name]) for name in RATIOS}
+    # The library has NaN or minus infinity for what is not defined.
+    summary = {
+        name: float(pooled[name]) if math.isfinite(pooled[name]) else None for name in RATIOS
+    }
     summary["motp"] = _pooled_motp(videos)
     counts = {name: int(pooled[theirs]) for name, theirs in COUNTS.items()}
     return {**summary, "n_videos": truth.shape[0], **counts}
@@ -108,8 +111,3 @@ def _pooled_motp(videos: list[dict[str, Any]]) -> float | None:
         return None
     distance = sum(float(video["motp"]) * int(video["num_detections"]) for video in matched)
     return 1 - distance / n_matches
-
-
-def _defined(value: float) -> float | None:
-    """None for what the library calls NaN or minus infinity."""
-    return float(value) if math.isfinite(value) else None

@@ -259,7 +259,11 @@ def _rule_lines(rule: Rule, evaluated: Evaluated) -> list[str]:
     what = "prediction MOTA" if FIGURES[rule.figure].protocol == "prediction" else "MOTA"
     head = f"{rule.figure}, {what}: {rule.above} above {rule.below}: "
     curves, other = [rule.above, rule.below], rule.against_area()
-    missing = [each.system for each in curves if not _has_any(rule, each, evaluated)]
+    missing = [
+        each.system
+        for each in curves
+        if not any(each.values(rule, evaluated, count) for count in rule.counts)
+    ]
     if missing:
         return [f"{head}**{UNDECIDED}**, no results of {' and '.join(dict.fromkeys(missing))}"]
     n_true = sum(rule.verdict_at(evaluated, count) == TRUE for count in rule.counts)
@@ -276,10 +280,6 @@ def _rule_lines(rule: Rule, evaluated: Evaluated) -> list[str]:
         cells += [[other.verdict_at(evaluated, count)]] if other else []
         lines.append(f"| {' | '.join([str(count), *(text for each in cells for text in each)])} |")
     return lines
-
-
-def _has_any(rule: Rule, curve: Curve, evaluated: Evaluated) -> bool:
-    return any(curve.values(rule, evaluated, count) for count in rule.counts)
 
 
 def _runs(rule: Rule, curve: Curve, evaluated: Evaluated) -> str:

@@ -109,7 +109,9 @@ def _row(where: str, entry: Any, places: Places) -> tuple[str, list[float]]:
         raise DataError(f"{where}: bbox must be left, top, width, height")
     sides = [_value(where, {"bbox": side}, "bbox") for side in box]
     is_region = _value(where, entry, "iscrowd", 0)
-    identity = _value(where, entry, "track_id", _optional(entry, "instance_id", is_region))
+    # Regions need no identity, and others may have it under its other name.
+    other = entry.get("instance_id", 0 if is_region else None)
+    identity = _value(where, entry, "track_id", other)
     if identity != int(identity) or not 0 <= identity < 2**31 or min(sides[2:]) < 0:
         raise DataError(f"{where}: an impossible identity, or a negative width or height")
     score = _value(where, entry, "score", 1)
@@ -121,11 +123,6 @@ def _row(where: str, entry: Any, places: Places) -> tuple[str, list[float]]:
     rest = [_value(where, entry, "ignore", 0), is_region, _value(where, entry, "visibility", -1)]
     video, frame = places[int(image)]
     return video, [frame, identity, *sides, score, category, *rest]
-
-
-def _optional(entry: Mapping[str, Any], name: str, is_region: float) -> Any:
-    """An identity under its other name; regions need none."""
-    return entry.get(name, 0 if is_region else None)
 
 
 def _value(where: str, entry: Any, name: str, default: Any = None) -> float:

@@ -116,7 +116,11 @@ def convert(
             read = loads[each.name]()
             objects, _ = comparable(read, read, settings.classes)
             objects = replace(objects, box=(objects.box * scale).clip(0, size[::-1] * 2))
-            _check_length(each.name, objects, len(frames))
+            last = int(objects.frame.max(initial=-1)) + 1
+            if last > len(frames):
+                raise DataError(
+                    f"{each.name}: truth for frame {last} of a video of {len(frames)} frames"
+                )
             for start in range(0, len(frames) - T + 1, T):
                 clip = _clip(frames, start, T, objects)
                 clips.setdefault(_group(each.name, clip, settings), []).append(clip)
@@ -145,12 +149,6 @@ def _on_disk(
         raise DataError(f"{footage.name}: a video without frames")
     frames = np.memmap(path, np.uint8, "r", shape=(n_frames, *size, 3))
     return frames, np.array([size[1] / shape[1], size[0] / shape[0]] * 2)
-
-
-def _check_length(name: str, objects: Annotation, n_frames: int) -> None:
-    last = int(objects.frame.max(initial=-1)) + 1
-    if last > n_frames:
-        raise DataError(f"{name}: truth for frame {last} of a video of {n_frames} frames")
 
 
 def _clip(frames: np.memmap, start: int, n_frames: int, objects: Annotation) -> _Clip:

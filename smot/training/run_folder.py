@@ -60,12 +60,15 @@ class RunFolder:
                 what an earlier run left.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._remove_unfinished()
+        for draft in self.path.glob(".*.tmp"):  # of a process that died while it wrote
+            draft.unlink()
         if resumed_at is None:
             for old in (self.last, self.best, self.metrics, self.curves):
                 old.unlink(missing_ok=True)
         else:
-            self._forget_after(resumed_at)
+            # Updates that are about to be made again are not to be there twice.
+            kept = [json.dumps(row) for row in self.records() if row.get("step", 0) <= resumed_at]
+            write_text(self.metrics, "".join(f"{line}\n" for line in kept))
         for name, values in (("config", config), ("env", environment())):
             write_text(self.path / f"{name}.json", json.dumps(values, indent=2) + "\n")
 
@@ -151,16 +154,6 @@ class RunFolder:
             axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(self.curves, dpi=120)
 
-    def _remove_unfinished(self) -> None:
-        """Remove the drafts of a process that died while it wrote."""
-        for draft in self.path.glob(".*.tmp"):
-            draft.unlink()
-
-    def _forget_after(self, step: int) -> None:
-        """Drop the lines of updates that are about to be made again."""
-        kept = [json.dumps(row) for row in self.records() if row.get("step", 0) <= step]
-        write_text(self.metrics, "".join(f"{line}\n" for line in kept))
-
 
 def environment() -> dict[str, Any]:
     """What the run depends on besides its settings: versions, machine, command, git commit."""
@@ -213,7 +206,8 @@ def _draw_scores(
     for name in names:
         width = 2.0 if _is_score(scores, name) else 1.0
         axes.plot(*_series(scores, name), label=name, linewidth=width, marker=".")
-    axes.set_ylim(bottom=-1.0 if _below(scores, names, -1.0) else None)
+    values = [row[name] for row in scores for name in names if row.get(name) is not None]
+    axes.set_ylim(bottom=-1.0 if min(values, default=0.0) < -1.0 else None)
     if len(names) > 1:
         axes.legend(fontsize="small")
 
@@ -264,7 +258,3 @@ def _stretch(axes: Any, values: Sequence[float]) -> None:
 def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
     known = [row for row in rows if row.get(name) is not None]
     return [row["hours"] for row in known], [row[name] for row in known]
-
-
-def _below(rows: Sequence[Mapping[str, Any]], names: Sequence[str], limit: float) -> bool:
-    return any(row.get(name) is not None and row[name] < limit for row in rows for name in names)

@@ -51,8 +51,14 @@ def intervals(
         n_drawn = min(left, max(1, _MOST_DRAWS // V))
         blocks.append(_draws(n_drawn, V, generator))
         left -= n_drawn
-    summed = [_sums(counts, block) for block in blocks]
-    values = ratios({name: np.concatenate([part[name] for part in summed]) for name in SUMMED})
+    # Counts of each resample: [R] or [R, A].
+    summed = {
+        name: np.concatenate(
+            [block @ getattr(counts, name).astype(np.float64) for block in blocks]
+        )
+        for name in SUMMED
+    }
+    values = ratios(summed)
     values["ap"] = _average_precision(counts, blocks)
     ends = {}
     for name, samples in values.items():
@@ -69,11 +75,6 @@ def _draws(n_resamples: int, V: int, generator: np.random.Generator) -> FloatArr
     drawn += V * np.arange(n_resamples)[:, None]
     times = np.bincount(drawn.ravel(), minlength=n_resamples * V)
     return times.reshape(n_resamples, V).astype(np.float64)
-
-
-def _sums(counts: VideoCounts, weights: FloatArray) -> dict[str, FloatArray]:
-    """Counts of each resample, [R] or [R, A]."""
-    return {name: weights @ getattr(counts, name).astype(np.float64) for name in SUMMED}
 
 
 def _average_precision(counts: VideoCounts, blocks: list[FloatArray]) -> FloatArray:
