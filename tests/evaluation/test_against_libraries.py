@@ -17,7 +17,7 @@ from tests.evaluation.sequences import crowded_sequence, untidy_sequences
 MOTMETRICS, TRACKEVAL = MatchSettings(), MatchSettings(convention="trackeval")
 # Few objects quickly, crowds where there is time.
 SIZES = pytest.mark.parametrize(
-    "n_objects", [3, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 6, 11))]
+    "n_objects", [3, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 11))]
 )
 
 
