@@ -80,10 +80,6 @@ class SilotConfig:
         link_reach: how far from where it should be by now the tracker looks for an object,
             pixels; 0 keeps the identities of slots. See `linked` in `tracker.py`.
         link_memory: frames for which it looks for an object that it has lost.
-        anneal_from: update at which `log_floor` and `size_prior_std` begin to move.
-        anneal_until: update at which they arrive at their ends.
-        log_floor_end: where `log_floor` goes (geometrically).
-        size_prior_std_end: where `size_prior_std` goes (linearly).
 
     Raises:
         UsageError: a value outside its range.
@@ -144,10 +140,6 @@ class SilotConfig:
     ink_threshold: float = 0.12
     link_reach: float = 0.0
     link_memory: int = 2
-    anneal_from: int = 0
-    anneal_until: int = 0
-    log_floor_end: float = 1e-9
-    size_prior_std_end: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "background", tuple(self.background))
@@ -188,9 +180,7 @@ _POSITIVE = (
     "sigma",
     "importance_temperature",
     "log_floor",
-    "log_floor_end",
     "size_prior_std",
-    "size_prior_std_end",
     "where_prior_std",
     "what_prior_std",
     "initial_what_std",
@@ -203,6 +193,8 @@ _SIGNED = ("colour_scale", "alpha_scale", "alpha_bias", "size_prior_mean")
 RENAMED = {
     "training_wheels": "freeze_attributes",
     "deaf_at_first": "zero_init_interaction",
-    "sleep_weight": "",
+    **dict.fromkeys(
+        ("sleep_weight", "anneal_from", "anneal_until", "log_floor_end", "size_prior_std_end"), ""
+    ),
 }
-"""Settings as older checkpoints name them."""
+"""Settings as older checkpoints name them; "" for those that are gone."""

@@ -11,11 +11,12 @@ from smot.models.family import Objective
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import Discovery, build_backbone, grid_shape
 from smot.models.silot.objective import (
-    Schedule,
+    count_log_odds,
     learned_prior_terms,
     posterior_terms,
     presence_term,
     roll_out_term,
+    what_weight,
 )
 from smot.models.silot.objects import (
     POSITION_LOGITS,
@@ -244,7 +245,6 @@ class Silot(nn.Module):
 
     def objective(self, frames: Tensor, *, step: int, generator: torch.Generator) -> Objective:
         """What training minimises; see `Family.build`. Only training crops and drops."""
-        schedule = Schedule.at(self.config, step, frames.device)
         freeze = step < self.config.freeze_attributes
         config = self.config
         images, offset = self.images(frames), None
@@ -255,12 +255,13 @@ class Silot(nn.Module):
         clip = self.sweep(images, noise=noise, offset=offset, freeze=freeze)
         height, width = images.shape[-2:]
         painted = self.renderer(self.unpacked(clip.states), (height, width))
-        terms = posterior_terms(config, images, painted, clip, schedule)
+        terms = posterior_terms(config, images, painted, clip, what_weight(config, step))
         if clip.moved is not None and config.learned_prior_weight:
             learned = self.learned_terms(self.trajectories(clip), noise.prior, freeze=freeze)
             weight = config.learned_prior_weight
             terms |= {name: weight * value for name, value in learned.items()}
-        terms["presence"] = presence_term(clip, schedule.log_odds)
+        log_odds = torch.tensor(count_log_odds(config, step), dtype=torch.float64)
+        terms["presence"] = presence_term(clip, log_odds.to(frames.device))
         return _objective(terms)
 
     def sleep_objective(self, found: Found, *, generator: torch.Generator) -> Objective:

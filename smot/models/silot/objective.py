@@ -2,7 +2,6 @@
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,30 +20,8 @@ from smot.models.silot.objects import Clip, Drawn, Objects, unpacked
 PARTS = ("where", "size", "what", "depth")
 
 
-class Schedule(NamedTuple):
-    """What changes from update to update, each [] float64, on the model's device.
-
-    Attributes:
-        log_odds: of the count prior; see `count_log_odds`.
-        floor: see `log_floor`.
-        size_std: see `size_prior_std`.
-        what_weight: see `what_weight`.
-    """
-
-    log_odds: Tensor
-    floor: Tensor
-    size_std: Tensor
-    what_weight: Tensor
-
-    @classmethod
-    def at(cls, config: SilotConfig, step: int, device: torch.device) -> "Schedule":
-        """The values for the update after `step` updates."""
-        values = [each(config, step) for each in SCHEDULES]
-        return cls(*torch.tensor(values, dtype=torch.float64, device=device))
-
-
 def posterior_terms(
-    config: SilotConfig, images: Tensor, painted: Tensor, clip: Clip, schedule: Schedule
+    config: SilotConfig, images: Tensor, painted: Tensor, clip: Clip, what_weight: float
 ) -> dict[str, Tensor]:
     """Reconstruction, and KLs of the posterior from the fixed priors, by name, [] each, nats.
 
@@ -53,23 +30,22 @@ def posterior_terms(
         images: what was seen, [T, B, C, H, W].
         painted: the reconstruction, the same.
         clip: what the posterior made of the images.
-        schedule: of the update.
+        what_weight: of the KLs of appearances; see the function of that name.
 
     Source: SILOT 3.7 and E.1.
     """
-    reconstruction = cross_entropy(images, painted, schedule.floor)
+    reconstruction = cross_entropy(images, painted, config.log_floor)
     # Where one channel is seen, it stands for three equal ones.
     terms = {"reconstruction": 3 / config.n_channels * reconstruction}
-    size_std = schedule.size_std
-    kinds = {"discovery": (clip.found, prior_of_discovery(config, size_std, images))}
+    kinds = {"discovery": (clip.found, prior_of_discovery(config, images))}
     if clip.moved is not None:
-        prior = prior_of_propagation(config, size_std, images)
+        prior = prior_of_propagation(config, images)
         if config.size_prior_on_increment:
             prior = around_last_sizes(prior, clip.states[:-1], config)
         kinds["propagation"] = clip.moved, prior
     for kind, (drawn, prior) in kinds.items():
         parts = gaussian_terms(drawn, prior)
-        parts["what"] = schedule.what_weight.float() * parts["what"]
+        parts["what"] = what_weight * parts["what"]
         terms |= {f"{kind}_{name}": value for name, value in parts.items()}
     return terms
 
@@ -130,7 +106,7 @@ def presence_term(clip: Clip, log_odds: Tensor) -> Tensor:
     return term
 
 
-def cross_entropy(images: Tensor, painted: Tensor, floor: Tensor | float) -> Tensor:
+def cross_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
     """Bernoulli cross entropy of pixels in [0, 1], per video, nats.
 
     Args:
@@ -141,7 +117,7 @@ def cross_entropy(images: Tensor, painted: Tensor, floor: Tensor | float) -> Ten
     return pixel_entropy(images, painted, floor).sum() / images.shape[1]
 
 
-def pixel_entropy(images: Tensor, painted: Tensor, floor: Tensor | float) -> Tensor:
+def pixel_entropy(images: Tensor, painted: Tensor, floor: float) -> Tensor:
     """The same of each pixel."""
     # Not (1 + floor) - painted: in float32 1 + 1e-9 is 1, and a painted 1 would leave log(0).
     on, off = torch.log(painted + floor), torch.log((1 - painted) + floor)
@@ -161,24 +137,24 @@ def gaussian_terms(drawn: Drawn, prior: Gaussian) -> dict[str, Tensor]:
     return {name: part.sum() for name, part in zip(PARTS, parts, strict=True)}
 
 
-def prior_of_discovery(config: SilotConfig, size_std: Tensor, like: Tensor) -> Gaussian:
+def prior_of_discovery(config: SilotConfig, like: Tensor) -> Gaussian:
     """The fixed prior of discovered attributes, [5 + A]: N(0, 1) but for the size logits.
 
     Source: docs/models/silot.md 5.2.
     """
     mean, scale = like.new_zeros(5 + config.what_size), like.new_ones(5 + config.what_size)
     mean[2:4] = config.size_prior_mean
-    scale[2:4] = size_std
+    scale[2:4] = config.size_prior_std
     return Gaussian(mean, scale)
 
 
-def prior_of_propagation(config: SilotConfig, size_std: Tensor, like: Tensor) -> Gaussian:
+def prior_of_propagation(config: SilotConfig, like: Tensor) -> Gaussian:
     """The fixed prior of propagated attributes, [5 + A].
 
     Source: docs/models/silot.md 5.2: the authors' code compares the size logits themselves with
     the prior of discovery, the supplement their increments with N(0, 0.3).
     """
-    mean, scale = prior_of_discovery(config, size_std, like)
+    mean, scale = prior_of_discovery(config, like)
     scale[:2] = config.where_prior_std
     scale[4:-1] = config.what_prior_std
     if config.size_prior_on_increment:
@@ -288,18 +264,6 @@ def count_log_odds(config: SilotConfig, step: int) -> float:
     return math.log((start - end) * fallen + end + 1e-6)
 
 
-def log_floor(config: SilotConfig, step: int) -> float:
-    """What is added inside the logarithms of the cross entropy."""
-    part = _annealed(config, step)
-    return float(config.log_floor ** (1 - part) * config.log_floor_end**part)
-
-
-def size_prior_std(config: SilotConfig, step: int) -> float:
-    """Standard deviation of the prior of size logits."""
-    part = _annealed(config, step)
-    return config.size_prior_std * (1 - part) + config.size_prior_std_end * part
-
-
 def what_weight(config: SilotConfig, step: int) -> float:
     """Weight of the KLs of appearances against their fixed priors.
 
@@ -307,15 +271,3 @@ def what_weight(config: SilotConfig, step: int) -> float:
     have to be learned a second time. Source: ours.
     """
     return min(1.0, 0.02 + step / config.what_warmup) if config.what_warmup else 1.0
-
-
-def _annealed(config: SilotConfig, step: int) -> float:
-    """How much of the annealing is done, in [0, 1]; 0 where none is configured."""
-    if config.anneal_until <= config.anneal_from:
-        return 0.0
-    done = (step - config.anneal_from) / (config.anneal_until - config.anneal_from)
-    return min(max(done, 0.0), 1.0)
-
-
-SCHEDULES = (count_log_odds, log_floor, size_prior_std, what_weight)
-"""In the order of the fields of `Schedule`."""

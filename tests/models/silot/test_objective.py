@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
@@ -38,7 +40,7 @@ def test_parts_sum_to_the_divergence_of_torch() -> None:
 def test_absent_objects_cost_nothing() -> None:
     posterior = gaussian(2, 3, 4, seed=1)
     config = SilotConfig(what_size=4)
-    prior = objective.prior_of_discovery(config, 0.5, posterior.mean)
+    prior = objective.prior_of_discovery(config, posterior.mean)
     parts = objective.gaussian_terms(drawn(posterior, 0.0), prior)
     assert all(value == 0 for value in parts.values())
 
@@ -46,10 +48,10 @@ def test_absent_objects_cost_nothing() -> None:
 def test_priors_are_those_of_the_specification() -> None:
     config = SilotConfig(what_size=2)
     like = torch.zeros(1)
-    found = objective.prior_of_discovery(config, 0.5, like)
+    found = objective.prior_of_discovery(config, like)
     assert found.mean.tolist() == pytest.approx([0, 0, -2.197, -2.197, 0, 0, 0])
     assert found.scale.tolist() == pytest.approx([1, 1, 0.5, 0.5, 1, 1, 1])
-    kept = objective.prior_of_propagation(config, 0.25, like)
+    kept = objective.prior_of_propagation(replace(config, size_prior_std=0.25), like)
     assert kept.mean.tolist() == found.mean.tolist()
     assert kept.scale.tolist() == pytest.approx([0.3, 0.3, 0.25, 0.25, 0.4, 0.4, 1])
 
@@ -57,7 +59,7 @@ def test_priors_are_those_of_the_specification() -> None:
 def test_the_supplements_prior_of_sizes_is_on_their_increment() -> None:
     """Sizes that stay cost the same at any size, and -0.3 more of them half a nat each."""
     config = SilotConfig(what_size=2, hidden_size=3, size_prior_on_increment=True)
-    prior = objective.prior_of_propagation(config, torch.tensor(0.5), torch.zeros(1))
+    prior = objective.prior_of_propagation(config, torch.zeros(1))
     assert prior.scale[2:4].tolist() == pytest.approx([0.3, 0.3])
     last = torch.tensor([[-2.0, 0.5], [3.0, -1.0]])
     states = torch.randn(1, 1, 2, 2 + 2 + 2 + 2 + 3 + 4 + 2 + 1)

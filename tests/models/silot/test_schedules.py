@@ -14,27 +14,6 @@ def test_count_prior_falls_as_in_the_paper() -> None:
     assert odds[3] == pytest.approx(-4.38, abs=0.01)
 
 
-def test_nothing_is_annealed_by_default() -> None:
-    config = SilotConfig(log_floor=0.01, size_prior_std=0.25)
-    assert schedules.log_floor(config, 10**9) == 0.01
-    assert schedules.size_prior_std(config, 10**9) == 0.25
-
-
-def test_annealing_goes_from_the_first_value_to_the_last() -> None:
-    config = SilotConfig(
-        log_floor=0.01,
-        size_prior_std=0.25,
-        anneal_from=100,
-        anneal_until=200,
-        log_floor_end=1e-6,
-        size_prior_std_end=0.5,
-    )
-    floors = [schedules.log_floor(config, step) for step in (0, 100, 150, 200, 900)]
-    assert floors == pytest.approx([0.01, 0.01, 1e-4, 1e-6, 1e-6])
-    sizes = [schedules.size_prior_std(config, step) for step in (0, 150, 900)]
-    assert sizes == pytest.approx([0.25, 0.375, 0.5])
-
-
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
