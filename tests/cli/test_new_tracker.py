@@ -13,6 +13,7 @@ from smot.errors import UsageError
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow  # runs pytest
 def test_a_new_package_passes_its_own_tests_and_is_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
