@@ -56,9 +56,9 @@ class Group:
 
     def average_(self, flat: "Tensor") -> None:
         """Replace a tensor by its average over the processes, in place."""
-        from torch import distributed as dist
-
         if self.size > 1:
+            from torch import distributed as dist
+
             dist.all_reduce(flat)
             flat /= self.size
 

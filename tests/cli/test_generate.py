@@ -72,6 +72,7 @@ def test_quick_set_has_a_name_of_its_own() -> None:
     assert out.startswith("data/scattered-shapes-48-quick.h5: 50 videos")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "options"), [("mnist-mot", EMBEDDED), ("sprites-mot", ["--masks"])]
 )

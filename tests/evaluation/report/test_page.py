@@ -189,6 +189,7 @@ def test_pictures_tell_the_errors_that_were_counted(
     assert f"{missed} missed, {extra} false positives" in picture.caption
 
 
+@pytest.mark.slow
 def test_long_videos_scroll_and_are_predicted_as_far_as_is_scored() -> None:
     settings = CANONICAL["sprites-mot"]
     source = RenderedVideos(settings=settings, digits=None, groups={"test/01": 2, "test/03": 2})
@@ -244,6 +245,7 @@ def test_the_same_results_give_the_same_page(outcome: Outcome) -> None:
     assert render_report(results) == render_report(results)
 
 
+@pytest.mark.slow
 def test_hundreds_of_boxes_and_the_largest_floats_are_drawn_and_counted() -> None:
     videos = made_videos(counts=(2,), n_test=2)
     job = Job(tracker=Crowd(), data=videos, plan=make_plan(videos, None, None))
