@@ -90,6 +90,9 @@ def main() -> NoReturn:
         code = _report(error, debug=debug)
     # Nothing is left that could be interrupted but the end of Python, which prints tracebacks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # If an interrupt left an `exec`, of numba or dataclasses say, Python remembers it until the
+    # next one, and `python -m` would end by SIGINT instead of with the code.
+    exec("")
     sys.exit(code)
 
 

@@ -6,7 +6,8 @@ python tests/campaigns/signals.py [--command generate] [--signal INT] [--seed 0]
 Each command runs in one process and in two. Each time it is started in a new folder that already
 holds an older file (`generate`), older results (`eval`) or nothing (`train`). After a delay drawn
 over the length of an undisturbed run, the signal goes to the command and all its processes, as a
-terminal sends it. The outcomes:
+terminal sends it, or in one case of three to the command's first process alone; in one case of
+three it goes twice, within half a second. The outcomes:
 
     right     ended as it should: after SIGINT with code 130 and one line, without a traceback and
               without a file that an undisturbed run would not leave; after either signal what was
@@ -33,6 +34,8 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -174,13 +177,45 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """A signal.
+
+    Args:
+        number: of the signal.
+        delay: from the start of the command, seconds.
+        send: sends it to a process or to its group.
+        gap: seconds to a second one; None for no second one.
+    """
+
+    number: int
+    delay: float
+    send: Callable[[int, int], None]
+    gap: float | None
+
+    def __str__(self) -> str:
+        to = "all" if self.send is os.killpg else "first process"
+        again = "" if self.gap is None else f" and {self.gap:.2f} s later"
+        return f"after {self.delay:.2f} s{again}, to {to}"
+
+
+def drawn(random: np.random.Generator, number: int, length: float) -> Shot:
+    """A signal at a moment of a run that takes `length` seconds."""
+    return Shot(
+        number=number,
+        delay=random.random() * length,
+        send=os.kill if random.random() < 1 / 3 else os.killpg,
+        gap=random.random() / 2 if random.random() < 1 / 3 else None,
+    )
+
+
 def judge(
-    command: Command, folder: Path, delay: float, number: int, expected: set[str], patience: float
+    command: Command, folder: Path, shot: Shot, expected: set[str], patience: float
 ) -> tuple[str, str]:
     """Start a command, send it a signal after a delay, and say what came of it."""
     process = start(command.words(folder))
     try:
-        process.wait(delay)
+        process.wait(shot.delay)
         process.communicate()
         return "finished", ""
     except subprocess.TimeoutExpired:
@@ -188,15 +223,18 @@ def judge(
     assert process.stdout is not None
     # The outcome is printed when all is done: Python itself is ending.
     over = bool(select.select([process.stdout], [], [], 0)[0])
-    os.killpg(process.pid, number)
+    shot.send(process.pid, shot.number)
+    if shot.gap is not None:
+        time.sleep(shot.gap)  # the process stays a zombie until it is waited for
+        shot.send(process.pid, shot.number)
     try:
-        _, said = process.communicate(timeout=patience)
+        _, said = process.communicate(timeout=patience)  # until every process has ended
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return "hang", f"after {delay:.2f} s"
-    about = f"after {delay:.2f} s, ended with {process.returncode}: {said[-300:]!r}"
-    if number == signal.SIGINT:
+        return "hang", str(shot)
+    about = f"{shot}, ended with {process.returncode}: {said[-300:]!r}"
+    if shot.number == signal.SIGINT:
         if process.returncode == 0 and over:
             return "finished", ""
         if process.returncode == 0:
@@ -247,14 +285,16 @@ def run(name: str, number: signal.Signals, arguments: argparse.Namespace) -> Cou
                 break
             shutil.rmtree(folder)
             shutil.copytree(prepared, folder)
-            delay = random.random() * length
-            found, about = judge(command, folder, delay, number, expected, arguments.patience)
+            shot = drawn(random, number, length)
+            found, about = judge(command, folder, shot, expected, arguments.patience)
             if found == "right" and i % RESUMED_EVERY == 0:
                 reason = goes_on(command, folder, arguments.patience)
                 found, about = ("stuck", f"{reason} {about}") if reason else (found, about)
             counts[found] += 1
             if found not in ("right", "finished"):
                 print(f"{name} {number.name} {i}: {found}: {about}", flush=True)
+    said = f"{name} {number.name}, {length:.1f} s long: {dict(counts)}"
+    print(said, file=sys.stderr, flush=True)
     return counts
 
 
@@ -268,6 +308,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="at most, for each [600]")
     parser.add_argument("--patience", type=float, default=120.0, help="before a hang [120 s]")
     arguments = parser.parse_args()
+    # In the background of a script SIGINT is ignored, and would be in the commands too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     table = {
         (name, each): run(name, signal.Signals[f"SIG{each}"], arguments)
         for name in arguments.command or COMMANDS

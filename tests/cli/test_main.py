@@ -49,6 +49,19 @@ cli.COMMANDS["importing"] = ("smot.cli:importing", "Is interrupted.")
 __main__.main()
 """
 
+INTERRUPTED_IN_EXEC = """
+import click
+from smot import __main__, cli
+
+@click.command()
+def compiling():
+    exec("raise KeyboardInterrupt")  # as numba and dataclasses make functions
+
+cli.compiling = compiling
+cli.COMMANDS["compiling"] = ("smot.cli:compiling", "Is interrupted.")
+__main__.main()
+"""
+
 # The start of Python itself, before any of our code runs, is out of reach. Time is the process's
 # own: on a busy machine the same moments come.
 INTERRUPTED_AFTER = """
@@ -130,6 +143,13 @@ def test_a_reader_that_leaves_early_is_no_error(videos: Path) -> None:
 @pytest.mark.posix("sends signals to itself")
 def test_an_interrupt_that_is_raised_again_is_reported_once(tmp_path: Path) -> None:
     done = run(sys.executable, "-c", INTERRUPTED_LATE, "importing", str(tmp_path))
+    assert (done.returncode, done.stderr) == (130, "smot: interrupted\n")
+
+
+def test_an_interrupt_inside_exec_ends_with_the_code_of_others(tmp_path: Path) -> None:
+    (tmp_path / "in_exec.py").write_text(INTERRUPTED_IN_EXEC)
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    done = run(sys.executable, "-m", "in_exec", "compiling", PYTHONPATH=places)
     assert (done.returncode, done.stderr) == (130, "smot: interrupted\n")
 
 
