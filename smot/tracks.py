@@ -325,7 +325,13 @@ def as_frames(videos: object, background: Sequence[int] | None = None) -> UInt8A
     """
     if hasattr(videos, "detach"):  # a torch tensor, perhaps on another device
         videos = videos.detach().cpu()
-    frames = _as_rgb(_as_uint8(np.asarray(videos)))
+        if videos.is_floating_point():
+            videos = videos.float()  # numpy has no bfloat16
+    try:
+        values = np.asarray(videos)
+    except ValueError as error:
+        raise DataError(f"frames must be an array: {error}") from None
+    frames = _as_rgb(_as_uint8(values))
     if background is not None and frames.size:
         # A coarse grid of the first frames says enough, at little cost.
         sample = frames[:, 0, ::3, ::3].astype(np.int16)

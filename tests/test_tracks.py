@@ -139,6 +139,7 @@ GREY = np.repeat(FRAMES[..., :1], 3, axis=-1)
         (FRAMES / 255, FRAMES),
         ((FRAMES / 255).astype(np.float32), FRAMES),
         (torch.from_numpy(FRAMES), FRAMES),
+        (torch.from_numpy(FRAMES > 127).bfloat16(), np.where(FRAMES > 127, 255, 0)),
         (np.moveaxis(FRAMES, -1, 2), FRAMES),
         (FRAMES[0], FRAMES[:1]),
         (FRAMES[..., 0], GREY),
@@ -166,6 +167,7 @@ def test_frames_are_converted_where_they_can_only_mean_one_thing(
         (np.concatenate([FRAMES, FRAMES[..., :1]], -1), r"RGB .*, not \[2, 4, 10, 12, 4\]"),
         (FRAMES[:, :3, ..., 0], r"grey \[B, T, H, W, 1\], not \[2, 3, 10, 12\]"),
         (FRAMES[0, 0], r"not \[10, 12, 3\]"),
+        ([[1], [1, 2]], "frames must be an array"),
     ],
 )
 def test_other_frames_are_refused_with_what_is_expected(given: object, message: str) -> None:

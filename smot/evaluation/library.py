@@ -90,7 +90,7 @@ def _accumulated(truth: Tracks, predicted: Tracks, settings: MatchSettings) -> A
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for (ids, boxes), (others, theirs) in zip(_frames(truth), _frames(predicted), strict=True):
         overlap = iou(boxes, theirs)
-        distance = np.where(overlap >= settings.iou_threshold, 1 - overlap, np.nan)
+        distance = np.where(1 - overlap <= 1 - settings.iou_threshold, 1 - overlap, np.nan)
         accumulator.update(ids, others, distance)
     return accumulator
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.by_trackeval import trackeval_metric, trackeval_summary
+from smot.boxes import iou
 from smot.errors import UsageError
 from smot.evaluation.library import summarise_by_motmetrics
 from smot.evaluation.metrics.counts import UNIT, VideoCounts, count_errors
@@ -43,6 +44,26 @@ def test_metrics_are_py_motmetrics(n_objects: int) -> None:
     theirs = summarise_by_motmetrics(truth, predicted, MOTMETRICS)
     ours = summarise(count_errors(truth, predicted, MOTMETRICS))
     assert {name: ours[name] for name in theirs} == pytest.approx(theirs, abs=1e-9)
+
+
+def test_boxes_with_decimals_that_meet_the_threshold_match_as_in_py_motmetrics() -> None:
+    random = np.random.default_rng(0)
+    corner, size = (
+        random.integers(0, 500, (400, 2)) / 10,
+        random.integers(1, 60, (400, 2)) * 3 / 10,
+    )
+    true = np.concatenate([corner, corner + size], -1)
+    found = np.round(true + size[:, :1] / 3 * np.array([1, 0, 1, 0]), 1)  # an IoU of one half
+    distance = 1 - np.diagonal(iou(true, found))
+    assert {0.5} < set(distance)  # but for the last bit
+    ids = np.zeros((400, 1, 1), int)
+    boxes = (each.reshape(400, 1, 1, 4) for each in (true, found))
+    truth, predicted = (Tracks(boxes=each, ids=ids, confidence=ids + 1) for each in boxes)
+    counts = count_errors(truth, predicted, MOTMETRICS)
+    np.testing.assert_array_equal(counts.matches, distance <= 0.5)
+    np.testing.assert_array_equal(counts.id_matches, distance <= 0.5)
+    strict = count_errors(truth, predicted, TRACKEVAL)
+    assert counts.matches.sum() > strict.id_matches.sum()  # TrackEval's IDF1 compares IoU itself
 
 
 @SIZES

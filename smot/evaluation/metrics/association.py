@@ -33,12 +33,13 @@ SLACK = float(np.finfo(np.float64).eps)
 
 
 @njit(cache=True, nogil=True)
-def identity_matches(pairing: Pairing, iou_threshold: float) -> IntArray:
+def identity_matches(pairing: Pairing, iou_threshold: float, *, by_distance: bool) -> IntArray:
     """Boxes matched under the best assignment of identities (IDTP), [B], int64.
 
     Args:
         pairing: entries of B videos.
         iou_threshold: least IoU of boxes that may match.
+        by_distance: compare 1 - IoU, which rounds otherwise, as py-motmetrics does.
     """
     truth, predicted = pairing.truth, pairing.predicted
     B, T = truth.n_entries.shape
@@ -51,7 +52,8 @@ def identity_matches(pairing: Pairing, iou_threshold: float) -> IntArray:
         for t in range(T):
             for i in range(truth.n_entries[b, t]):
                 for j in range(predicted.n_entries[b, t]):
-                    if pairing.iou[b, t, i, j] >= iou_threshold:
+                    iou = pairing.iou[b, t, i, j]
+                    if iou >= iou_threshold or (by_distance and 1 - iou <= 1 - iou_threshold):
                         cost[truth.identity[b, t, i], predicted.identity[b, t, j]] -= 1
         column_of = assign(cost)
         for i in range(n_ids):

@@ -103,7 +103,7 @@ def _follow_motmetrics(pairing: Pairing, threshold: float) -> tuple[IntArray, Bo
             for i in range(n):
                 for j in range(m):
                     kept = others[j] == last[objects[i]] and not taken[j]
-                    if kept and overlap[i, j] >= threshold:
+                    if kept and 1 - overlap[i, j] <= 1 - threshold:
                         chosen[i] = j
                         taken[j] = True
             _assign_rest(overlap, threshold, chosen, taken)
@@ -118,14 +118,16 @@ def _assign_rest(
     """Match the objects and predictions that are still free, at the lowest total 1 - IoU.
 
     A forbidden pair costs more than all allowed ones together, and free and taken entries stay
-    in one matrix: the same matrix that py-motmetrics solves, so that ties end alike.
+    in one matrix: the same matrix that py-motmetrics solves, so that ties end alike. It compares
+    distances, whose rounding decides about boxes with decimals that meet the threshold exactly.
     """
     n, m = overlap.shape
     allowed = np.zeros((n, m), np.bool_)
     dearest = -1.0
     for i in range(n):
         for j in range(m):
-            if chosen[i] == NOBODY and not taken[j] and overlap[i, j] >= threshold:
+            is_near = 1 - overlap[i, j] <= 1 - threshold
+            if chosen[i] == NOBODY and not taken[j] and is_near:
                 allowed[i, j] = True
                 dearest = max(dearest, 1 - overlap[i, j])
     if dearest < 0 or _take_only_choices(allowed, chosen):

@@ -268,7 +268,11 @@ def _sums(
         **clear_counts(pairing, partner, switched, settings),
         **visible_counts(pairing, partner, switched, visibility),
         **mask_counts(truth, predicted, settings),
-        "id_matches": identity_matches(pairing, settings.iou_threshold),
+        "id_matches": identity_matches(
+            pairing,
+            settings.iou_threshold,
+            by_distance=settings.convention == "py-motmetrics",
+        ),
         **dict(zip(_HOTA, hota_sums(pairing), strict=True)),
         "n_videos": np.ones(B),
         "n_frames": np.full(B, T),
