@@ -124,6 +124,9 @@ def build_tracker(name: str, options: Mapping[str, object], data: DataDescriptio
             arguments[key] = kind(**given)
         tracker = factory(**arguments)
         fits = isinstance(tracker, Contestant)  # looks at its attributes, which may be properties
+        called = tracker.name if fits else ""
+    if not isinstance(called, str) or not called.isprintable():
+        raise UsageError(f"tracker {name!r}: its name must be printable text, not {called!a}")
     if not fits:
         made = type(tracker).__name__
         raise UsageError(f"tracker {name!r} made a {made}, which has no track(videos) and name")

@@ -13,6 +13,7 @@ from smot.errors import DataError, UsageError
 ABSENT = -1
 WHITE = ((255, 255, 255),)
 COLOURS = tuple((r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255))[1:7]
+_LARGEST = 1e150  # of a box's coordinates: areas must not overflow
 _NEARLY = 12  # grey levels by which compression moves a colour
 
 
@@ -201,6 +202,7 @@ def _check_boxes(boxes: FloatArray, confidence: FloatArray, present: BoolArray) 
         finite = np.isfinite(boxes).all(-1)
         faults = {
             "is not finite": ~finite,
+            "is too large for its area": finite & (np.abs(boxes) > _LARGEST).any(-1),
             "has x1 < x0 or y1 < y0": finite & (boxes[..., 2:] < boxes[..., :2]).any(-1),
             "has a confidence outside [0, 1]": ~((confidence >= 0) & (confidence <= 1)),
         }
@@ -324,9 +326,8 @@ def as_frames(videos: object, background: Sequence[int] | None = None) -> UInt8A
         DataError: anything else, or frames on the inverse of the expected background.
     """
     if hasattr(videos, "detach"):  # a torch tensor, perhaps on another device
-        videos = videos.detach().cpu()
-        if videos.is_floating_point():
-            videos = videos.float()  # numpy has no bfloat16
+        tensor = videos.detach().cpu()
+        videos = tensor.float() if tensor.is_floating_point() else tensor  # no bfloat16 in numpy
     try:
         values = np.asarray(videos)
     except ValueError as error:

@@ -70,6 +70,10 @@ class Nameless:
         return videos
 
 
+Unprintable = type("Unprintable", (Nameless,), {"name": "a\ud800b"})
+Numbered = type("Numbered", (Nameless,), {"name": 5})
+
+
 def leaving() -> None:
     sys.exit(0)
 
@@ -202,6 +206,8 @@ def test_a_plug_in_that_raises_anything_on_import_is_contained(
         ),
         (f"{__name__}:leaving", {}, "cannot be made: SystemExit: 0"),
         (f"{__name__}:Nameless", {}, "cannot be made: RuntimeError: no name"),
+        (f"{__name__}:Unprintable", {}, r"name must be printable text, not 'a\\ud800b'"),
+        (f"{__name__}:Numbered", {}, "name must be printable text, not 5"),
         ("builtins:dict", {}, "cannot be made: ValueError: no signature"),
         ("os:getcwd", {}, "made a str, which has no track"),
     ],

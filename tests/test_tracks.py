@@ -35,6 +35,7 @@ def test_unused_entries_are_blanked() -> None:
         ({"ids": ((1, 2, 1), -2)}, "video 1, frame 2: identity -2; unused entries must have -1"),
         ({"ids": ((0, 0, 0), 2**40)}, "ids must fit 32 bits, not 1099511627776"),
         ({"boxes": ((1, 0, 1, 3), np.inf)}, "video 1, frame 0: box .* is not finite"),
+        ({"boxes": ((0, 1, 0, 2), 1e200)}, "video 0, frame 1: box .* is too large for its area"),
         ({"boxes": ((0, 1, 0, 2), 0.5)}, "video 0, frame 1: box .* has x1 < x0"),
         ({"confidence": ((0, 2, 0), 1.5)}, "video 0, frame 2: .*confidence outside"),
         ({"confidence": ((0, 2, 0), np.nan)}, "video 0, frame 2: .*confidence outside"),

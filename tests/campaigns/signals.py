@@ -223,6 +223,7 @@ def judge(
     assert process.stdout is not None
     # The outcome is printed when all is done: Python itself is ending.
     over = bool(select.select([process.stdout], [], [], 0)[0])
+    began = time.monotonic()
     shot.send(process.pid, shot.number)
     if shot.gap is not None:
         time.sleep(shot.gap)  # the process stays a zombie until it is waited for
@@ -233,7 +234,8 @@ def judge(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return "hang", str(shot)
-    about = f"{shot}, ended with {process.returncode}: {said[-300:]!r}"
+    took = time.monotonic() - began
+    about = f"{shot}, ended {took:.1f} s later with {process.returncode}: {said[-300:]!r}"
     if shot.number == signal.SIGINT:
         if process.returncode == 0 and over:
             return "finished", ""
