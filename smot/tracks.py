@@ -13,7 +13,7 @@ from smot.errors import DataError, UsageError
 ABSENT = -1
 WHITE = ((255, 255, 255),)
 COLOURS = tuple((r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255))[1:7]
-_LARGEST = 1e150  # of a box's coordinates: areas must not overflow
+_LARGEST = np.float64(1e150)  # of a box's coordinates: areas must not overflow
 _NEARLY = 12  # grey levels by which compression moves a colour
 
 

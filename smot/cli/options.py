@@ -132,6 +132,13 @@ def read_counts(
     return tuple(sorted(found))
 
 
+def read_name(_ctx: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """What stands in tables and files: nothing that cannot be printed or encoded."""
+    if text is not None and not text.isprintable():
+        raise click.BadParameter(f"{text!a} is not printable text")
+    return text
+
+
 def read_size(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Shape | None:
     """A side, such as `96`, or height x width, such as `48x64`; becomes H, W."""
     if text is None:

@@ -10,6 +10,7 @@ from smot.cli.options import (
     RESULT_OPTIONS,
     Request,
     interruptible_bar,
+    read_name,
     results_folder,
     show_results,
     warnings_as_lines,
@@ -27,7 +28,9 @@ _BYTES_PER_WORKER = 4 << 20
 _OPTIONS = (
     click.option("--truth", required=True, type=_PATH, help="File or folder of the true tracks."),
     click.option("--pred", "found", required=True, type=_PATH, help="The predicted ones."),
-    click.option("--name", help="What to call the tracker [name of the predictions]."),
+    click.option(
+        "--name", callback=read_name, help="What to call the tracker [name of the predictions]."
+    ),
     click.option(
         "--classes",
         type=click.Choice(["motchallenge", "together", "apart"]),
@@ -149,4 +152,5 @@ def _stem(path: Path) -> str:
     """A name for tables: that of the file or folder, or of what holds it if it says nothing."""
     path = path.resolve()
     name, is_plain = (path.stem, "tracks") if path.is_file() else (path.name, "data")
-    return path.parent.name if name in (is_plain, "gt") else name
+    name = path.parent.name if name in (is_plain, "gt") else name
+    return name.encode(errors="replace").decode()  # names of files may be any bytes

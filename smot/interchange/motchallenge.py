@@ -27,6 +27,7 @@ from smot.tracks import Tracks
 
 NOT_GIVEN = -1.0
 LAST_FRAME = 10_000_000  # numbers beyond are times rather than frames
+_VAST = 1e150  # a box as large as this has no finite area
 _N_COLUMNS = 7
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -102,8 +103,8 @@ def read_annotation(
     frame = _frames(where, lines, table[:, 0], first_frame, n_frames)
     identity = _identities(where, lines, table[:, 1], frame)
     corner = table[:, 2:4] - 1  # the first pixel is 1 there and 0 here
-    finite = np.isfinite(table[:, :_N_COLUMNS]).all(1)
-    _refuse(where, lines, np.asarray(~finite), table[:, 2], "a number is not finite, near")
+    vast = ~(np.abs(table[:, :_N_COLUMNS]) < _VAST).all(1)  # also where one is not a number
+    _refuse(where, lines, np.asarray(vast), table[:, 2], "a number is not finite, or vast, near")
     _refuse(where, lines, table[:, 4] < 0, table[:, 4], "negative width")
     _refuse(where, lines, table[:, 5] < 0, table[:, 5], "negative height")
     classes, seen = table[:, _N_COLUMNS], table[:, _N_COLUMNS + 1]

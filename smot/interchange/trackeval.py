@@ -75,7 +75,7 @@ def check_name(kind: str, name: str) -> None:
     Raises:
         UsageError: such a name.
     """
-    if not re.fullmatch(r"(?!\.{1,2}$)[^,/\\\x00-\x1f]+", name):
+    if not (name.isprintable() and re.fullmatch(r"(?!\.{1,2}$)[^,/\\]+", name)):
         raise UsageError(
             f"{kind} name {name!r} must be the name of a folder, without commas and slashes"
         )

@@ -273,7 +273,6 @@ def run(name: str, number: signal.Signals, arguments: argparse.Namespace) -> Cou
     """Interrupt one command many times."""
     command, counts = COMMANDS[name], Counter[str]()
     random = np.random.default_rng([arguments.seed, number])
-    end = time.monotonic() + arguments.seconds
     with tempfile.TemporaryDirectory() as home:
         prepared, folder = Path(home, "prepared"), Path(home, "run")
         prepared.mkdir()
@@ -282,6 +281,7 @@ def run(name: str, number: signal.Signals, arguments: argparse.Namespace) -> Cou
         began = time.monotonic()
         start(command.words(folder)).communicate()
         length, expected = time.monotonic() - began, files(folder)
+        end = time.monotonic() + arguments.seconds
         for i in range(arguments.n):
             if time.monotonic() > end:
                 break

@@ -155,6 +155,7 @@ def test_the_number_of_the_first_frame_can_be_given(tmp_path: Path) -> None:
         ("1,2.5,3,4,5,6\n", "line 1: not a whole number below .*: identity 2.5"),
         ("1,2,3,4,-5,6\n", "line 1: negative width -5"),
         ("1,2,3,inf,5,6\n", "line 1: a number is not finite"),
+        ("1,2,1e200,4,5,6\n", "line 1: a number is not finite, or vast"),
         ("1,2,3,4,5,6\n2,2,3,4,5,6\n1,2,3,4,5,6\n", "line 3: twice in its frame: identity 2"),
         ("1,2,3,4,5,6\0\n", "not text in UTF-8, UTF-16"),
     ],

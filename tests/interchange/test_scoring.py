@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from smot.boxes import iou
 from smot.cli import cli
 from smot.errors import SmotError
+from smot.evaluation.results import read_results
 from smot.interchange import write_coco_vid, write_motchallenge
 from smot.interchange.annotation import Annotation, excused
 from smot.interchange.columns import write_npz
@@ -438,6 +439,18 @@ def test_names_that_leave_the_folder_are_not_exported(tmp_path: Path, name: str)
     assert isinstance(done.exception, SmotError), done.output
     assert "must be the name of a folder" in str(done.exception)
     assert [each.name for each in tmp_path.iterdir()] == ["truth.json"]
+
+
+@pytest.mark.posix("names of files that are no UTF-8")
+def test_names_that_cannot_be_printed_are_refused_or_replaced(tmp_path: Path) -> None:
+    text = tmp_path / "a\udcff.txt"
+    text.write_text("1,1,10,20,5,5,1\n")
+    words = ["score", "--truth", str(text), "--pred", str(text), "--quiet"]
+    done = CliRunner().invoke(cli, [*words, "--name", "b\udcff", "--out", str(tmp_path / "b")])
+    assert (done.exit_code, (tmp_path / "b").exists()) == (2, False)
+    assert "'b\\udcff' is not printable text" in done.output
+    assert CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "a")]).exit_code == 0
+    assert read_results(tmp_path / "a" / "results.json").tracker.name == "a?"
 
 
 def test_folders_are_paired_by_the_names_of_videos_alone(tmp_path: Path) -> None:
