@@ -87,7 +87,9 @@ _OPTIONS = (
         type=click.IntRange(min=0),
         help="Budget in updates [the preset's]; 0 is no limit.",
     ),
-    click.option("--seed", type=click.IntRange(min=0), help="Of weights, videos and noise."),
+    click.option(
+        "--seed", type=click.IntRange(0, 2**63 - 1), help="Of weights, videos and noise."
+    ),
     click.option("--device", help="cpu, cuda or cuda:N."),
     click.option(
         "--processes",

@@ -47,6 +47,12 @@ class Source:
     has_threshold: bool = False
     is_motchallenge: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse names that no table can hold, as of files whose names are no text."""
+        for name in self.videos:
+            if not name.isprintable():
+                raise DataError(f"{self.path}: the name of a video is not printable: {name!a}")
+
 
 def open_source(
     path: str | os.PathLike[str],

@@ -241,3 +241,10 @@ def test_silot_learns_from_a_file_of_objects_that_come_and_go(tmp_path: Path) ->
     done = invoke(*command, "--dataset", "shapes-48", *small, "--set", "validation.n_videos=2")
     assert done.exit_code == 0, done.output
     assert "2 steps" in done.output
+
+
+def test_a_seed_beyond_63_bits_is_refused(tmp_path: Path) -> None:
+    words = ["train", "silot", "--out", str(tmp_path / "run"), "--seed", str(2**63)]
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, (tmp_path / "run").exists()) == (2, False)
+    assert "not in the range" in done.output

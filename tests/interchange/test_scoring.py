@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 from smot.boxes import iou
 from smot.cli import cli
 from smot.errors import SmotError
-from smot.evaluation.results import read_results
 from smot.interchange import write_coco_vid, write_motchallenge
 from smot.interchange.annotation import Annotation, excused
 from smot.interchange.columns import write_npz
@@ -442,15 +441,16 @@ def test_names_that_leave_the_folder_are_not_exported(tmp_path: Path, name: str)
 
 
 @pytest.mark.posix("names of files that are no UTF-8")
-def test_names_that_cannot_be_printed_are_refused_or_replaced(tmp_path: Path) -> None:
+def test_names_that_cannot_be_printed_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "a\udcff.txt"
     text.write_text("1,1,10,20,5,5,1\n")
-    words = ["score", "--truth", str(text), "--pred", str(text), "--quiet"]
-    done = CliRunner().invoke(cli, [*words, "--name", "b\udcff", "--out", str(tmp_path / "b")])
-    assert (done.exit_code, (tmp_path / "b").exists()) == (2, False)
-    assert "'b\\udcff' is not printable text" in done.output
-    assert CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "a")]).exit_code == 0
-    assert read_results(tmp_path / "a" / "results.json").tracker.name == "a?"
+    words = ["score", "--truth", str(text), "--pred", str(text), "--out", str(tmp_path / "out")]
+    named = CliRunner().invoke(cli, [*words, "--name", "b\udcff"])
+    assert "'b\\udcff' is not printable text" in named.output
+    refused = CliRunner().invoke(cli, words)
+    assert isinstance(refused.exception, SmotError)
+    assert r"the name of a video is not printable: 'a\udcff'" in str(refused.exception)
+    assert [each.suffix for each in tmp_path.iterdir()] == [".txt"]
 
 
 def test_folders_are_paired_by_the_names_of_videos_alone(tmp_path: Path) -> None:
