@@ -408,6 +408,15 @@ class Predictor(Tracker, Protocol):
         ...
 
 
+@runtime_checkable
+class Segmenter(Tracker, Protocol):
+    """A tracker that can say which object each pixel belongs to, if it is asked to."""
+
+    def track_masks(self, videos: UInt8Array) -> Tracks:
+        """What `track` gives, with masks; called in its place where the truth has masks."""
+        ...
+
+
 class Stream(Protocol):
     """One video, frame after frame."""
 

@@ -18,12 +18,15 @@ class Components:
         boxes: x0, y0, x1, y1, [M, 4], pixels.
         centroids: mean x, y of the pixels' centres, [M, 2], pixels.
         colours: index into the palette, [M].
+        masks: 1 + the component of its frame that a pixel belongs to, 0 for none, int32,
+            [N, H, W]; None if not asked for.
     """
 
     first: IntArray
     boxes: FloatArray
     centroids: FloatArray
     colours: IntArray
+    masks: IntArray | None = None
 
 
 def find_components(
@@ -34,6 +37,7 @@ def find_components(
     threshold: float,
     cosine: float,
     min_area: int,
+    masks: bool = False,
 ) -> Components:
     """Connected components (4-neighbourhood, same colour) of the pixels that differ enough.
 
@@ -46,6 +50,7 @@ def find_components(
         cosine: least cosine between a pixel's RGB vector and the nearest colour of the palette
             for the pixel to count as foreground: pixels in which two objects blend do not.
         min_area: components of fewer pixels are dropped.
+        masks: whether to keep the pixels of each component.
 
     Source: supplement C; docs/benchmark.md 3.1 for the rule of colours.
     """
@@ -53,6 +58,8 @@ def find_components(
     directions = (palette / np.where(length > 0, length, 1)).astype(np.float32)
     frames = np.ascontiguousarray(frames).view()
     frames.flags.writeable = False  # or the kernel is compiled twice, for arrays of either kind
+    # Without masks the kernel has no place to write them to.
+    owners = np.zeros((len(frames) if masks else 0, *frames.shape[1:3]), np.int32)
     first, rows = _label(
         frames,
         directions,
@@ -60,12 +67,14 @@ def find_components(
         threshold * 255 - 1e-3,  # 15 * k / 255 * 255 may round to just above 15 * k
         cosine - 1e-6,  # the cosine of equal directions may round to just below 1
         min_area,
+        owners,
     )
     return Components(
         first=first,
         boxes=rows[:, :4],
         centroids=rows[:, 4:6],
         colours=rows[:, 6].astype(np.int32),
+        masks=owners if masks else None,
     )
 
 
@@ -77,6 +86,7 @@ def _label(
     threshold: float,
     cosine: float,
     min_area: int,
+    owners: IntArray,
 ) -> tuple[IntArray, FloatArray]:
     """Rows of x0, y0, x1, y1, centroid x, y, colour; and where each frame's rows begin."""
     N, H, W, _ = frames.shape
@@ -85,6 +95,7 @@ def _label(
     colour = np.zeros(H * W, np.int16)
     parent = np.zeros(H * W, np.int32)
     stats = np.zeros((H * W, 7), np.int64)
+    number = np.zeros(H * W, np.int32)  # of each root: 1 + its row, counted within the frame
     n_rows = 0
     for n in range(N):
         _colour_pixels(frames[n], palette, background, threshold, cosine, colour)
@@ -96,8 +107,10 @@ def _label(
             rows = grown
         for root in roots:
             x0, y0, x1, y1, area, sum_x, sum_y = stats[root]
+            number[root] = 0
             if area < min_area:
                 continue
+            number[root] = n_rows - first[n] + 1
             rows[n_rows, 0], rows[n_rows, 1] = x0, y0
             rows[n_rows, 2], rows[n_rows, 3] = x1 + 1, y1 + 1
             # The centre of pixel i is at i + 1/2.
@@ -105,6 +118,11 @@ def _label(
             rows[n_rows, 6] = colour[root] - 1
             n_rows += 1
         first[n + 1] = n_rows
+        if len(owners):
+            flat = owners[n].reshape(-1)
+            for pixel in range(H * W):
+                if colour[pixel] > 0:
+                    flat[pixel] = number[_root(parent, pixel)]
     return first, rows[:n_rows].copy()
 
 

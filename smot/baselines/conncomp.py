@@ -80,6 +80,13 @@ class ConnComp:
 
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]; every confidence is 1."""
+        return self._track(videos)
+
+    def track_masks(self, videos: UInt8Array) -> Tracks:
+        """The same with masks: the components."""
+        return self._track(videos, masks=True)
+
+    def _track(self, videos: UInt8Array, *, masks: bool = False) -> Tracks:
         videos = as_frames(videos, self.data.background)
         assert self.cosine is not None  # it was set when this was made
         B, T, H, W, C = videos.shape
@@ -90,6 +97,7 @@ class ConnComp:
             threshold=self.threshold,
             cosine=self.cosine,
             min_area=self.min_area,
+            masks=masks,
         )
         ids = link(components, B, self.max_distance) if B else np.zeros(0, np.int32)
         return _padded(components, ids, (B, T))
@@ -139,8 +147,10 @@ def _padded(components: Components, ids: np.ndarray, shape: tuple[int, int]) -> 
     identity = np.full((B * T, K), ABSENT, np.int32)
     boxes[frame, entry] = components.boxes
     identity[frame, entry] = ids
+    masks = components.masks
     return Tracks(
         boxes=boxes.reshape(B, T, K, 4),
         ids=identity.reshape(B, T, K),
         confidence=(identity >= 0).astype(np.float64).reshape(B, T, K),
+        masks=None if masks is None else masks.reshape(B, T, *masks.shape[1:]),
     )

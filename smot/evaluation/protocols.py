@@ -9,7 +9,7 @@ Source: supplement G.1 (frames 1-3 seen, frames 4-8 predicted).
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +21,16 @@ from smot.evaluation.metrics.events import Events, events
 from smot.evaluation.metrics.matching import MatchSettings
 from smot.evaluation.testsets import SPAN, Plan, VideoSource
 from smot.trackers import Recipe, build_tracker
-from smot.tracks import Contestant, CountInformed, Oracle, Predictor, Tracker, Tracks, Tunable
+from smot.tracks import (
+    Contestant,
+    CountInformed,
+    Oracle,
+    Predictor,
+    Segmenter,
+    Tracker,
+    Tracks,
+    Tunable,
+)
 from smot.videos import Videos
 from smot.videos.content import digests
 
@@ -210,9 +219,10 @@ def score_span(
         candidate: which of a tunable tracker's candidates to use; None for itself.
     """
     settings, tracker = scorer.job.settings, scorer.chosen(candidate)
-    videos = scorer.job.data.read(group, start, stop)
-    # The fingerprint is taken before a tracker touches the frames.
-    hashes, truth = digests(videos), videos.truth
+    data = scorer.job.data
+    videos = data.read(group, start, stop, masks=data.has_masks)
+    # The fingerprint is taken before a tracker touches the frames; masks do not change a video.
+    hashes, truth = digests(replace(videos, owner=None)), videos.truth
     observe, horizon, match = settings.observe, settings.horizon, settings.match
     pairs, prediction, place = {}, None, (group, start)
     began = time.perf_counter()
@@ -272,7 +282,8 @@ def track_videos(tracker: Contestant, videos: Videos, place: tuple[str, int]) ->
     """Let a tracker track all frames, [N, T, K]; arguments and errors of `predict_videos`.
 
     An oracle gets the truth of the videos, a tracker their frames alone, and a tracker with
-    `track_counted` the frames and the number of objects of each video.
+    `track_counted` the frames and the number of objects of each video. Masks are asked for where
+    the videos have them.
     """
 
     def attempt(part: Videos) -> Any:
@@ -280,6 +291,8 @@ def track_videos(tracker: Contestant, videos: Videos, place: tuple[str, int]) ->
             H, W = part.frames.shape[2:4]
             return tracker.track_truth(part.truth, (H, W))
         frames = _handed_over(part.frames)
+        if isinstance(tracker, Segmenter) and part.owner is not None:
+            return tracker.track_masks(frames)
         if isinstance(tracker, Tracker):
             return tracker.track(frames)
         return tracker.track_counted(frames, _n_objects(part.truth))

@@ -63,12 +63,14 @@ class RenderedVideos:
         digits: what they show; None for shapes.
         groups: number of videos of each group.
         seed: the data set's seed.
+        has_masks: whether evaluations are to score masks; they can be read in any case.
     """
 
     settings: "Settings"
     digits: "DigitSource | None"
     groups: Mapping[str, int]
     seed: int = SEED
+    has_masks: bool = False
 
     @property
     def description(self) -> DataDescription:
@@ -90,11 +92,6 @@ class RenderedVideos:
             shard=Shard(),
             totals=dict(self.groups),
         )
-
-    @property
-    def has_masks(self) -> bool:
-        """True: masks are made like all else."""
-        return True
 
     def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
         """Make videos [start, stop) of a group.

@@ -79,6 +79,19 @@ def test_components_equal_scipy_label_on_noise() -> None:
         assert got == expected
 
 
+def test_masks_are_the_components() -> None:
+    videos = render(ShapesSettings(), None, seed=0, split="val", indices=np.arange(5)).frames
+    tracker = ConnComp(data=describe(palette=COLOURS, size=(48, 48)), min_area=4)
+    plain, tracks = tracker.track(videos), tracker.track_masks(videos)
+    assert plain.masks is None
+    np.testing.assert_array_equal(plain.ids, tracks.ids)
+    for b, t, k in np.argwhere(tracks.present):
+        rows, columns = np.nonzero(tracks.masks[b, t] == 1 + k)
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert tracks.boxes[b, t, k].tolist() == box
+    assert tracks.masks.max() == tracks.shape[2]
+
+
 def test_diagonal_neighbours_are_two_components() -> None:
     frames = np.zeros((1, 4, 4, 3), np.uint8)
     frames[0, 0, 0] = frames[0, 1, 1] = 255

@@ -11,9 +11,11 @@ import pytest
 
 from smot.errors import DataError, UsageError
 from smot.evaluation.metrics.counts import VideoCounts
-from smot.evaluation.metrics.table import summarise
+from smot.evaluation.metrics.table import MASKS, summarise
 from smot.evaluation.protocols import EvaluationSettings, Job
-from smot.evaluation.results import Results
+from smot.evaluation.report.page import render_report
+from smot.evaluation.report.tables import terminal_table
+from smot.evaluation.results import Results, read_results, write_results
 from smot.evaluation.run import evaluate, run
 from smot.evaluation.testsets import SPAN, make_plan
 from smot.generators.synthesis import generate
@@ -48,6 +50,34 @@ def test_the_truth_scores_one_and_standing_still_does_not_predict() -> None:
 
 
 @pytest.mark.slow
+def test_masks_are_scored_where_the_data_have_them(tmp_path: Path) -> None:
+    plain = made_videos(n_test=4, counts=(2, 3))
+    masked = replace(plain, has_masks=True)
+    results = evaluate("conncomp", masked, settings=SETTINGS, tune="off")
+    without = evaluate("conncomp", plain, settings=SETTINGS, tune="off")
+    assert (
+        results.dataset.videos == without.dataset.videos
+    )  # the same videos, fingerprints and all
+    for count, scores in results.tracking.items():
+        known = without.tracking[count].metrics
+        assert scores.metrics.keys() - known.keys() == set(MASKS)
+        assert {key: scores[key] for key in known} == known
+        assert MASKS[0] in scores.intervals
+    assert not MASKS & results.prediction[2].metrics.keys()
+    write_results(results, tmp_path / "results.json")
+    assert read_results(tmp_path / "results.json").tracking == results.tracking
+    assert "Mask MOTA   mIoU  FG-ARI" in terminal_table(results)
+    assert "Mask MOTA" not in terminal_table(without)
+    page = render_report(results)
+    tracking, prediction = (page.count(f'data-metric="{key}"') for key in ("mask_mota", "mota"))
+    assert (tracking, prediction) == (2, 4)  # both counts; no masks in the prediction test
+
+
+def test_an_oracle_has_the_masks_of_the_truth() -> None:
+    results = evaluate("oracle", replace(made_videos(), has_masks=True), settings=SETTINGS)
+    assert {results.tracking[3][key] for key in MASKS} == {1.0}
+
+
 def test_results_do_not_depend_on_the_number_of_workers() -> None:
     data = made_videos(n_val=20, n_test=SPAN + 3, counts=(1, 3))
     plan = make_plan(data, None, None)

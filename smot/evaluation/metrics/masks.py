@@ -54,7 +54,9 @@ def mask_counts(
         sizes = list(predicted.masks.shape), list(truth.masks.shape)
         raise DataError("predicted masks are {}, but the true ones {}".format(*sizes))
     counted = predicted.present & (predicted.confidence > settings.confidence)
-    shared = shared_pixels(truth.masks, predicted.masks, truth.present, counted)
+    # Of one type, so that one kernel is compiled.
+    masks, others = (each.astype(np.int32) for each in (truth.masks, predicted.masks))
+    shared = shared_pixels(masks, others, truth.present, counted)
     pairing = _paired(truth.ids, predicted.ids, shared)
     clear = clear_counts(pairing, *correspond(pairing, settings), settings)
     tables = map(_tubes, truth.ids, predicted.ids, shared)

@@ -7,15 +7,15 @@ from importlib.resources import files
 from typing import Any
 
 from smot.evaluation.metrics.occlusion import Occlusion
-from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
+from smot.evaluation.metrics.table import HEADLINE, MASKS, METRICS, Metric, shares, tallies
 from smot.evaluation.report.figures import LegendEntry, Series, bar_panel, curve_panels
 from smot.evaluation.report.gallery import Picture
-from smot.evaluation.report.tables import mean_over_counts, scores_table
+from smot.evaluation.report.tables import Row, mean_over_counts, scores_table
 from smot.evaluation.results import CountScores, Results
 
 DRAWN_LARGE = [METRICS[key] for key in HEADLINE[:3]]
 """The metrics of a page's large curves."""
-_MAIN = (*HEADLINE, "recall", "precision", "motp")
+_MAIN = (*HEADLINE, "recall", "precision", "motp", *MASKS)
 
 
 def render_report(results: Results, pictures: Sequence[Picture] = ()) -> str:
@@ -33,21 +33,28 @@ def render_report(results: Results, pictures: Sequence[Picture] = ()) -> str:
     main = [metric for metric in metrics if metric.key in _MAIN]
     other = [metric for metric in metrics if metric.key not in _MAIN] + tallies(keys)
     tables = {
-        protocol: [scores_table(scores, some, results.dataset.labels) for some in (main, other)]
+        protocol: [_table(results, scores, some) for some in (main, other)]
         for protocol, scores in _protocols(results).items()
     }
     content = {
         "results": results,
         "headline": _headline(results),
         "metrics": [*metrics, *tallies(keys)],
-        "main_metrics": main,
-        "other_metrics": other,
         "tables": tables,
         "occlusion": _occlusion(results),
         "pictures": pictures,
         **_curves(results, [metric for metric in metrics if metric not in DRAWN_LARGE]),
     }
     return fill("report.html", content)
+
+
+def _table(
+    results: Results, scores: Mapping[int, CountScores], metrics: Sequence[Metric]
+) -> tuple[Sequence[Metric], list[Row]]:
+    """Those of the metrics that a protocol has (prediction has none of masks), and their rows."""
+    known = {key for each in scores.values() for key in each.metrics}
+    some = [metric for metric in metrics if metric.key in known]
+    return some, scores_table(scores, some, results.dataset.labels)
 
 
 def _protocols(results: Results) -> dict[str, Mapping[int, CountScores]]:
@@ -66,7 +73,7 @@ class _Headline:
 
 def _headline(results: Results) -> list[_Headline]:
     labels = results.dataset.labels
-    cards = [_card(results.tracking, METRICS[key], "", labels) for key in HEADLINE]
+    cards = [_card(results.tracking, METRICS[key], "", labels) for key in (*HEADLINE, *MASKS[:1])]
     if results.prediction is not None:
         cards.append(_card(results.prediction, METRICS["mota"], "Prediction ", labels))
     return [card for card in cards if card is not None]

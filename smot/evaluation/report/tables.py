@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares, tallies
+from smot.evaluation.metrics.table import HEADLINE, MASKS, METRICS, Metric, shares, tallies
 from smot.evaluation.results import CountScores, Results
 from smot.files import csv_text
 
@@ -79,7 +79,7 @@ def mean_over_counts(scores: Mapping[int, CountScores], metric: str) -> float | 
 def terminal_table(results: Results) -> str:
     """The main metrics of both protocols at each count, under two lines that say of what."""
     keys = _keys(results.tracking)
-    shown = [METRICS[key] for key in (*HEADLINE, "switches") if key in keys]
+    shown = [METRICS[key] for key in (*HEADLINE, "switches", *MASKS[:3]) if key in keys]
     heads = [results.dataset.things, *(metric.label for metric in shown)]
     body = [
         [row.label, *(cell.text for cell in row.cells)]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from smot.models.layers import Mlp
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.objects import Objects
-from smot.models.sprites import Paint, activated, paint
+from smot.models.sprites import Paint, activated, owners, paint
 
 
 class Renderer(nn.Module):
@@ -50,6 +50,25 @@ class Renderer(nn.Module):
             style=self.style,
         )
         return images.view(*leading, *images.shape[1:])
+
+    def owners(
+        self, objects: Objects, counts: Tensor, frame_size: tuple[int, int], *, ink: float
+    ) -> Tensor:
+        """1 + the object that each pixel belongs to, 0 for none: [N, K, ...] -> [N, H, W].
+
+        Args:
+            objects: of N frames.
+            counts: which of them count, bool, [N, K].
+            frame_size: H, W, pixels.
+            ink: least difference to the background.
+        """
+
+        def alone(places: Tensor) -> Tensor:
+            some = (each.take_along_dim(places[..., None], 1)[:, :, None] for each in objects)
+            pictures: Tensor = self(Objects(*some), frame_size)
+            return pictures - self.background[:, None, None]
+
+        return owners(alone, objects.depth[..., 0] * counts, ink)
 
     def sprites(self, what: Tensor) -> Tensor:
         """Logits of colours and transparency, [..., A] -> [..., C + 1, G, G]."""

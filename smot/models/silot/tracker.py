@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -48,6 +48,10 @@ class SilotTracker:
     def track(self, videos: UInt8Array) -> Tracks:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
         return self._given(videos, 0)
+
+    def track_masks(self, videos: UInt8Array) -> Tracks:
+        """The same with masks: the ink of each object; see `smot.models.sprites.owners`."""
+        return self._given(videos, 0, masks=True)
 
     def stream(self) -> "SilotStream":
         """Begin a video of which frames come one after another.
@@ -128,13 +132,25 @@ class SilotTracker:
         )
         return ClipNoise(discovery, propagation, prior, None, None)
 
+    def _masks(self, objects: Objects, frame_size: tuple[int, int]) -> IntArray:
+        """Owners of pixels, [B, T, H, W], of objects [T, B, K, ...], frame after frame."""
+        ink, renderer = self.model.config.ink_threshold, self.model.renderer
+        owners = [
+            renderer.owners(frame, frame.pres[..., 0] > THRESHOLD, frame_size, ink=ink)
+            for frame in (Objects(*each) for each in zip(*objects, strict=True))
+        ]
+        return _numpy(torch.stack(owners, dim=1))
+
     @torch.no_grad()
-    def _given(self, videos: UInt8Array, horizon: int) -> Tracks:
+    def _given(self, videos: UInt8Array, horizon: int, *, masks: bool = False) -> Tracks:
         """Tracks of the frames given, or, with a horizon, of those after them."""
         parts = []
         for some in _batches(self.frames(videos)):
             clip = self._sweep(some)
-            seen, _ = self.tracks(self.model.unpacked(clip.states), _numpy(clip.is_new), None)
+            objects = self.model.unpacked(clip.states)
+            seen, _ = self.tracks(objects, _numpy(clip.is_new), None)
+            if masks:
+                seen = replace(seen, masks=self._masks(objects, some.shape[2:4]))
             tracks = self._linked(seen)
             if horizon:
                 states = self.model.imagine(clip, horizon)
@@ -215,11 +231,7 @@ def linked(tracks: Tracks, *, reach: float, memory: int, confidence: float) -> T
     new = np.stack(ids) if ids else tracks.ids
     beyond = new.max(axis=(1, 2), keepdims=True, initial=ABSENT) + 1
     own = np.where(tracks.present, tracks.ids + beyond, ABSENT)
-    return Tracks(
-        boxes=tracks.boxes,
-        ids=np.where(sure, new, own).astype(np.int32),
-        confidence=tracks.confidence,
-    )
+    return replace(tracks, ids=np.where(sure, new, own).astype(np.int32))
 
 
 def _linked_video(centres: FloatArray, sure: BoolArray, reach: float, memory: int) -> IntArray:

@@ -1,6 +1,6 @@
 """Painting sprites into images: nearer and more present ones cover the others, softly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,6 +165,33 @@ def ink_boxes(boxes: Tensor, appearances: Tensor, background: Tensor, threshold:
     low, high = torch.stack([top, left], -1), torch.stack([bottom, right], -1)
     centre, size = boxes[..., :2], boxes[..., 2:]
     return torch.cat([centre + size * ((low + high) / 2 - 0.5), size * (high - low)], -1)
+
+
+def owners(alone: Callable[[Tensor], Tensor], nearness: Tensor, threshold: float) -> Tensor:
+    """Which of K objects each pixel belongs to.
+
+    Each object is painted alone. A pixel belongs to the one of the largest difference to the
+    background there, times its nearness, among those that differ enough.
+
+    Args:
+        alone: paints n of the objects of each frame: their places, [N, n], to differences to the
+            background, [N, n, C, H, W].
+        nearness: of the objects, [N, K]; 0 for those that do not count.
+        threshold: least difference, in [0, 1], of the largest channel.
+
+    Returns:
+        1 + the object's place along K, 0 for background, [N, H, W], int32.
+
+    Source: ours; docs/definitions.md.
+    """
+    counted = nearness > 0
+    # Most of a model's slots are empty, and are not painted.
+    places = counted.int().topk(max(1, int(counted.sum(1).max())), dim=1).indices
+    ink = alone(places).abs().amax(2)
+    weight = ink.where(ink >= threshold, 0) * nearness.gather(1, places)[..., None, None]
+    most, chosen = weight.max(1)
+    named = places.gather(1, chosen.flatten(1)).view_as(chosen) + 1
+    return named.where(most > 0, 0).int()
 
 
 def _ink_ends(profile: Tensor, threshold: float) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from smot.models.sprites import ink_boxes
+from smot.models.sprites import ink_boxes, owners
 from smot.models.sqair.config import SqairConfig
 from smot.models.sqair.encoders import Mlp
 from smot.models.sqair.objects import LOG_2PI, Geometry
@@ -110,6 +110,32 @@ class Decoder(nn.Module):
         boxes = torch.cat([centre - size / 2, centre + size / 2], dim=-1)
         seen = patches.flatten(1).amax(1) >= threshold
         return boxes.view(*where.shape), seen.view(*where.shape[:-1])
+
+    def owners(self, what: Tensor, where: Tensor, counts: Tensor, threshold: float) -> Tensor:
+        """Which object each pixel belongs to, by ink alone: patches add up, none is nearer.
+
+        Args:
+            what: appearances, [n, N, A].
+            where: places, [n, N, 4].
+            counts: which objects count, bool, [n, N].
+            threshold: least brightness that counts as ink, in (0, 1).
+
+        Returns:
+            1 + the object, 0 for none, [n, H, W].
+        """
+
+        def alone(places: Tensor) -> Tensor:
+            chosen, placed = (
+                each.take_along_dim(places[..., None], 1).flatten(0, 1) for each in (what, where)
+            )
+            canvas = torch.arange(len(chosen), device=chosen.device)
+            boxes, size = self.geometry.sprite_boxes(placed), self.geometry.frame_size
+            patches = self.patches(chosen).clamp(0, 1)
+            ink, _ = paint(patches, boxes, canvas, n_canvases=len(chosen), frame_size=size)
+            pictures: Tensor = ink.unflatten(0, places.shape)
+            return pictures
+
+        return owners(alone, counts.float(), threshold)
 
 
 def paint(

@@ -95,6 +95,10 @@ class SqairTracker:
         """Track the objects of videos, RGB, [B, T, H, W, 3]."""
         return self.given(videos, self._counts(videos))
 
+    def track_masks(self, videos: UInt8Array) -> Tracks:
+        """The same with masks: the ink of each object; see `smot.models.sprites.owners`."""
+        return self.given(videos, self._counts(videos), masks=True)
+
     def predict(self, videos: UInt8Array, horizon: int) -> Tracks:
         """Track the given frames, then let the propagation prior go on; nothing new appears.
 
@@ -111,7 +115,14 @@ class SqairTracker:
             frames = self._objects(as_frames(videos), counts, horizon)
             return explain(self.model, frames, known_counts=counts is not None)
 
-    def given(self, videos: UInt8Array, counts: IntArray | None, horizon: int = 0) -> Tracks:
+    def given(
+        self,
+        videos: UInt8Array,
+        counts: IntArray | None,
+        horizon: int = 0,
+        *,
+        masks: bool = False,
+    ) -> Tracks:
         """Track videos, or predict the frames after them.
 
         Videos of which the number of objects is given go with others of that number: how many
@@ -121,17 +132,20 @@ class SqairTracker:
             videos: the frames seen, RGB, [B, T, H, W, 3].
             counts: of objects in each video, [B]; None to infer them.
             horizon: number of frames to predict; 0 to track those seen.
+            masks: whether to say which object each pixel belongs to.
         """
         videos, parts, places = as_frames(videos), [], []
         if len(videos) == 0:
             shape = (0, horizon or videos.shape[1], 1)
             ids, scores = np.zeros(shape, np.int32), np.zeros(shape)
-            return Tracks(boxes=np.zeros((*shape, 4)), ids=ids, confidence=scores)
+            owners = np.zeros((*shape[:2], *videos.shape[2:4]), np.int32) if masks else None
+            return Tracks(boxes=np.zeros((*shape, 4)), ids=ids, confidence=scores, masks=owners)
         with torch.inference_mode():
             for some in _batches(len(videos), counts):
                 these = None if counts is None else counts[some]
                 frames = self._objects(videos[some], these, horizon)[-horizon:]
-                parts.append(tracks_of(self.model, frames, known_counts=counts is not None))
+                known = counts is not None
+                parts.append(tracks_of(self.model, frames, known_counts=known, masks=masks))
                 places.append(some)
         return Tracks.stack(parts)[np.argsort(np.concatenate(places))]
 
@@ -260,7 +274,9 @@ class CountOracle:
         return self.tracker.given(videos, counts, horizon)
 
 
-def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False) -> Tracks:
+def tracks_of(
+    model: Sqair, frames: Sequence[Slots], *, known_counts: bool = False, masks: bool = False
+) -> Tracks:
     """The tracks of objects in consecutive frames; confidence is the presence's probability.
 
     Where the settings ask for the extent of the ink, a box without ink is no object in that
@@ -272,6 +288,7 @@ def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = Fal
         known_counts: whether the number of objects was given. Then all of them count, however
             unlikely inference would have found them: probabilities are put in the upper half of
             [0, 1].
+        masks: whether to say which object each pixel belongs to.
     """
     slots = _by_video(frames)
     confidence = slots.logit.sigmoid()
@@ -284,10 +301,17 @@ def tracks_of(model: Sqair, frames: Sequence[Slots], *, known_counts: bool = Fal
         ids = ids.where(seen, ABSENT)
     else:
         boxes = model.geometry.object_boxes(slots.where)
+    owners = None
+    if masks:
+        counts = (ids >= 0) & (confidence > 0.5)
+        parts = zip(slots.what.unbind(1), slots.where.unbind(1), counts.unbind(1), strict=True)
+        found = [model.generative.decoder.owners(*part, config.ink_threshold) for part in parts]
+        owners = torch.stack(found, dim=1).numpy(force=True)
     return Tracks(
         boxes=boxes.numpy(force=True),
         ids=ids.numpy(force=True),
         confidence=np.clip(confidence.numpy(force=True), 0, 1),
+        masks=owners,
     )
 
 

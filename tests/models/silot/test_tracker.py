@@ -7,6 +7,7 @@ import torch
 from smot.arrays import UInt8Array
 from smot.errors import DataError, UsageError
 from smot.evaluation.protocols import predict_videos
+from smot.generators import MnistSettings, load_digits, render
 from smot.models.silot import FAMILY, Silot, SilotTracker, load_tracker
 from smot.models.silot.model import THRESHOLD
 from smot.models.silot.objects import Objects
@@ -32,6 +33,25 @@ def close(first: Tracks, second: Tracks) -> bool:
     return np.array_equal(first.ids, second.ids) and np.allclose(
         first.boxes, second.boxes, atol=1e-3
     )
+
+
+def test_masks_are_the_ink_of_the_objects_that_count() -> None:
+    shipped = load_tracker(data=MnistSettings().describe("mnist-5k"))
+    videos = render(
+        MnistSettings(), load_digits("mnist-5k"), seed=7, split="val", indices=np.arange(4)
+    )
+    plain, tracks = shipped.track(videos.frames), shipped.track_masks(videos.frames)
+    assert plain.masks is None
+    assert close(plain, tracks)
+    sure, x, y = tracks.above(THRESHOLD).present, np.arange(48), np.arange(48)
+    for b, t, k in np.ndindex(tracks.shape):
+        mask = tracks.masks[b, t] == 1 + k
+        assert sure[b, t, k] or not mask.any()
+        x0, y0, x1, y1 = tracks.boxes[b, t, k]  # tight to the ink, up to half a sprite pixel
+        assert not mask[:, (x < x0 - 2) | (x > x1 + 2)].any()
+        assert not mask[(y < y0 - 2) | (y > y1 + 2)].any()
+    ink = videos.frames.max(-1) > 127
+    assert (tracks.masks[ink] > 0).mean() > 0.9
 
 
 def from_a_file(frames: UInt8Array) -> Videos:

@@ -76,6 +76,18 @@ def test_a_video_is_tracked_alike_in_any_batch(
     assert_equal(follower.predict(videos, 2), predicted)
 
 
+def test_masks_are_of_objects_that_count(small: Sqair, videos: UInt8Array) -> None:
+    followed = tracker(small)
+    plain, tracks = followed.track(videos), followed.track_masks(videos)
+    assert plain.masks is None
+    assert tracks.masks is not None
+    np.testing.assert_array_equal(plain.ids, tracks.ids)
+    assert tracks.masks.shape == videos.shape[:4]
+    sure = tracks.above(0.5).present
+    for b, t, k in np.argwhere(~sure):
+        assert not (tracks.masks[b, t] == 1 + k).any()
+
+
 @pytest.mark.parametrize("options", [WAYS[0], WAYS[2]], ids=str)
 def test_tracking_is_causal(small: Sqair, videos: UInt8Array, options: dict[str, object]) -> None:
     changed = videos.copy()
