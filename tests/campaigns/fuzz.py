@@ -44,14 +44,17 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from PIL import Image
 
 from smot.errors import SmotError
 from smot.evaluation.report.compare import comparison_table, line_up
 from smot.evaluation.report.tables import to_csv
 from smot.evaluation.results import dumped, read_results
+from smot.filmstrips import save_gif, save_video
 from smot.interchange.coco_vid import write_coco_vid
 from smot.interchange.columns import write_npz
 from smot.interchange.exporting import export
+from smot.interchange.footage import describe, open_footage
 from smot.interchange.motchallenge import read_motchallenge, text_of
 from smot.interchange.scoring import ScoreSettings, pair_up_sources, results_of, score_pairs
 from smot.interchange.sources import open_source
@@ -501,7 +504,11 @@ class Csv(Scored):
         heads, *lines = text_of(path).splitlines()
         rows = csv.DictReader(lines, [head.strip().lower() for head in next(csv.reader([heads]))])
         names = ("left", "top", "width", "height")
-        sides = [[float(row[name]) for name in names] for row in rows]
+        sides = []
+        for row in rows:
+            if "left" not in row and "x2" in row:
+                row["left"] = float(row["x2"]) - float(row["width"])
+            sides.append([float(row[name]) for name in names])
         return np.array(sides).reshape(-1, 4) @ CORNERS
 
     def break_part(self, random: Random, path: Path) -> None:
@@ -595,6 +602,43 @@ class Coco(Scored):
         ResultFiles.break_part(self, random, path)  # type: ignore[arg-type]
 
 
+class Footage(Kind):
+    """Films and arrays, as `smot track` reads them; codecs have no checksums to be held to."""
+
+    def make(self) -> bytes:
+        """Eight frames of noise."""
+        path = self.folder / f"good{self.suffix}"
+        shape = (8, 24, 32, 3)
+        frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        if self.suffix in (".gif", ".mp4"):
+            save = save_gif if self.suffix == ".gif" else save_video
+            save(path, [Image.fromarray(frame) for frame in frames])
+        elif self.suffix == ".npy":
+            np.save(path, frames)
+        else:
+            np.savez(path, frames=frames)
+        return path.read_bytes()
+
+    def read(self, path: Path) -> bool:
+        """Every frame is read, and is RGB of the first one's size."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for each in open_footage(path):
+                size = describe(each).frame_size
+                if {frame.shape for frame in each.frames()} != {(*size, 3)}:
+                    return False
+        return True
+
+    def break_part(self, random: Random, path: Path) -> None:
+        """Change bytes of the head, where sizes and types are."""
+        path.write_bytes(break_bytes(random, self.good[:200]) + self.good[200:])
+
+
+FOOTAGE = {
+    f"track-{suffix}": type(f"Footage{suffix}", (Footage,), {"suffix": f".{suffix}"})
+    for suffix in ("npy", "npz", "gif", "mp4")
+}
+
 KINDS: dict[str, type[Kind]] = {
     "hdf5": Hdf5,
     "checkpoints": Checkpoints,
@@ -604,6 +648,7 @@ KINDS: dict[str, type[Kind]] = {
     "score-csv": Csv,
     "score-npz": Npz,
     "score-coco": Coco,
+    **FOOTAGE,
 }
 
 
