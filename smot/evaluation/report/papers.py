@@ -143,14 +143,20 @@ def _figure(
         for axes in figure.axes
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        [handles[label] for label in curves if label in handles],
-        [label for label in curves if label in handles],
-        loc="outside upper center",
-        ncols=min(len(handles), 2 * columns),
-        frameon=False,
-        labelcolor=PRINT.ink,
-    )
+    labels = [label for label in curves if label in handles]
+    for n_columns in range(min(len(labels), 2 * columns), 0, -1):
+        legend = figure.legend(
+            [handles[label] for label in labels],
+            labels,
+            loc="outside upper center",
+            ncols=n_columns,
+            frameon=False,
+            labelcolor=PRINT.ink,
+        )
+        figure.draw_without_rendering()
+        if legend.get_window_extent().width <= figure.bbox.width or n_columns == 1:
+            break
+        legend.remove()
     return figure
 
 

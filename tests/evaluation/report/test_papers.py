@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -54,6 +55,15 @@ def test_a_figure_is_as_wide_as_the_columns(
     write_figure(tmp_path / "f.png", {"a": ours}, metrics, columns=columns)
     with Image.open(tmp_path / "f.png") as picture:
         assert picture.size == tuple(round(300 * each) for each in inches)
+
+
+@pytest.mark.parametrize("length", [4, 28, 44])
+def test_a_legend_has_as_many_columns_as_fit(ours: Results, tmp_path: Path, length: int) -> None:
+    curves = {f"{n} {'w' * length}": ours for n in range(6)}
+    write_figure(tmp_path / "f.png", curves, ["mota"] * 3, columns=2)
+    with Image.open(tmp_path / "f.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert (pixels[:, [0, -1]] == 255).all()  # nothing is cut off
 
 
 def test_what_cannot_be_drawn_is_refused(ours: Results, tmp_path: Path) -> None:
