@@ -23,6 +23,8 @@ from smot.files import atomic_path
 from smot.interchange.motchallenge import format_video
 from smot.tracks import Tracks
 
+_LONGEST = 200  # bytes of a name; file systems allow 255, of which an ending takes some
+
 
 def write_trackeval(
     path: str | os.PathLike[str],
@@ -75,7 +77,8 @@ def check_name(kind: str, name: str) -> None:
     Raises:
         UsageError: such a name.
     """
-    if not (name.isprintable() and re.fullmatch(r"(?!\.{1,2}$)[^,/\\]+", name)):
+    is_text = name.isprintable() and len(name.encode()) <= _LONGEST  # else it has no encoding
+    if not (is_text and re.fullmatch(r"(?!\.{1,2}$)[^,/\\]+", name)):
         raise UsageError(
             f"{kind} name {name!r} must be the name of a folder, without commas and slashes"
         )

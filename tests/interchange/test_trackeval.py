@@ -104,7 +104,7 @@ def test_nothing_is_overwritten_and_names_stay_inside(
     truth, predicted = sequences
     with pytest.raises(UsageError, match="is there already"):
         write_trackeval(tmp_path, truth, {"a": predicted}, frame_size=SIZE)
-    for name in ("../a", "..", ".", "", "a,b", "a/b", "a\\b", "a\nb", "a\udcff"):
+    for name in ("../a", "..", ".", "", "a,b", "a/b", "a\\b", "a\nb", "a\udcff", "a" * 300):
         with pytest.raises(UsageError, match="must be the name of a folder"):
             write_trackeval(tmp_path / "new", truth, {name: predicted}, frame_size=SIZE)
         with pytest.raises(UsageError, match=r"benchmark name .* must be"):
