@@ -73,7 +73,7 @@ class _Headline:
 
 def _headline(results: Results) -> list[_Headline]:
     labels = results.dataset.labels
-    cards = [_card(results.tracking, METRICS[key], "", labels) for key in (*HEADLINE, *MASKS[:1])]
+    cards = [_card(results.tracking, METRICS[key], "", labels) for key in HEADLINE]
     if results.prediction is not None:
         cards.append(_card(results.prediction, METRICS["mota"], "Prediction ", labels))
     return [card for card in cards if card is not None]
