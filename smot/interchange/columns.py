@@ -36,9 +36,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def is_named_table(path: Path) -> bool:
-    """Whether the first line of a text file names columns."""
+    """Whether the first line of a text file that is no comment names columns."""
     try:
-        heads = next(csv.reader(text_of(path)[:10_000].splitlines()[:1]), [])
+        heads = next(csv.reader(_lines(path)[:1]), [])
     except csv.Error:
         return False
     return bool(heads) and heads[0].strip(" \"'")[:1].isalpha()
@@ -194,11 +194,16 @@ def _found(heads: list[str]) -> dict[str, str]:
     return found
 
 
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file, without empty ones and comments (#)."""
+    lines = text_of(path).splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
 def _csv(path: Path) -> dict[str, list[str]]:
-    text = text_of(path)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        heads, *rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
+        heads, *rows = [row for row in csv.reader(_lines(path), delimiter=delimiter) if row]
     except (csv.Error, ValueError) as error:
         raise DataError(f"{path}: not a table: {error}") from None
     for number, row in enumerate(rows, 2):

@@ -501,7 +501,7 @@ class Csv(Scored):
 
     def boxes(self, path: Path) -> Any:
         """As `csv.DictReader` has them."""
-        heads, *lines = text_of(path).splitlines()
+        heads, *lines = [each for each in text_of(path).splitlines() if each[:1] not in ("", "#")]
         rows = csv.DictReader(lines, [head.strip().lower() for head in next(csv.reader([heads]))])
         names = ("left", "top", "width", "height")
         sides = []

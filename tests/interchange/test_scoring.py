@@ -16,7 +16,7 @@ from smot.cli import cli
 from smot.errors import SmotError
 from smot.interchange import write_coco_vid, write_motchallenge
 from smot.interchange.annotation import Annotation, excused
-from smot.interchange.columns import write_npz
+from smot.interchange.columns import is_named_table, read_table, write_npz
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 
@@ -480,3 +480,13 @@ def test_a_fault_names_its_file_and_dotted_folders_keep_their_names(tmp_path: Pa
         assert done.exit_code == 0, done.output
     written = {path.name.partition("-on-")[0] for path in (tmp_path / "results").iterdir()}
     assert written == {"mine.v1", "mine.v2"}
+
+
+def test_comments_before_the_names_of_a_table_are_passed_by(tmp_path: Path) -> None:
+    # Columns in another order than that of MOTChallenge text, which it would else be read as.
+    path = tmp_path / "video.csv"
+    path.write_text("# made by hand\n\nid,frame,left,top,width,height\n7,0,3,4,5,6\n# end\n")
+    (video,) = read_table(path).values()
+    assert video.identity.tolist() == [7]
+    assert video.box.tolist() == [[3, 4, 8, 10]]
+    assert is_named_table(path)
