@@ -96,6 +96,8 @@ def read_npz(path: Path) -> dict[str, Annotation]:
         raise DataError(f"{path}: not an npz file of arrays: {_line(error)}") from None
     groups: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a file in the archive that is no npy
+            raise DataError(f"{path}: {name!r} is no array")
         group, _, short = name.rpartition("/")
         groups.setdefault(group, {})[short] = array
     found: dict[str, Annotation] = {}

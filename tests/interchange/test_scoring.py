@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from click.testing import CliRunner, Result
 
 from smot.boxes import iou
 from smot.cli import cli
-from smot.errors import SmotError
+from smot.errors import DataError, SmotError
 from smot.interchange import write_coco_vid, write_motchallenge
 from smot.interchange.annotation import Annotation, excused
-from smot.interchange.columns import is_named_table, read_table, write_npz
+from smot.interchange.columns import is_named_table, read_npz, read_table, write_npz
 from smot.tracks import Tracks
 from tests.evaluation.sequences import untidy_sequences
 
@@ -407,6 +408,14 @@ def test_a_damaged_or_vast_npz_is_refused_in_one_line(tmp_path: Path) -> None:
         assert isinstance(done.exception, SmotError), done.output
         assert said in str(done.exception)
         assert "\n" not in str(done.exception)
+
+
+def test_an_archive_of_other_files_is_no_npz(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "truth.npz", "w") as archive:
+        archive.writestr("boxes", "1,2,3,4")
+        archive.writestr("ids", "1")
+    with pytest.raises(DataError, match="'boxes' is no array"):
+        read_npz(tmp_path / "truth.npz")
 
 
 def test_tables_are_read_in_utf_16_too(tmp_path: Path) -> None:
