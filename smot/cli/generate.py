@@ -53,6 +53,9 @@ _SCENE_OPTIONS = {
     "background_noise": click.option(
         "--background-noise", type=float, help="Still texture, deviation in grey levels [0]."
     ),
+    "background_grain": click.option(
+        "--background-grain", type=int, help="Pixels between points of that texture [1]."
+    ),
     "pixel_noise": click.option(
         "--pixel-noise", type=float, help="New in every frame, deviation in grey levels [0]."
     ),

@@ -151,7 +151,7 @@ def _render(keys: UInt64Array, scene: Scene, made: Blank) -> int:
         for channel in range(3):
             canvas[:, :, channel] = scene.background[channel]
         if len(scene.texture):
-            _add_noise(canvas, scene.texture, state)
+            _add_texture(canvas, scene.texture, scene.grain, state)
         for t in range(T):
             if scene.acceleration > 0 and t > 0:
                 _accelerate(state, scene, cast, (W, H))
@@ -438,6 +438,32 @@ def _copy(canvas: UInt8Array, frame: UInt8Array) -> None:
     old, new = canvas.reshape(-1), frame.reshape(-1)
     for place in range(len(old)):
         new[place] = old[place]
+
+
+@njit(nogil=True, cache=True)
+def _add_texture(canvas: UInt8Array, table: IntArray, grain: int, state: UInt64Array) -> None:
+    """Add noise that is drawn every `grain` pixels and bilinear between, [H, W, 3]."""
+    if grain == 1:
+        _add_noise(canvas, table, state)
+        return
+    H, W, _ = canvas.shape
+    drawn = np.empty((H // grain + 2, W // grain + 2, 3), np.int64)
+    flat = drawn.reshape(-1)
+    for place in range(len(flat)):
+        flat[place] = table[np.int64(next_word(state) & np.uint64(0xFFFF))]
+    for y in range(H):
+        row, below_row = divmod(y, grain)
+        for x in range(W):
+            column, right_of_it = divmod(x, grain)
+            for channel in range(3):
+                # Whole numbers, so that every machine has the same pixels.
+                upper = drawn[row, column, channel] * (grain - right_of_it)
+                upper += drawn[row, column + 1, channel] * right_of_it
+                lower = drawn[row + 1, column, channel] * (grain - right_of_it)
+                lower += drawn[row + 1, column + 1, channel] * right_of_it
+                between = upper * (grain - below_row) + lower * below_row
+                level = np.int64(canvas[y, x, channel]) + between // (grain * grain)
+                canvas[y, x, channel] = min(max(level, 0), 255)
 
 
 @njit(nogil=True, cache=True)

@@ -42,6 +42,7 @@ class Scene(NamedTuple):
         disappearance: probability per frame.
         background: RGB, [3].
         texture: noise table of the background, [65536]; [0] for none.
+        grain: distance of the points that the texture is drawn at, pixels.
         noise: noise table of pixels, [65536]; [0] for none.
     """
 
@@ -63,6 +64,7 @@ class Scene(NamedTuple):
     disappearance: float
     background: IntArray
     texture: IntArray
+    grain: int
     noise: IntArray
 
 
@@ -116,6 +118,7 @@ def scene_of(settings: Settings, source: DigitSource | None, split: str) -> Scen
         disappearance=float(settings.disappearance),
         background=np.array(settings.background, np.int64),
         texture=noise_table(settings.background_noise),
+        grain=settings.background_grain,
         noise=noise_table(settings.pixel_noise),
     )
 

@@ -19,7 +19,7 @@ SHAPES = ("circle", "diamond", "star", "cross", "x")
 ALL_SHAPES = (*SHAPES, "rectangle", "triangle")
 MOTIONS = ("bounce", "cross")
 
-_ADDED_LATER = ("acceleration", "motion", "adds_up", "shapes")
+_ADDED_LATER = ("acceleration", "motion", "adds_up", "shapes", "background_grain")
 
 LARGEST_VIDEO = 64 << 20  # bytes of frames; several are held at once by each worker
 
@@ -52,6 +52,8 @@ class SceneSettings:
         background: colour of empty space.
         background_noise: standard deviation of a texture on the background that does not move,
             grey levels per pixel and channel.
+        background_grain: distance of the points that this texture is drawn at, pixels; between
+            them it is smooth. 1 draws every pixel by itself.
         pixel_noise: standard deviation of noise on everything, new in every frame, grey levels.
 
     Raises:
@@ -73,6 +75,7 @@ class SceneSettings:
     disappearance: float = 0.0
     background: Colour = (0, 0, 0)
     background_noise: float = 0.0
+    background_grain: int = 1
     pixel_noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ class SceneSettings:
         self._demand("disappearance", 0 <= self.disappearance <= 1, "from 0 to 1")
         self._demand("background", all(0 <= c <= 255 for c in self.background), "0 to 255 each")
         self._demand("background_noise", 0 <= self.background_noise <= 64, "from 0 to 64")
+        self._demand("background_grain", 1 <= self.background_grain <= 64, "from 1 to 64")
         self._demand("pixel_noise", 0 <= self.pixel_noise <= 64, "from 0 to 64")
 
     def _demand(self, name: str, fulfilled: bool, allowed: str) -> None:

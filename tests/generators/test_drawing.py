@@ -297,6 +297,24 @@ def test_background_and_noise_have_the_levels_asked_for(few_digits: DigitSource)
     assert (noisy[:, 0] - noisy[:, 7]).std() == pytest.approx(6 * np.sqrt(2), rel=0.05)
 
 
+def test_a_texture_of_coarse_grain_is_smooth_and_still(few_digits: DigitSource) -> None:
+    settings = MnistSettings(
+        max_objects=0, min_objects=0, background=(100,) * 3, background_noise=12
+    )
+    fine, coarse = (
+        _made(replace(settings, background_grain=grain), few_digits, 8).frames.astype(float)
+        for grain in (1, 6)
+    )
+    np.testing.assert_array_equal(coarse[:, 0], coarse[:, 7])
+    assert (coarse[0, 0] != coarse[1, 0]).any()
+    # At the points themselves it is the noise that was asked for, between them its mean.
+    assert coarse[:, 0, ::6, ::6].std() == pytest.approx(12, rel=0.1)
+    middle = (coarse[:, 0, :42:6, :42:6] + coarse[:, 0, :42:6, 6::6]) / 2
+    np.testing.assert_allclose(coarse[:, 0, :42:6, 3:45:6], middle, atol=1)
+    steps, fine_steps = (np.abs(np.diff(each[:, 0], axis=2)).mean() for each in (coarse, fine))
+    assert steps < fine_steps / 3
+
+
 def test_coloured_digits_use_the_palette(few_digits: DigitSource) -> None:
     videos = _made(MnistSettings(max_objects=1, coloured=True), few_digits, 60)
     corners = {tuple(color > 0) for color in videos.frames.max((1, 2, 3))}

@@ -70,6 +70,7 @@ def test_plain_settings_make_the_same_settings_again() -> None:
         ("disappearance", 1.5),
         ("background", (0, 0, 256)),
         ("background_noise", 100),
+        ("background_grain", 0),
         ("pixel_noise", -1),
     ],
 )
