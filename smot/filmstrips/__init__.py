@@ -1,5 +1,6 @@
 """Videos as pictures: frames side by side, boxes coloured by identity, errors marked."""
 
+from smot.filmstrips.layout import Span
 from smot.filmstrips.rows import (
     IDENTITY_COLOURS,
     AnyRow,
@@ -13,7 +14,7 @@ from smot.filmstrips.rows import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.strips import Span, animation, save_gif, save_strip, save_video, strip
+from smot.filmstrips.strips import animation, save_gif, save_strip, save_video, strip
 from smot.filmstrips.tiles import MOST_DRAWN
 
 __all__ = [

@@ -34,6 +34,8 @@ IDENTITY_COLOURS: tuple[Colour, ...] = (
 )
 
 MarkKind = Literal["miss", "false positive", "switch"]
+SYMBOLS: Mapping[str, str] = {"miss": "?", "false positive": "+", "switch": "S"}
+"""What stands beside an error of each kind."""
 _HIDDEN = 0.4  # brightness of frames that the tracker was not shown
 
 

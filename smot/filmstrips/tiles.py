@@ -1,105 +1,30 @@
-"""One frame of one row: its pixels on a mount, with boxes, marks or sprites; and all sizes."""
+"""One frame of one row: its pixels on a mount, with boxes, marks or sprites."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageFont
+from PIL import Image
 
-from smot.arrays import FloatArray, IntArray, UInt8Array
-from smot.errors import UsageError
-from smot.filmstrips.pages import Corners, Page
-from smot.filmstrips.rows import AnyRow, Colour, Mark, Row, SpriteRow, identity_colour
+from smot.arrays import FloatArray, UInt8Array
+from smot.filmstrips.layout import Style, grid, sprite_cells, tile_height, tile_width
+from smot.filmstrips.pages import Box, Corners, Disc, Letters, Part, Pixels, Stroke
+from smot.filmstrips.rows import SYMBOLS, AnyRow, Colour, Mark, Row, SpriteRow, identity_colour
 
 MARK_COLOUR: Colour = (255, 59, 48)
 PAPER: Colour = (255, 255, 255)
 INK: Colour = (60, 60, 67)
 MOUNT: Colour = (36, 36, 40)
-SYMBOLS = {"miss": "?", "false positive": "+", "switch": "S"}
 MOST_DRAWN = 64
 """Boxes, and marks, that are drawn in one frame: more would hide it, and take minutes to draw."""
-_FEWEST_COLUMNS = 3  # of sprites: a few objects are not drawn larger than in the frame
 _DISC = 0.38  # radius of the disc beside an error, in heights of letters
 
 
-@dataclass(frozen=True, kw_only=True)
-class Style:
-    """Sizes, all in pixels of the picture; lines and letters grow with it, as they must on paper.
-
-    Attributes:
-        scale: side of a pixel of the video.
-        frame_width: of the video, pixels; lines and letters in the picture of a large one are not
-            finer than in that of a small one as large.
-
-    Raises:
-        UsageError: it is below 1.
-    """
-
-    scale: int
-    frame_width: int = 48
-
-    def __post_init__(self) -> None:
-        if self.scale < 1:
-            raise UsageError(f"scale must be at least 1, not {self.scale}")
-
-    @property
-    def _unit(self) -> float:
-        """The scale, or that of a frame of 48 pixels that is drawn as large, up to 4."""
-        return max(self.scale, min(self.scale * self.frame_width / 48, 4))
-
-    @property
-    def line_width(self) -> int:
-        """Of boxes."""
-        return max(1, round(self._unit / 2))
-
-    @property
-    def font_size(self) -> int:
-        """Of labels and numbers: 6 points, if 8 frames of 48 pixels fill 14 cm of paper."""
-        return max(12, round(7 * self._unit))
-
-    @property
-    def gap(self) -> int:
-        """Between the parts of a picture."""
-        return 4 * self.line_width
-
-    @property
-    def margin(self) -> int:
-        """Of mount around each frame: boxes at the edge stay visible."""
-        return 4 * self.line_width
-
-    @property
-    def dash(self) -> int:
-        """Length of a dash, and of the gap after it."""
-        return 3 * self.line_width
-
-    @property
-    def font(self) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-        """For labels and numbers."""
-        return ImageFont.load_default(self.font_size)
-
-
-def tile_height(row: AnyRow, frame_size: tuple[int, int], style: Style) -> int:
-    """Height of a row's tiles in the picture, for frames of H, W pixels."""
-    if isinstance(row, Row):
-        return frame_size[0] * style.scale + 2 * style.margin
-    cells = sprite_cells(row.ids)
-    n_columns, n_rows = _grid(cells)
-    return n_rows * (tile_width(frame_size, style) // n_columns)
-
-
-def tile_width(frame_size: tuple[int, int], style: Style) -> int:
-    """Width of every tile in the picture, for frames of H, W pixels."""
-    return frame_size[1] * style.scale + 2 * style.margin
-
-
-def draw_tile(
-    page: Page, at: tuple[int, int], row: AnyRow, t: int, frame_size: tuple[int, int], style: Style
-) -> None:
-    """Draw one frame of a row.
+def tile(
+    at: tuple[int, int], row: AnyRow, t: int, frame_size: tuple[int, int], style: Style
+) -> Part:
+    """One frame of a row.
 
     Args:
-        page: what to draw on.
         at: upper left corner of the tile.
         row: what to show.
         t: the frame, 0 for the first.
@@ -107,18 +32,14 @@ def draw_tile(
         style: sizes.
     """
     size = tile_width(frame_size, style), tile_height(row, frame_size, style)
-    with page.part(*at, size, MOUNT) as mount:
-        if isinstance(row, Row):
-            _draw_frame(mount, row, t, style)
-        else:
-            _draw_sprites(mount, row, t, size[0], style)
+    strokes = _frame(row, t, style) if isinstance(row, Row) else _sprites(row, t, size[0], style)
+    return Part(*at, size, MOUNT, list(strokes))
 
 
-def outline(page: Page, inside: Corners, colour: Colour, style: Style, *, dashed: bool) -> None:
+def outline(inside: Corners, colour: Colour, style: Style, *, dashed: bool) -> Iterator[Box]:
     """A line just around a rectangle.
 
     Args:
-        page: what to draw on.
         inside: the first and last column and row of pixels inside: x0, y0, x1, y1.
         colour: of the line.
         style: width of the line, length of dashes.
@@ -127,14 +48,14 @@ def outline(page: Page, inside: Corners, colour: Colour, style: Style, *, dashed
     width = style.line_width
     x0, y0, x1, y1 = inside[0] - width, inside[1] - width, inside[2] + 1, inside[3] + 1
     if not dashed:
-        page.box((x0, y0, x1 + width - 1, y1 + width - 1), colour, width)
+        yield Box((x0, y0, x1 + width - 1, y1 + width - 1), colour, width)
         return
     for x, stop in _dashes(x0, x1 + width, style.dash):
         for y in (y0, y1):
-            page.box((x, y, stop - 1, y + width - 1), colour)
+            yield Box((x, y, stop - 1, y + width - 1), colour)
     for y, stop in _dashes(y0, y1 + width, style.dash):
         for x in (x0, x1):
-            page.box((x, y, x + width - 1, stop - 1), colour)
+            yield Box((x, y, x + width - 1, stop - 1), colour)
 
 
 def _dashes(start: float, stop: float, length: int) -> list[tuple[float, float]]:
@@ -146,33 +67,8 @@ def _dashes(start: float, stop: float, length: int) -> list[tuple[float, float]]
     return [(each, min(each + length, stop)) for each in starts]
 
 
-def sprite_cells(ids: IntArray) -> dict[int, int]:
-    """A cell for each identity, the same in all frames; free again after its last frame.
-
-    Args:
-        ids: [T, K]; -1 where there is no object.
-    """
-    frames = {int(one): np.flatnonzero((ids == one).any(-1)) for one in np.unique(ids[ids >= 0])}
-    free_from: list[int] = []
-    cells = {}
-    for identity, present in sorted(frames.items(), key=lambda entry: (entry[1][0], entry[0])):
-        # The lowest free cell: pictures stay small, and objects keep their place.
-        free = [cell for cell, since in enumerate(free_from) if since <= present[0]]
-        cell = free[0] if free else len(free_from)
-        free_from[cell : cell + 1] = [int(present[-1]) + 1]
-        cells[identity] = cell
-    return cells
-
-
-def _grid(cells: dict[int, int]) -> tuple[int, int]:
-    """Columns and rows of cells."""
-    n_cells = 1 + max(cells.values(), default=0)
-    n_columns = max(_FEWEST_COLUMNS, math.ceil(math.sqrt(n_cells)))
-    return n_columns, math.ceil(n_cells / n_columns)
-
-
-def _draw_frame(page: Page, row: Row, t: int, style: Style) -> None:
-    page.image(_enlarged(row.frames[t], style.scale), style.margin, style.margin)
+def _frame(row: Row, t: int, style: Style) -> Iterator[Stroke]:
+    yield Pixels(_enlarged(row.frames[t], style.scale), style.margin, style.margin)
     drawn: list[Corners] = []
     if row.tracks is not None:
         for k in np.flatnonzero(row.tracks.present[0, t])[:MOST_DRAWN]:
@@ -180,15 +76,15 @@ def _draw_frame(page: Page, row: Row, t: int, style: Style) -> None:
             colour = row.colours.get(identity, identity_colour(identity))
             dashed = row.dashed is not None and bool(row.dashed[t, k])
             inside = _inside(row.tracks.boxes[0, t, k], row.frames.shape[1:3], style)
-            outline(page, inside, colour, style, dashed=dashed)
+            yield from outline(inside, colour, style, dashed=dashed)
             drawn.append(inside)
     marks = [mark for mark in row.marks if mark.frame == t][:MOST_DRAWN]
-    _draw_marks(page, marks, drawn, row.frames.shape[1:3], style)
+    yield from _marks(marks, drawn, row.frames.shape[1:3], style)
 
 
-def _draw_sprites(page: Page, row: SpriteRow, t: int, width: int, style: Style) -> None:
+def _sprites(row: SpriteRow, t: int, width: int, style: Style) -> Iterator[Stroke]:
     cells = sprite_cells(row.ids)
-    n_columns, _ = _grid(cells)
+    n_columns, _ = grid(cells)
     side = width // n_columns
     left = (width - n_columns * side) // 2
     room = side - 2 * (style.line_width + max(1, style.margin // 3))
@@ -198,10 +94,10 @@ def _draw_sprites(page: Page, row: SpriteRow, t: int, width: int, style: Style) 
         sprite = _fitted(row.sprites[t, k], room)
         x = left + column * side + (side - sprite.width) // 2
         y = line * side + (side - sprite.height) // 2
-        page.image(sprite, x, y)
+        yield Pixels(sprite, x, y)
         inside = (x, y, x + sprite.width - 1, y + sprite.height - 1)
         colour = row.colours.get(identity, identity_colour(identity))
-        outline(page, inside, colour, style, dashed=bool(row.dashed[t, k]))
+        yield from outline(inside, colour, style, dashed=bool(row.dashed[t, k]))
 
 
 def _enlarged(pixels: UInt8Array, factor: int) -> Image.Image:
@@ -233,17 +129,15 @@ def _inside(
     return x0, y0, x1 - 1, y1 - 1
 
 
-def _draw_marks(
-    page: Page,
+def _marks(
     marks: Sequence[Mark],
     boxes: Sequence[Corners],
     frame_size: tuple[int, ...],
     style: Style,
-) -> None:
+) -> Iterator[Stroke]:
     """A red box around each error, dashed for what is missing, and beside it a disc with its kind.
 
     Args:
-        page: the tile.
         marks: of this frame.
         boxes: the corners of what is drawn already, which discs keep off where they can.
         frame_size: H, W, pixels of the video.
@@ -254,14 +148,14 @@ def _draw_marks(
     discs: list[tuple[float, float]] = []
     for mark, (x0, y0, x1, y1) in zip(marks, inside, strict=True):
         around = (x0 - apart, y0 - apart, x1 + apart, y1 + apart)
-        outline(page, around, MARK_COLOUR, style, dashed=mark.kind == "miss")
+        yield from outline(around, MARK_COLOUR, style, dashed=mark.kind == "miss")
     ends = [side * style.scale + 2 * style.margin - radius for side in frame_size[::-1]]
     for mark, box in zip(marks, inside, strict=True):
         places = _around(box, radius + apart + style.line_width, radius, ends)
         x, y = min(places, key=lambda at: _hidden(at, radius, [*boxes, *inside], discs))
         discs.append((x, y))
-        page.disc(x, y, radius, MARK_COLOUR)
-        page.text(x, y, SYMBOLS[mark.kind], PAPER, round(1.7 * radius), "mm")
+        yield Disc(x, y, radius, MARK_COLOUR)
+        yield Letters(x, y, SYMBOLS[mark.kind], PAPER, round(1.7 * radius), "mm")
 
 
 def _around(

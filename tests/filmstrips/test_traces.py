@@ -16,8 +16,9 @@ from smot.filmstrips import (
     trace_rows,
     track_rows,
 )
-from smot.filmstrips.pages import Page
-from smot.filmstrips.tiles import MOUNT, Style, draw_tile, sprite_cells, tile_height, tile_width
+from smot.filmstrips.layout import Style, sprite_cells
+from smot.filmstrips.pages import painted
+from smot.filmstrips.tiles import tile
 from smot.tracks import Trace, Tracks
 
 T, H, W, G = 4, 20, 24, 5
@@ -83,10 +84,8 @@ def test_every_object_has_one_sprite_in_the_frame_of_its_colour() -> None:
 
 
 def _tile(row: Row | SpriteRow, t: int) -> Image.Image:
-    size = tile_width((H, W), STYLE), tile_height(row, (H, W), STYLE)
-    page = Page(size, MOUNT)
-    draw_tile(page, (0, 0), row, t, (H, W), STYLE)
-    return page.picture
+    part = tile((0, 0), row, t, (H, W), STYLE)
+    return painted(part.size, part.colour, part.strokes)
 
 
 def test_an_object_keeps_its_cell_until_it_is_gone() -> None:
