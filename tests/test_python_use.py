@@ -53,6 +53,8 @@ def test_what_cannot_be_evaluated_is_refused(path: Path) -> None:
         smot.evaluate("conncomp", path.with_name("none.h5"))
     with pytest.raises(smot.UsageError, match="data must be a path, an open file or Videos"):
         smot.evaluate("conncomp", [path])
+    with pytest.raises(smot.UsageError, match="tracker must be a name, or have name and track"):
+        smot.evaluate(3, path)  # type: ignore[arg-type]
     with smot.open_videos(path) as data, pytest.raises(smot.UsageError, match="no videos"):
         smot.evaluate("conncomp", data.read("test/01", 0, 0))
 

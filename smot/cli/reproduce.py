@@ -63,7 +63,7 @@ _OPTIONS = (
         help="Folder with weights that do not ship, such as release.",
     ),
     click.option("--workers", type=click.IntRange(min=1), help="Processes [one for each core]."),
-    click.option("--device", default="cpu", show_default=True, help="Of learned trackers: cuda."),
+    click.option("--device", help="Where learned trackers run: cuda, cuda:N [cpu]."),
     click.option("--quiet", is_flag=True, help="Nothing on the way."),
 )
 

@@ -51,7 +51,7 @@ class Choices:
         mnist_root: folder of the MNIST files.
         seed: of the test videos; 0 for the canonical ones.
         workers: processes of an evaluation.
-        device: where learned trackers train and track: "cpu", "cuda", ...
+        device: where learned trackers train and track, "cuda"; None for the CPU.
     """
 
     out: Path
@@ -66,7 +66,7 @@ class Choices:
     mnist_root: Path | None = None
     seed: int = SEED
     workers: int = 1
-    device: str = "cpu"
+    device: str | None = None
 
     def words(self, *, shows_digits: bool = True) -> list[str]:
         """The options of `smot reproduce` that say the same; training and processes left out.
@@ -77,7 +77,7 @@ class Choices:
         words = ["--quick"] if self.quick else []
         words += ["--n-videos", str(self.n_videos)]
         words += ["--out", str(self.out), "--runs", str(self.runs)]
-        words += ["--device", self.device] if self.device != "cpu" else []
+        words += ["--device", self.device] if self.device else []
         for folder in self.weights:
             words += ["--weights", str(folder)]
         if shows_digits:
@@ -166,7 +166,7 @@ class Job:
     def evaluate(self, progress: Progress) -> None:
         """Score the system, and write results.json and the record of what it is of."""
         named = {"checkpoint": str(self.weights)} if self.weights else {}
-        if self.weights and self.choices.device != "cpu":
+        if self.weights and self.choices.device:
             named["device"] = self.choices.device
         options = {**self.system.options, **named}
         description = self.source.description
@@ -213,7 +213,7 @@ class Job:
             preset=training.preset or None,
             hours=self.choices.hours,
             seed=int(run_folder.name.removeprefix("seed-")),
-            device=None if self.choices.device == "cpu" else self.choices.device,
+            device=self.choices.device,
             digits=self.choices.digits if shows_digits else None,
             mnist_root=str(root) if root and shows_digits else None,
         )

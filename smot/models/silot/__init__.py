@@ -312,7 +312,7 @@ MOVING = {
 LARGE_CONTINUED = {name: {"n_slots": 12, **changes} for name, changes in LARGE_SHAPES.items()}
 """What weights that go on on large frames are to have, whatever they were trained on before."""
 
-# Two slots more than there are objects.
+# Two slots more than there are objects; where there are 21 to 30, those of `LARGE_SHAPES`.
 SLOTS = {
     "mnist-6": {"n_slots": 8},
     "mnist-12": {"n_slots": 16},
