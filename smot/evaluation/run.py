@@ -110,7 +110,7 @@ def evaluate(
             raise UsageError(f"data must be a path, an open file or Videos, not {kind}")
         if isinstance(tracker, str):
             tracker = Recipe(target=tracker, data=data.description)
-        elif not isinstance(tracker, Contestant | Recipe):
+        elif not isinstance(tracker, Recipe) and not hasattr(tracker, "track"):
             kind = type(tracker).__name__
             raise UsageError(f"tracker must be a name, or have name and track, and not be {kind}")
         job = Job(
