@@ -57,11 +57,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="smot")
-@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
-def cli(debug: bool) -> None:
-    """Data sets, trackers and metrics for unsupervised multi-object tracking."""
+cli = LazyGroup(
+    help="Data sets, trackers and metrics for unsupervised multi-object tracking.",
+    params=[click.Option(["--debug"], is_flag=True, help="Print the traceback of an error.")],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cli = click.version_option(package_name="smot")(cli)
 
 
 def main() -> NoReturn:

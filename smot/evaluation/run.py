@@ -243,10 +243,10 @@ def count_scores(
 
         metrics = summarise_by_motmetrics(*tracks, settings.match)
     else:
-        metrics = summarise(counts)
+        pool = counts.pooled()
+        plain, metrics = pool.to_json(), summarise(pool)
         if len(counts) > 1:
             ends = intervals(counts, n_resamples=settings.n_resamples, generator=generator)
-        plain = counts.to_json()
     reasons = {key: METRICS[key].undefined for key, value in metrics.items() if value is None}
     return CountScores(metrics=metrics, intervals=ends, reasons=reasons, counts=plain)
 

@@ -133,8 +133,7 @@ def _curves(
         title=figure.title,
         notes=[_videos_note(entries[0].results), *missing],
         legend=[
-            LegendEntry(style=style, label=each.label, note=_note(each))
-            for style, each in enumerate(entries)
+            LegendEntry.of(style, each.label, _note(each)) for style, each in enumerate(entries)
         ],
         panels=curve_panels(
             [METRICS[key] for key in figure.metrics],

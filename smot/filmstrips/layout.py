@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from PIL import ImageFont
@@ -22,54 +23,49 @@ class Style:
 
     Attributes:
         scale: side of a pixel of the video.
-        frame_width: of the video, pixels; lines and letters in the picture of a large one are not
-            finer than in that of a small one as large.
-
-    Raises:
-        UsageError: it is below 1.
+        line_width: of boxes.
+        gap: between the parts of a picture.
+        margin: of mount around each frame: boxes at the edge stay visible.
+        dash: length of a dash, and of the gap after it.
+        font_size: of labels and numbers.
+        font: for labels and numbers.
     """
 
     scale: int
-    frame_width: int = 48
+    line_width: int
+    gap: int
+    margin: int
+    dash: int
+    font_size: int
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-    def __post_init__(self) -> None:
-        if self.scale < 1:
-            raise UsageError(f"scale must be at least 1, not {self.scale}")
+    @classmethod
+    def of(cls, scale: int, frame_width: int = 48) -> Self:
+        """The sizes of a picture.
 
-    @property
-    def _unit(self) -> float:
-        """The scale, or that of a frame of 48 pixels that is drawn as large, up to 4."""
-        return max(self.scale, min(self.scale * self.frame_width / 48, 4))
+        Args:
+            scale: side of a pixel of the video.
+            frame_width: of the video, pixels; lines and letters in the picture of a large one are
+                not finer than in that of a small one as large.
 
-    @property
-    def line_width(self) -> int:
-        """Of boxes."""
-        return max(1, round(self._unit / 2))
-
-    @property
-    def font_size(self) -> int:
-        """Of labels and numbers: 6 points, if 8 frames of 48 pixels fill 14 cm of paper."""
-        return max(12, round(7 * self._unit))
-
-    @property
-    def gap(self) -> int:
-        """Between the parts of a picture."""
-        return 4 * self.line_width
-
-    @property
-    def margin(self) -> int:
-        """Of mount around each frame: boxes at the edge stay visible."""
-        return 4 * self.line_width
-
-    @property
-    def dash(self) -> int:
-        """Length of a dash, and of the gap after it."""
-        return 3 * self.line_width
-
-    @property
-    def font(self) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-        """For labels and numbers."""
-        return ImageFont.load_default(self.font_size)
+        Raises:
+            UsageError: the scale is below 1.
+        """
+        if scale < 1:
+            raise UsageError(f"scale must be at least 1, not {scale}")
+        # The scale, or that of a frame of 48 pixels that is drawn as large, up to 4.
+        unit = max(scale, min(scale * frame_width / 48, 4))
+        line = max(1, round(unit / 2))
+        size = max(12, round(7 * unit))  # 6 points, if 8 frames of 48 pixels fill 14 cm of paper
+        return cls(
+            scale=scale,
+            line_width=line,
+            gap=4 * line,
+            margin=4 * line,
+            dash=3 * line,
+            font_size=size,
+            font=ImageFont.load_default(size),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +111,7 @@ class Sheet:
     def of(cls, rows: Sequence[AnyRow], scale: int, spans: Sequence[Span]) -> "Sheet":
         """Lay out rows that fit each other; raises `UsageError` if they do not."""
         T, frame_size = _common_shape(rows)
-        style = Style(scale=scale, frame_width=frame_size[1])
+        style = Style.of(scale, frame_size[1])
         gap, line = style.gap, style.font_size + 2 * style.gap
         left = max(int(style.font.getlength(row.label)) for row in rows)
         left += gap + 6 * style.line_width if left else gap

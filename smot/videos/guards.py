@@ -231,14 +231,14 @@ def _root(file: h5py.File, path: Path) -> Metadata:
         if name not in texts:
             raise DataError(f"no attribute {name!r}")
     tables = {name: _table(texts, name) for name in _TABLES}
-    described = tables["description"]
-    description = from_plain(DataDescription, described, what="description", complete=True)
     plain: dict[str, object] = {**tables, **{name: texts[name] for name in _TEXTS}}
-    plain |= {"format_version": version, "seed": _number(file, "seed"), "description": description}
+    plain |= {"format_version": version, "seed": _number(file, "seed")}
     plain["shard"] = dict(zip(("index", "total"), tables["shard"], strict=True))
-    if plain.pop("digit_source") != description.digit_source:
+    digits = plain.pop("digit_source")
+    metadata = from_plain(Metadata, plain, what="attributes", complete=True)
+    if metadata.digit_source != digits:
         raise DataError("attribute 'digit_source' is not that of the description")
-    return from_plain(Metadata, plain, what="attributes", complete=True)
+    return metadata
 
 
 def _texts(file: h5py.File, path: Path) -> dict[str, str]:

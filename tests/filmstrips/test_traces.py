@@ -23,7 +23,7 @@ from smot.tracks import Trace, Tracks
 
 T, H, W, G = 4, 20, 24, 5
 FRAMES = np.full((T, H, W, 3), 100, np.uint8)
-STYLE = Style(scale=4)
+STYLE = Style.of(4)
 
 
 def _tracks(ids: list[list[int]]) -> Tracks:
@@ -143,7 +143,7 @@ def test_a_legend_explains_dashes_where_there_are_some() -> None:
 
 
 def test_lines_and_letters_grow_with_the_picture() -> None:
-    small, large = Style(scale=2), Style(scale=8)
+    small, large = Style.of(2), Style.of(8)
     assert (small.line_width, large.line_width) == (1, 4)
     assert (small.font_size, large.font_size) == (14, 56)
 

@@ -232,7 +232,7 @@ HARMS: dict[str, tuple[Harm, str]] = {
     ),
     "no frame size": (
         _described("[10, 12]", "[]"),
-        "description: frame_size must be 2 values, not []",
+        "description.frame_size must be 2 values, not []",
     ),
     "frame size without end": (
         _described("[10, 12]", "[Infinity, 12]"),
@@ -240,7 +240,7 @@ HARMS: dict[str, tuple[Harm, str]] = {
     ),
     "key too many": (
         _described('"n_frames"', '"more": 1, "n_frames"'),
-        "description: has unknown 'more'",
+        "description has unknown 'more'",
     ),
 }
 

@@ -23,7 +23,7 @@ from smot.evaluation.metrics.average_precision import (
 )
 from smot.evaluation.metrics.clear import clear_counts, correspond
 from smot.evaluation.metrics.masks import mask_counts
-from smot.evaluation.metrics.matching import MatchSettings, check_alike, pair_up
+from smot.evaluation.metrics.matching import MatchSettings, Pairing, check_alike, pair_up
 from smot.evaluation.metrics.occlusion import RANGES, visible_counts
 from smot.tracks import Tracks
 
@@ -251,23 +251,27 @@ def count_errors(
         some = slice(start, start + step)
         true, found = truth[some], predicted[some]
         seen = None if visibility is None else visibility[some]
-        sums = _sums(true, found, settings, seen)
+        pairing = pair_up(true, found, settings.confidence)
+        masks = mask_counts(true, found, settings)
+        sums = _sums(pairing, masks, settings, seen)
         parts.append(VideoCounts(settings=settings, **sums, **detections(true, found)))
     return VideoCounts.stack(parts)
 
 
 def _sums(
-    truth: Tracks, predicted: Tracks, settings: MatchSettings, visibility: FloatArray | None
+    pairing: Pairing,
+    masks: Mapping[str, IntArray | FloatArray],
+    settings: MatchSettings,
+    visibility: FloatArray | None,
 ) -> dict[str, IntArray]:
     """All that is summed over videos, by the names of `VideoCounts`."""
-    B, T, _ = truth.shape
-    pairing = pair_up(truth, predicted, settings.confidence)
+    B, T = pairing.truth.n_entries.shape
     partner, switched = correspond(pairing, settings)
     surplus = pairing.predicted.n_entries - pairing.truth.n_entries
     sums: dict[str, IntArray | FloatArray] = {
         **clear_counts(pairing, partner, switched, settings),
         **visible_counts(pairing, partner, switched, visibility),
-        **mask_counts(truth, predicted, settings),
+        **masks,
         "id_matches": identity_matches(
             pairing,
             settings.iou_threshold,

@@ -231,7 +231,7 @@ def render_comparison(entries: Sequence[Entry]) -> str:
         "entries": entries,
         "different": [each for each in entries if each.difference],
         "legend": [
-            LegendEntry(style=place, label=each.label, note=_note(each, entries))
+            LegendEntry.of(place, each.label, _note(each, entries))
             for place, each in enumerate(entries)
         ],
         "tracking_panels": curve_panels(DRAWN_LARGE, tracking, prefix="tracking", x_label=x_label),

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -100,28 +100,40 @@ class Panel:
         note: what it shows, in one line.
         svg: the drawing, inline.
         name: of the files, without suffix.
-        data: what is drawn, rows of cells under a row of heads.
+        svg_link: the drawing as a file that stands alone, in the colours of print, a data URL.
+        csv_link: what is drawn as CSV, a data URL.
     """
 
     label: str
     note: str
     svg: str
     name: str
-    data: Sequence[Sequence[object]]
+    svg_link: str
+    csv_link: str
 
-    @property
-    def svg_link(self) -> str:
-        """The drawing as a file that stands alone, in the colours of print, as a data URL."""
-        alone = self.svg
-        for name, colour in _named(PRINT).items():
-            alone = alone.replace(f"var(--{name})", colour)
-        alone = alone.replace("<svg ", '<svg font-family="sans-serif" ', 1)
-        return _data_url("image/svg+xml", alone)
 
-    @property
-    def csv_link(self) -> str:
-        """What is drawn as CSV, as a data URL."""
-        return _data_url("text/csv", csv_text(self.data))
+def _panel(
+    figure: "Figure",
+    rows: Sequence[Sequence[object]],
+    *,
+    label: str,
+    note: str,
+    name: str,
+    by: str,
+) -> Panel:
+    """A drawing, and what is drawn: rows of cells under a row of heads."""
+    svg = _svg(figure, name=name, title=f"{label} {by}")
+    alone = svg.replace("<svg ", '<svg font-family="sans-serif" ', 1)
+    for each, colour in _named(PRINT).items():
+        alone = alone.replace(f"var(--{each})", colour)
+    return Panel(
+        label=label,
+        note=note,
+        svg=svg,
+        name=name,
+        svg_link=_data_url("image/svg+xml", alone),
+        csv_link=_data_url("text/csv", csv_text(rows)),
+    )
 
 
 def _data_url(kind: str, text: str) -> str:
@@ -133,32 +145,33 @@ class LegendEntry:
     """What one style of the curves stands for.
 
     Attributes:
-        style: as of `smot.evaluation.report.figures.Curve`.
         label: what it stands for.
         note: small print.
+        swatch: a short piece of the curve with its marker, an `<svg>` element of 34 x 12 pixels.
     """
 
-    style: int
     label: str
-    note: str = ""
+    note: str
+    swatch: str
 
-    @property
-    def swatch(self) -> str:
-        """A short piece of the curve with its marker, an `<svg>` element of 34 x 12 pixels."""
+    @classmethod
+    def of(cls, style: int, label: str, note: str = "") -> Self:
+        """The entry of a style, as of `Curve`."""
         from matplotlib.markers import MarkerStyle
 
-        marker = MarkerStyle(_MARKERS[self.style])
+        marker = MarkerStyle(_MARKERS[style])
         outline = marker.get_path().transformed(marker.get_transform()).to_polygons()
         edge = np.asarray(outline[0], np.float64).tolist()
         points = " ".join(f"{17 + 6.4 * x:.1f},{6 - 6.4 * y:.1f}" for x, y in edge)
-        dashes = " ".join(f"{1.7 * length:g}" for length in _DASHES[self.style]) or "none"
-        colour = f"var(--series-{self.style})"
+        dashes = " ".join(f"{1.7 * length:g}" for length in _DASHES[style]) or "none"
+        colour = f"var(--series-{style})"
         line = f'stroke="{colour}" stroke-width="1.7" stroke-dasharray="{dashes}"'
-        return (
+        swatch = (
             '<svg viewBox="0 0 34 12" aria-hidden="true">'
             f'<line x1="0" y1="6" x2="34" y2="6" {line}/>'
             f'<polygon points="{points}" fill="{colour}"/></svg>'
         )
+        return cls(label=label, note=note, swatch=swatch)
 
 
 Series: TypeAlias = tuple[int, str, Mapping[int, CountScores]]
@@ -228,8 +241,8 @@ def curve_panel(
     figure, axes = _canvas(_SIZES[size])
     draw_curves(axes, metric, curves, palette=_PAGE, n_ticks=7 if size == "small" else 12)
     axes.set_xlabel(x_label, color=_PAGE.muted)
-    svg = _svg(figure, name=name, title=f"{metric.label} against {x_label}")
-    return Panel(label=metric.label, note=metric.meaning, svg=svg, name=name, data=rows)
+    by = f"against {x_label}"
+    return _panel(figure, rows, label=metric.label, note=metric.meaning, name=name, by=by)
 
 
 def draw_curves(
@@ -298,9 +311,8 @@ def bar_panel(
     axes.set_xlim(-0.6, len(shares) - 0.4)
     axes.set_ylim(0, 1.08)
     axes.set_xlabel(x_label, color=_PAGE.muted)
-    svg = _svg(figure, name=name, title=f"{label} by {by}")
     rows = [(by, label), *shares.items()]
-    return Panel(label=label, note=note, svg=svg, name=name, data=rows)
+    return _panel(figure, rows, label=label, note=note, name=name, by=f"by {by}")
 
 
 def _canvas(inches: tuple[float, float]) -> tuple["Figure", "Axes"]:

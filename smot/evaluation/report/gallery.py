@@ -133,6 +133,7 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     """
     stop = first + tracks.shape[1]
     video, around = first_frames(video, stop), ((0, 0), (first, 0), (0, 0))
+    caption = _caption(found, int(video.present[0, first:].sum()))
     whole = Tracks(
         boxes=np.pad(tracks.boxes, (*around, (0, 0))),
         ids=np.pad(tracks.ids, around, constant_values=ABSENT),
@@ -157,8 +158,7 @@ def _drawn(title: str, video: Videos, tracks: Tracks, found: Events, first: int)
     crowd = f"; only the first {MOST_DRAWN} boxes of a frame are drawn" if crowded else ""
     scale = _SCALE if video.frames.shape[3] <= _LARGE else _SCALE // 2
     picture = strip(rows, scale=scale, spans=spans if first else ())
-    caption = _caption(found, int(video.present[0, first:].sum())) + crowd
-    return Picture.of(picture, title, caption, stop)
+    return Picture.of(picture, title, caption + crowd, stop)
 
 
 def _caption(found: Events, n_truth: int) -> str:

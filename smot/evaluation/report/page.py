@@ -128,8 +128,8 @@ def _curves(results: Results, more: Sequence[Metric]) -> dict[str, Any]:
             DRAWN_LARGE, both, prefix="prediction", x_label=things
         )
         panels["prediction_legend"] = [
-            LegendEntry(style=1, label=f"Prediction of {frames}"),
-            LegendEntry(style=0, label="Tracking, all frames"),
+            LegendEntry.of(1, f"Prediction of {frames}"),
+            LegendEntry.of(0, "Tracking, all frames"),
         ]
     return panels
 

@@ -202,7 +202,7 @@ def test_long_videos_scroll_and_are_predicted_as_far_as_is_scored() -> None:
 
 def test_markers_of_the_legend_are_those_of_the_curves() -> None:
     edges = [
-        re.findall(r'points="([^"]+)"', LegendEntry(style=style, label="").swatch)[0].split()
+        re.findall(r'points="([^"]+)"', LegendEntry.of(style, "").swatch)[0].split()
         for style in range(N_STYLES)
     ]
     assert [len(edge) for edge in edges[1:4]] == [5, 4, 5]  # square, triangle, diamond, closed
