@@ -84,7 +84,7 @@ def test_every_command_takes_objects_that_come_and_go(world: str, options: list[
     assert _run("verify", path) == f"{path}: 16 videos, all sound\n"
     assert "motion cross" in " ".join(_run("inspect", path).split())
     _run("show", path, "--group", "test/03", "--scale", "1", "--out", "strip.png")
-    _run("eval", "conncomp", "--dataset", world, "--n-videos", "4", "--out", "r", "--quiet")
+    _run("eval", "conncomp", "--dataset", world, "--n-videos", "4", "--out", "r", "--no-report")
     results = read_results("r/results.json")
     assert results.counts == [1, 2, 3]
     assert results.dataset.origin == path

@@ -22,7 +22,13 @@ from smot.evaluation.report.tables import mean_over_counts
 from smot.evaluation.run import Outcome, run
 from smot.evaluation.testsets import RenderedVideos, make_plan
 from smot.generators import CANONICAL
-from tests.evaluation.made import made_outcome, made_results, made_videos, with_few_metrics
+from tests.evaluation.made import (
+    SETTINGS,
+    made_outcome,
+    made_results,
+    made_videos,
+    with_few_metrics,
+)
 from tests.evaluation.made_trackers import Crowd
 from tests.evaluation.report.chromium import Opened, open_page
 
@@ -193,7 +199,8 @@ def test_pictures_tell_the_errors_that_were_counted(
 def test_long_videos_scroll_and_are_predicted_as_far_as_is_scored() -> None:
     settings = CANONICAL["sprites-mot"]
     source = RenderedVideos(settings=settings, digits=None, groups={"test/01": 2, "test/03": 2})
-    outcome = run(Job(tracker=TruthOracle(), data=source, plan=make_plan(source, None, None)))
+    plan = make_plan(source, None, None)
+    outcome = run(Job(tracker=TruthOracle(), data=source, plan=plan, settings=SETTINGS))
     pictures = gallery(outcome, source)
     assert [each.n_frames for each in pictures] == [20, 20, 8] * 2
     assert pictures[0].title == "1 object, worst: test/01, video 0"
@@ -248,7 +255,8 @@ def test_the_same_results_give_the_same_page(outcome: Outcome) -> None:
 @pytest.mark.slow
 def test_hundreds_of_boxes_and_the_largest_floats_are_drawn_and_counted() -> None:
     videos = made_videos(counts=(2,), n_test=2)
-    job = Job(tracker=Crowd(), data=videos, plan=make_plan(videos, None, None))
+    plan = make_plan(videos, None, None)
+    job = Job(tracker=Crowd(), data=videos, plan=plan, settings=SETTINGS)
     outcome = run(job)
     assert outcome.results.tracking[2]["false_positives"] > 300
     pictures = gallery(outcome, videos)
