@@ -58,11 +58,12 @@ class LazyGroup(click.Group):
 
 
 cli = LazyGroup(
+    "smot",
     help="Data sets, trackers and metrics for unsupervised multi-object tracking.",
-    params=[click.Option(["--debug"], is_flag=True, help="Print the traceback of an error.")],
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
-cli = click.version_option(package_name="smot")(cli)
+click.version_option(package_name="smot")(cli)
+click.option("--debug", is_flag=True, help="Print the traceback of an error.")(cli)
 
 
 def main() -> NoReturn:

@@ -17,7 +17,6 @@ from smot.cli.options import OutputFile
     "--columns",
     type=click.Choice(["1", "2"]),
     default="1",
-    show_default=True,
     help="Of a paper's page that the figure is wide.",
 )
 @click.option(
@@ -32,7 +31,6 @@ from smot.cli.options import OutputFile
     "--metric",
     "metrics",
     default="mota",
-    show_default=True,
     metavar="NAME,...",
     help="Of figure and table, such as mota,ap,prediction.mota.",
 )

@@ -39,16 +39,13 @@ _OPTIONS = (
         type=click.Choice(["global", "per-count", "off"]),
         help="On the validation videos [per-count, where there is something to tune].",
     ),
-    click.option("--observe", type=int, default=3, show_default=True, help="Frames seen ..."),
-    click.option(
-        "--horizon", type=int, default=5, show_default=True, help="... and then predicted."
-    ),
+    click.option("--observe", type=int, default=3, help="Frames seen ..."),
+    click.option("--horizon", type=int, default=5, help="... and then predicted."),
     CONVENTION_OPTION,
     click.option(
         "--backend",
         type=click.Choice(["smot", "motmetrics"]),
         default="smot",
-        show_default=True,
         help="motmetrics: the library itself; slow, and without HOTA and AP.",
     ),
     click.option(
@@ -57,11 +54,7 @@ _OPTIONS = (
         help="Processes [one for each core and 200 videos].",
     ),
     click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Threads of each process.",
+        "--threads", type=click.IntRange(min=1), default=1, help="Threads of each process."
     ),
     click.option("--events", "with_events", is_flag=True, help="Write every error: events.csv."),
     click.option("--save-tracks", is_flag=True, help="Write what was tracked: tracks.npz."),

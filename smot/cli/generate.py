@@ -69,7 +69,7 @@ _WORK_OPTIONS = (
     ),
     click.option("--masks", is_flag=True, help="Keep the object of each pixel too."),
     click.option("--out", type=click.Path(path_type=Path), help="File to write [data/NAME.h5]."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the whole data set."),
+    click.option("--seed", type=int, default=0, help="Of the whole data set."),
     click.option("--workers", type=int, help="Threads [one for each core]."),
     click.option("--shard", callback=read_shard, metavar="I/N", help="One part; see smot merge."),
     click.option("--quick", is_flag=True, help="A small one: 1000, 100 and 50 videos."),
@@ -85,8 +85,8 @@ def generate() -> None:
 
 
 @generate.command()
-@click.option("--max-digits", type=int, default=12, show_default=True, help="In training videos.")
-@click.option("--min-digits", type=int, default=1, show_default=True, help="In training videos.")
+@click.option("--max-digits", type=int, default=12, help="In training videos.")
+@click.option("--min-digits", type=int, default=1, help="In training videos.")
 @with_options(digits_options("All 60,000, or the 5,000 that need no download."))
 @click.option("--coloured", is_flag=True, help="Digits in six colours instead of white.")
 @with_options(_SCENE_OPTIONS.values())
@@ -115,10 +115,8 @@ def mnist(
 
 @generate.command()
 @click.option("--max-shapes", type=int, help="In training videos [8; 10 from 96 pixels on].")
-@click.option("--min-shapes", type=int, default=1, show_default=True, help="In training videos.")
-@click.option(
-    "--size-spread", type=float, default=0.1, show_default=True, help="Deviation of each side."
-)
+@click.option("--min-shapes", type=int, default=1, help="In training videos.")
+@click.option("--size-spread", type=float, default=0.1, help="Deviation of each side.")
 @with_options(_SCENE_OPTIONS.values())
 @with_options(_WORK_OPTIONS)
 def shapes(max_shapes: int | None, min_shapes: int, size_spread: float, **options: Any) -> None:

@@ -37,7 +37,6 @@ def digits_options(meaning: str) -> tuple[Option[Any], ...]:
             "--digits",
             type=click.Choice(["auto", "mnist", "mnist-5k"]),
             default="auto",
-            show_default=True,
             help=meaning,
         ),
         click.option(
@@ -52,7 +51,6 @@ DATASET_OPTIONS = (
     click.option(
         "--dataset",
         default="mnist-12",
-        show_default=True,
         metavar="NAME",
         help="Without a file: mnist-12, mnist-6, shapes-48, shapes-96, mnist-mot or sprites-mot, "
         "from data/ or made now.",
@@ -76,7 +74,6 @@ CONVENTION_OPTION = click.option(
     "--convention",
     type=click.Choice(["py-motmetrics", "trackeval"]),
     default="py-motmetrics",
-    show_default=True,
     help="Whose CLEAR-MOT.",
 )
 

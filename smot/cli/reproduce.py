@@ -18,9 +18,7 @@ FIGURES = ("fig5", "fig6", "figG3", "figF1", "figF2", "all")
 _OPTIONS = (
     click.option("--quick", is_flag=True, help="100 videos of each count, and fewer counts."),
     click.option(
-        "--n-videos",
-        type=click.IntRange(min=1),
-        help="Of each count [1,000; 100 with --quick].",
+        "--n-videos", type=click.IntRange(min=1), help="Of each count [1,000; 100 with --quick]."
     ),
     click.option("--dry-run", is_flag=True, help="Say what there is to do, and what is missing."),
     click.option("--jobs", is_flag=True, help="Print what there is to do, one command a line."),
@@ -30,7 +28,6 @@ _OPTIONS = (
         "n_seeds",
         type=click.IntRange(min=1),
         default=3,
-        show_default=True,
         help="Runs of each system that are trained.",
     ),
     click.option(
@@ -45,7 +42,6 @@ _OPTIONS = (
         "seed",
         type=click.IntRange(min=0),
         default=0,
-        show_default=True,
         help="Of the test videos; 0 for the canonical ones.",
     ),
     click.option("--out", type=click.Path(path_type=Path), help="Folder [results/paper]."),
@@ -53,7 +49,6 @@ _OPTIONS = (
         "--runs",
         type=click.Path(path_type=Path),
         default=Path("runs/paper"),
-        show_default=True,
         help="Folder of trained weights.",
     ),
     click.option(

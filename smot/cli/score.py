@@ -41,10 +41,9 @@ _OPTIONS = (
         "groups",
         type=click.Choice(["all", "sequence", "count"]),
         default="all",
-        show_default=True,
         help="A row for each video, or for each number of objects.",
     ),
-    click.option("--iou", type=float, default=0.5, show_default=True, help="Least of a match."),
+    click.option("--iou", type=float, default=0.5, help="Least of a match."),
     click.option(
         "--confidence",
         type=float,

@@ -26,22 +26,14 @@ if TYPE_CHECKING:
 
 _STILL, _MOVING = (".png", ".pdf", ".svg"), (".gif", ".mp4")
 _OPTIONS = (
-    click.option("--video", type=int, default=0, show_default=True, help="Which of the group."),
+    click.option("--video", type=int, default=0, help="Which of the group."),
     click.option("--group", help="train, val or test/NN [val, else the first]."),
     click.option("--tracker", "name", help="A name that `smot trackers` lists, or module:Class."),
     CKPT_OPTION,
     SET_OPTION,
     click.option("--predict", is_flag=True, help="Let the tracker predict the later frames."),
-    click.option(
-        "--observe", type=click.IntRange(1), default=3, show_default=True, help="Frames seen ..."
-    ),
-    click.option(
-        "--horizon",
-        type=click.IntRange(1),
-        default=5,
-        show_default=True,
-        help="... and then predicted.",
-    ),
+    click.option("--observe", type=click.IntRange(1), default=3, help="Frames seen ..."),
+    click.option("--horizon", type=click.IntRange(1), default=5, help="... and then predicted."),
     *DATASET_OPTIONS,
     click.option(
         "--out",
@@ -49,7 +41,7 @@ _OPTIONS = (
         help="PNG, PDF, SVG, GIF or MP4 [DATA-GROUP-VIDEO-TRACKER.png].",
     ),
     click.option("--gif", is_flag=True, help="Write a GIF beside the PNG."),
-    click.option("--scale", type=int, default=4, show_default=True, help="Size of a pixel."),
+    click.option("--scale", type=int, default=4, help="Size of a pixel."),
     click.option("--quiet", is_flag=True, help="Nothing on the way."),
 )
 

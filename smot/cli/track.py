@@ -28,14 +28,12 @@ from smot.cli.options import (
             "kind",
             type=click.Choice(["mot", "coco", "npz"]),
             default="mot",
-            show_default=True,
             help="MOTChallenge text, COCO-VID predictions, arrays.",
         ),
         click.option(
             "--out",
             type=click.Path(path_type=Path, file_okay=False),
             default="tracks",
-            show_default=True,
             help="Folder for a file of tracks for each video.",
         ),
         click.option(

@@ -97,11 +97,7 @@ _OPTIONS = (
         help="Processes that share each batch [on a CPU one for each core; resuming keeps it].",
     ),
     click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Threads of each process.",
+        "--threads", type=click.IntRange(min=1), default=1, help="Threads of each process."
     ),
     click.option(
         "--digits",
