@@ -9,8 +9,10 @@ from smot.errors import UsageError
 from smot.evaluation.report.figures import N_STYLES
 from smot.evaluation.results import read_results
 from smot.experiments.paper import FIGURES, SYSTEMS
+from smot.experiments.reproduction import Choices, weights_of
 from smot.experiments.training_data import DATASETS
 from smot.models.family import load_family
+from smot.models.packaged import FOLDER
 from tests.test_pages import parse
 
 
@@ -60,6 +62,19 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
         for line in on_gpu.splitlines()
         for command in line.split(" && ")
     )
+
+
+def test_weights_of_further_seeds_are_runs_of_the_same_system() -> None:
+    Path("more").mkdir()
+    for seed in (1, 2):
+        Path(f"more/silot-mnist-6-seed-{seed}.pt").touch()
+    choices = Choices(out=Path("out"), runs=Path("runs"), weights=(Path("more"),))
+    found = {name: weights for name, weights, _ in weights_of("silot-6", choices)}
+    assert list(found) == ["silot-6/seed-0", "silot-6/seed-1", "silot-6/seed-2"]
+    assert found["silot-6/seed-0"] == FOLDER / "silot-mnist-6.pt"
+    assert found["silot-6/seed-2"] == Path("more/silot-mnist-6-seed-2.pt")
+    assert [name for name, *_ in weights_of("silot-12", choices)] == ["silot-12"]
+    assert [name for name, *_ in weights_of("conncomp", choices)] == ["conncomp"]
 
 
 @pytest.mark.slow

@@ -305,7 +305,7 @@ def videos_of(dataset: str, choices: Choices) -> VideoSource:
 def weights_of(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, Path | None]]:
     """A system's jobs: name, weights, and the training that makes or made them.
 
-    Runs that were trained here come before weights that ship; these come from one seed.
+    Runs that were trained here come before weights that were found.
     """
     system = SYSTEMS[name]
     folder = choices.runs / system.weights
@@ -318,15 +318,27 @@ def weights_of(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, 
         for run_folder, path in sorted(runs.items()):
             yield f"{name}/{run_folder.name}", path, run_folder
     else:
-        yield name, shipped_weights(system, choices), None
+        for seed, path in found_weights(system, choices).items():
+            yield f"{name}/{seed}" if seed else name, path, None
 
 
-def shipped_weights(system: System, choices: Choices) -> Path | None:
-    """The file of a system's weights, in the package or a folder that was named; None if none."""
+def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
+    """Files of a system's weights, in the package or a folder that was named, by seed.
+
+    `WEIGHTS.pt` is None where there is none. Beside it may lie `WEIGHTS-seed-1.pt` and so on:
+    then the key of the former is "seed-0", else it is "".
+    """
     if not system.weights:
-        return None
-    places = (folder / f"{system.weights}.pt" for folder in (FOLDER, *choices.weights))
-    return next((place for place in places if place.is_file()), None)
+        return {"": None}
+    folders = (FOLDER, *choices.weights)
+    places = (folder / f"{system.weights}.pt" for folder in folders)
+    first = next((place for place in places if place.is_file()), None)
+    seeds = {
+        path.stem.removeprefix(f"{system.weights}-"): path
+        for folder in folders
+        for path in sorted(folder.glob(f"{system.weights}-seed-*.pt"))
+    }
+    return {"seed-0": first, **seeds} if first and seeds else {"": first, **seeds}
 
 
 def select_jobs(jobs: Sequence[Job], only: str | None) -> list[Job]:
