@@ -37,6 +37,11 @@ def was_interrupted(error: BaseException | None) -> bool:
     return False
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, as far as it fits a message; its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def described(error: BaseException) -> str:
     """An error of somebody else's code in one line: its kind, what it says, file and line."""
     said = (str(error).splitlines() or [""])[0]

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from smot.errors import SmotError, UsageError, was_interrupted
+from smot.errors import SmotError, UsageError, first_line, was_interrupted
 from smot.interruption import catch_signals
 
 COMMANDS = {
@@ -120,9 +120,8 @@ def _report(error: BaseException, *, debug: bool) -> int | str | None:
         where = f"{error.filename}: " if error.filename else ""
         message, code = f"{where}{error.strerror or error}", 1
     else:
-        reason = str(error).strip().partition("\n")[0]
         hint = "" if debug else " (--debug prints the traceback)"
-        message, code = f"unexpected {type(error).__name__}: {reason}{hint}", 1
+        message, code = f"unexpected {type(error).__name__}: {first_line(error)}{hint}", 1
     click.echo(f"smot: {message}", err=True)
     return code
 

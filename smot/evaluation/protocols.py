@@ -122,7 +122,6 @@ class Scorer:
         job: what is evaluated.
         tracker: the tracker as it is.
         candidates: what tuning may choose from; empty if it cannot be tuned.
-        no_prediction: why there is no prediction test; "" if there is.
 
     Raises:
         UsageError: see `smot.trackers.build_tracker`.
@@ -140,8 +139,12 @@ class Scorer:
             raise DataError(
                 f"tracker {tracker.name!r} failed in candidates(): {described(error)}"
             ) from error
-        n_frames, settings = job.data.description.n_frames, job.settings
-        self.no_prediction = why_not(tracker, n_frames, settings.observe, settings.horizon)
+
+    @property
+    def no_prediction(self) -> str:
+        """Why there is no prediction test; "" if there is."""
+        n_frames, settings = self.job.data.description.n_frames, self.job.settings
+        return why_not(self.tracker, n_frames, settings.observe, settings.horizon)
 
     def chosen(self, candidate: int | None) -> Contestant:
         """The tracker as it is, or one of its candidates."""

@@ -11,7 +11,7 @@ import numpy as np
 from smot.errors import UsageError, did_you_mean
 from smot.files import from_plain
 from smot.tracks import DataDescription
-from smot.videos import Metadata, Shard, Videos, open_videos
+from smot.videos import Metadata, Origin, Shard, Videos, open_videos
 from smot.videos.content import FORMAT_VERSION, settings_fingerprint
 
 if TYPE_CHECKING:
@@ -83,15 +83,7 @@ class RenderedVideos:
         from smot.generators.synthesis import origin
 
         made = origin(self.settings, self.digits, self.seed)
-        return Metadata(
-            **vars(made),
-            format_version=FORMAT_VERSION,
-            settings_fingerprint=settings_fingerprint(made),
-            content_fingerprint="",
-            versions={"smot": version("smot")},
-            shard=Shard(),
-            totals=dict(self.groups),
-        )
+        return _metadata(made, self.groups, settings_fingerprint(made))
 
     def read(self, group: str, start: int, stop: int, *, masks: bool = False) -> Videos:
         """Make videos [start, stop) of a group.
@@ -148,18 +140,8 @@ class HeldVideos:
     @property
     def metadata(self) -> Metadata:
         """What a file would say of itself; there are no fingerprints."""
-        return Metadata(
-            name="videos",
-            seed=SEED,
-            settings={},
-            description=self.description,
-            format_version=FORMAT_VERSION,
-            settings_fingerprint="",
-            content_fingerprint="",
-            versions={"smot": version("smot")},
-            shard=Shard(),
-            totals=self.groups,
-        )
+        made = Origin(name="videos", seed=SEED, settings={}, description=self.description)
+        return _metadata(made, self.groups, "")
 
     @property
     def has_masks(self) -> bool:
@@ -173,6 +155,19 @@ class HeldVideos:
         count = int(group.removeprefix("test/"))
         found = self.videos[np.flatnonzero(self.videos.count == count)[start:stop]]
         return found if masks else replace(found, owner=None)
+
+
+def _metadata(origin: Origin, groups: Mapping[str, int], fingerprint: str) -> Metadata:
+    """What videos that are in no file say of themselves."""
+    return Metadata(
+        **vars(origin),
+        format_version=FORMAT_VERSION,
+        settings_fingerprint=fingerprint,
+        content_fingerprint="",
+        versions={"smot": version("smot")},
+        shard=Shard(),
+        totals=dict(groups),
+    )
 
 
 def canonical_videos(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smot.arrays import FloatArray, IntArray
-from smot.errors import DataError
+from smot.errors import DataError, first_line
 from smot.files import atomic_path
 from smot.interchange.annotation import Annotation
 from smot.interchange.flat import LARGEST, from_arrays
@@ -93,7 +93,7 @@ def read_npz(path: Path) -> dict[str, Annotation]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # whatever the libraries raise for a damaged file
-        raise DataError(f"{path}: not an npz file of arrays: {_line(error)}") from None
+        raise DataError(f"{path}: not an npz file of arrays: {first_line(error)}") from None
     groups: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # a file in the archive that is no npy
@@ -105,7 +105,9 @@ def read_npz(path: Path) -> dict[str, Annotation]:
         try:
             tracks = _tracks(given)
         except (DataError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{path}: {group + ': ' if group else ''}{_line(error)}") from None
+            raise DataError(
+                f"{path}: {group + ': ' if group else ''}{first_line(error)}"
+            ) from None
         B, T, K = tracks.shape
         if K == 0 and B * max(T, 1) > LARGEST:  # which an array without boxes may say
             raise DataError(f"{path}: {B:,} videos of {T:,} frames without a box are too many")
@@ -175,11 +177,6 @@ def _annotation(path: Path, values: Mapping[str, FloatArray], first_frame: int) 
     )
 
 
-def _line(error: Exception) -> str:
-    """The first line of what a library says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _heads(heads: list[str]) -> list[str]:
     return [head.strip().lower() for head in heads]
 
@@ -224,7 +221,7 @@ def _parquet(path: Path) -> dict[str, Any]:
     except ImportError:
         raise DataError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from None
     except Exception as error:  # whatever the library raises for a damaged file
-        raise DataError(f"{path}: not a Parquet file: {_line(error)}") from None
+        raise DataError(f"{path}: not a Parquet file: {first_line(error)}") from None
     return {str(head): table[head].to_numpy() for head in table.columns}
 
 

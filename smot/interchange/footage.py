@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from smot.arrays import UInt8Array
-from smot.errors import DataError, SmotError, UsageError
+from smot.errors import DataError, SmotError, UsageError, first_line
 from smot.interchange.sources import sequence_info, shown
 from smot.tracks import DataDescription, as_frames
 from smot.videos import VideoFile, open_videos
@@ -187,8 +187,7 @@ def _blamed(path: Path) -> Iterator[None]:
     except (SmotError, KeyboardInterrupt, GeneratorExit):
         raise
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: cannot be read as a video: {reason}") from None
+        raise DataError(f"{path}: cannot be read as a video: {first_line(error)}") from None
 
 
 def _arrays(path: Path) -> list[Footage]:

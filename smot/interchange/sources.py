@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from smot.errors import DataError
+from smot.errors import DataError, first_line
 from smot.interchange.annotation import Annotation
 from smot.interchange.coco_vid import Places, read_coco_vid
 from smot.interchange.columns import is_named_table, read_npz, read_table
@@ -118,7 +118,7 @@ def sequence_info(folder: Path) -> tuple[int | None, tuple[int, int] | None]:
             int(said[key]) if key in said else 0 for key in ("seqLength", "imHeight", "imWidth")
         )
     except (configparser.Error, KeyError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise DataError(f"{file}: not a sequence's description: {reason}") from None
     if not 0 <= n_frames <= 10**7 or min(height, width) < 0:
         raise DataError(f"{file}: impossible seqLength, imHeight or imWidth")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smot.errors import DataError, UsageError
+from smot.errors import DataError, UsageError, first_line
 from smot.files import atomic_path, from_plain
 from smot.models.family import load_family
 from smot.tracks import DataDescription
@@ -286,8 +286,7 @@ def _read(path: Path) -> Any:
     except DataError:
         raise
     except Exception as error:  # reading damaged content can fail in any way
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+        raise DataError(f"{path}: cannot be read as a checkpoint ({first_line(error)})") from None
 
 
 def _is_elsewhere(entry: zipfile.ZipInfo) -> bool:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from smot.errors import DataError, UsageError
+from smot.errors import DataError, UsageError, first_line
 from smot.interruption import (
     Interruption,
     catch_signals,
@@ -97,8 +97,8 @@ def joined_group(device: str) -> Iterator[Group]:
     try:
         dist.init_process_group(backend, timeout=COLLECTIVE_TIMEOUT)
     except (ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"cannot join the {size} processes of the run: {reason}") from None
+        said = first_line(error)
+        raise UsageError(f"cannot join the {size} processes of the run: {said}") from None
     try:
         yield Group(rank=dist.get_rank(), size=size)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from smot.errors import DataError
+from smot.errors import DataError, first_line
 from smot.files import from_plain, to_plain
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, load_weights
 from smot.training.blowup import BlowupWatch
@@ -123,8 +123,8 @@ class TrainingState:
         try:
             self.optimiser.load_state_dict(stored)
         except (ValueError, KeyError, TypeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise DataError(f"{path}: its optimiser state does not fit: {reason}") from None
+            said = first_line(error)
+            raise DataError(f"{path}: its optimiser state does not fit: {said}") from None
 
 
 def start_from(model: nn.Module, path: str, trained: tuple[str, ...] = ()) -> list[str]:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from smot.arrays import BoolArray, IntArray
-from smot.errors import DataError
+from smot.errors import DataError, first_line
 from smot.files import from_plain
 from smot.seeding import SPLITS
 from smot.tracks import DataDescription
@@ -71,8 +71,7 @@ def check_file(file: h5py.File, path: Path) -> Checked:
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:  # whatever h5py raises where HDF5 meets damage
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path} is damaged: {reason}") from error
+        raise DataError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def check_content(videos: Videos, where: str, first: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from smot.errors import DataError, UsageError
+from smot.errors import DataError, UsageError, first_line
 from smot.tracks import DataDescription
 from smot.videos.content import FIELDS, MASKED_VERSION, OWNER, Metadata, Videos
 from smot.videos.guards import Checked, check_content, check_file
@@ -243,7 +243,7 @@ def _open(path: Path) -> tuple[h5py.File, Checked]:
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        reason = os.strerror(error.errno) if error.errno else first_line(error)
         raise DataError(f"{path} is not a whole HDF5 file: {reason}") from error
     try:
         return file, check_file(file, path)

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from smot.arrays import UInt8Array
-from smot.errors import DataError, UsageError
+from smot.errors import DataError, UsageError, first_line
 from smot.files import atomic_path, to_plain
 from smot.videos.content import (
     DIGEST,
@@ -313,4 +313,4 @@ def _reason(error: OSError | RuntimeError) -> str:
     """What the operating system said, also where HDF5 has wrapped it into a text."""
     said = re.search(r"errno = (\d+)", str(error))
     number = getattr(error, "errno", None) or (int(said[1]) if said else 0)
-    return os.strerror(number) if number else str(error).splitlines()[0]
+    return os.strerror(number) if number else first_line(error)
