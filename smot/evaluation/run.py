@@ -110,8 +110,8 @@ def evaluate(
             raise UsageError(f"data must be a path, an open file or Videos, not {kind}")
         if isinstance(tracker, str):
             tracker = Recipe(target=tracker, data=data.description)
-        elif not isinstance(tracker, Recipe) and not hasattr(tracker, "track"):
-            kind = type(tracker).__name__
+        elif not isinstance(tracker, Recipe | Contestant):
+            kind = type(tracker).__name__  # type: ignore[unreachable]
             raise UsageError(f"tracker must be a name, or have name and track, and not be {kind}")
         job = Job(
             tracker=tracker,
