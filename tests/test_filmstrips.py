@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from smot.filmstrips import (
     Mark,
     Row,
     animation,
+    masked,
     rows_of,
     save_gif,
     save_strip,
@@ -127,6 +129,21 @@ def test_boxes_that_stick_out_of_the_frame_can_be_drawn() -> None:
     inside, partly, outside = (counts.get(IDENTITY_COLOURS[0], 0) for counts in drawn)
     assert inside > partly > outside == 0
     assert len({sum(counts.values()) for counts in drawn}) == 1
+
+
+def test_pixels_of_a_mask_are_mixed_with_the_colour_of_their_identity() -> None:
+    owner = np.zeros((1, 3, 20, 24), np.uint8)
+    owner[0, :, 3, 4], owner[0, :, 3, 14] = 1, 2
+    tracks = replace(_tracks([[5, 7], [5, 7], [5, -1]]), masks=owner)
+    colours = {5: (200, 100, 0)}
+    row = masked(Row(label="", frames=FRAMES + 100, tracks=tracks, colours=colours))
+    assert row.frames[0, 3, 4].tolist() == [160, 100, 40]  # 0.4 of 100 and 0.6 of the colour
+    other = [round(40 + 0.6 * part) for part in IDENTITY_COLOURS[7]]
+    assert row.frames[0, 3, 14].tolist() == other
+    assert row.frames[2, 3, 14].tolist() == [100] * 3  # nobody is there
+    assert (row.frames != 100).any(-1).sum() == 5
+    plain = Row(label="", frames=FRAMES, tracks=TRUTH)
+    assert masked(plain) is plain
 
 
 def test_empty_tracks_can_be_drawn() -> None:

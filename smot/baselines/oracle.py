@@ -1,6 +1,6 @@
 """Oracles: trackers that are shown the ground truth, the ladder that curves are read against."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,9 +93,9 @@ class MotionOracle:
         """
         seen = min(3, truth.shape[1])
         rest = truth.shape[1] - seen
+        first = replace(truth[:, :seen], masks=None)  # of what is predicted there are none
         if rest == 0:
-            return truth
-        first = truth[:, :seen]
+            return first
         return Tracks.stack([first, extrapolate(first, frame_size, rest)], axis=1)
 
     def predict_truth(self, seen: Tracks, frame_size: tuple[int, int], horizon: int) -> Tracks:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ _OPTIONS = (
     click.option("--tracker", "name", help="A name that `smot trackers` lists, or module:Class."),
     CKPT_OPTION,
     SET_OPTION,
+    click.option("--masks", is_flag=True, help="Colour the pixels of each object."),
     click.option("--predict", is_flag=True, help="Let the tracker predict the later frames."),
     click.option("--observe", type=click.IntRange(1), default=3, help="Frames seen ..."),
     click.option("--horizon", type=click.IntRange(1), default=5, help="... and then predicted."),
@@ -61,13 +63,14 @@ def show(**typed: Any) -> None:
     smot show --ckpt runs/a --group test/06 --video 3 --out silot.png
     smot show --ckpt runs/a --group test/06 --predict --out silot.gif
     smot show data/demo.h5 --tracker conncomp --group test/03
+    smot show data/masks.h5 --tracker silot --masks
     """  # noqa: D301
     request = Request(**typed)
     _check(request)
     source = _source(request)
     usual = "val" if "val" in source.groups else next(iter(source.groups))
     group = request.group or usual
-    video = source.read(group, request.video, request.video + 1)
+    video = source.read(group, request.video, request.video + 1, masks=request.masks)
     said = f"{group}, video {request.video}, {video.count[0]} objects"
     tracker = _tracker(request, source)
     rows, spans = _rows(request, tracker, video, group)
@@ -121,6 +124,8 @@ def _check(request: Request) -> None:
         for given, option in ((request.predict, "--predict"), (request.assignments, "--set")):
             if given:
                 raise click.UsageError(f"{option} needs a tracker: give --ckpt or --tracker")
+    if request.predict and request.masks:
+        raise click.UsageError("predictions have no masks: --masks is not for --predict")
 
 
 def _source(request: Request) -> "VideoSource":
@@ -154,12 +159,12 @@ def _rows(
     request: Request, tracker: "Contestant | None", video: "Videos", group: str
 ) -> tuple["Sequence[AnyRow]", "Sequence[Span]"]:
     """What to draw, and which frames were seen and which predicted."""
-    from smot.evaluation.report.gallery import follow, foresee
-    from smot.filmstrips import Span, rows_of, trace_rows, track_rows
+    from smot.evaluation.report.gallery import follow, foresee, segment
+    from smot.filmstrips import Span, masked, rows_of, trace_rows, track_rows
 
     frames, truth = video.frames[0], video.truth
     if tracker is None:
-        return rows_of(frames, truth=truth), []
+        return [masked(row) for row in rows_of(frames, truth=truth)], []
     n_seen, n_frames, spans = None, len(frames), []
     if request.predict:
         n_seen, n_frames = request.observe, request.observe + request.horizon
@@ -171,9 +176,16 @@ def _rows(
     else:
         shown = follow(tracker, video, group, request.video)
     frames, truth = frames[:n_frames], truth[:, :n_frames]
+    rows: Sequence[AnyRow]
     if shown.trace is None:
-        return track_rows(frames, shown.tracks, truth=truth, n_seen=n_seen), spans
-    return trace_rows(frames, shown.trace, truth=truth, n_seen=n_seen), spans
+        rows = track_rows(frames, shown.tracks, truth=truth, n_seen=n_seen)
+    else:
+        rows = trace_rows(frames, shown.trace, truth=truth, n_seen=n_seen)
+    if request.masks:
+        tracks = segment(tracker, video, group, request.video)
+        true, found = map(masked, track_rows(frames, tracks, truth=truth))
+        rows = [true, *rows[1:], replace(found, label="masks")]
+    return rows, spans
 
 
 def _path(request: Request, source: "VideoSource", group: str, tracker: str = "") -> Path:

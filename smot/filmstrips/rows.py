@@ -9,7 +9,7 @@ import numpy as np
 from smot.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from smot.boxes import iou
 from smot.errors import UsageError
-from smot.tracks import Trace, Tracks
+from smot.tracks import ABSENT, Trace, Tracks
 
 Colour = tuple[int, int, int]
 
@@ -37,6 +37,7 @@ MarkKind = Literal["miss", "false positive", "switch"]
 SYMBOLS: Mapping[str, str] = {"miss": "?", "false positive": "+", "switch": "S"}
 """What stands beside an error of each kind."""
 _HIDDEN = 0.4  # brightness of frames that the tracker was not shown
+_SEEN_THROUGH = 0.4  # share of the frame in the colour of a mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +172,23 @@ def track_rows(
     """Truth, and the tracks on the frames; the arguments of `trace_rows`."""
     true, found = rows_of(frames, truth=truth, predicted=tracks)
     return [true, replace(found, frames=_darkened(frames, n_seen))]
+
+
+def masked(row: Row) -> Row:
+    """The same row with the pixels of its tracks' masks in the colours of their identities."""
+    if row.tracks is None or row.tracks.masks is None:
+        return row
+    owner = row.tracks.masks[0]
+    # The identity of each pixel: background, as an entry of its own, is before the others.
+    names = np.pad(row.tracks.ids[0], ((0, 0), (1, 0)), constant_values=ABSENT)
+    identity = np.take_along_axis(names, owner.reshape(len(owner), -1), axis=1)
+    identity = identity.reshape(owner.shape)
+    frames = row.frames.copy()
+    for one in _identities(row.tracks):
+        colour = np.array(row.colours.get(one, identity_colour(one)))
+        own = identity == one
+        frames[own] = np.round(_SEEN_THROUGH * frames[own] + (1 - _SEEN_THROUGH) * colour)
+    return replace(row, frames=frames)
 
 
 def _darkened(frames: UInt8Array, n_seen: int | None) -> UInt8Array:

@@ -2,6 +2,7 @@ import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -12,6 +13,7 @@ from smot.generators import ShapesSettings, generate
 from smot.models.checkpoints import About, Checkpoint, load_checkpoint, save_checkpoint
 from smot.models.packaged import FOLDER
 from smot.models.silot import SilotConfig, build
+from smot.videos import open_videos
 
 
 @pytest.fixture
@@ -106,6 +108,51 @@ def test_any_tracker_shows_its_tracks(shapes: Path) -> None:
     assert 1.7 < tracked[1] / plain[1] < 2
     options = ("--predict", "--observe", 2, "--horizon", 2, "--set", "threshold=0.3")
     assert _size(shapes, "--tracker", "conncomp", *options)[0] > tracked[0]
+
+
+@pytest.fixture
+def with_masks(shapes: Path) -> Path:
+    path = shapes.with_name("masks.h5")
+    generate(ShapesSettings(n_frames=4), None, path, groups={"val": 1}, masks=True)
+    return path
+
+
+def test_masks_are_coloured_in_the_truth_and_in_a_row_of_the_trackers(
+    with_masks: Path, weights: Path
+) -> None:
+    shown = {}
+    for name, words in {"truth": [], "conncomp": ["--tracker", "conncomp"]}.items():
+        for masks in ([], ["--masks"]):
+            outcome = _run("show", with_masks, "--out", "a.png", "--scale", 2, *words, *masks)
+            assert outcome.exit_code == 0, outcome.output
+            with Image.open("a.png") as picture:
+                shown[name, len(masks)] = np.asarray(picture)
+    plain, masked = shown["truth", 0], shown["truth", 1]
+    assert plain.shape == masked.shape
+    assert (plain != masked).any()
+    with open_videos(with_masks) as file:
+        owned = (file.read("val", 0, 1, masks=True).owner > 0).sum()
+    assert (plain != masked).any(-1).sum() == pytest.approx(4 * owned, rel=0.05)
+    assert len(shown["conncomp", 1]) > 1.3 * len(shown["conncomp", 0])  # one row more
+    assert _run("show", with_masks, "--masks", "--ckpt", weights, "--out", "a.svg").exit_code == 0
+    assert 'id="text' in Path("a.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["masks.h5", "--tracker", "oracle-jitter"], "oracle-jitter gives no masks"),
+        (["masks.h5", "--tracker", "conncomp", "--predict"], "predictions have no masks"),
+        (["shapes.h5"], "has no masks: smot generate --masks"),
+    ],
+)
+def test_masks_that_there_are_not_are_refused(
+    words: list[str], complaint: str, with_masks: Path
+) -> None:
+    assert with_masks.exists()
+    outcome = _run("show", "--masks", *words)
+    assert complaint in outcome.output + str(outcome.exception)
+    assert outcome.exit_code != 0
 
 
 def test_gif_alone_is_written_where_it_is_named(shapes: Path, weights: Path) -> None:

@@ -74,8 +74,12 @@ def test_masks_are_scored_where_the_data_have_them(tmp_path: Path) -> None:
 
 
 def test_an_oracle_has_the_masks_of_the_truth() -> None:
-    results = evaluate("oracle", replace(made_videos(), has_masks=True), settings=SETTINGS)
+    masked = replace(made_videos(), has_masks=True)
+    results = evaluate("oracle", masked, settings=SETTINGS)
     assert {results.tracking[3][key] for key in MASKS} == {1.0}
+    for moved in ("oracle-jitter", "oracle-motion"):
+        results = evaluate(moved, masked, settings=SETTINGS)
+        assert not MASKS & results.tracking[3].metrics.keys()
 
 
 def test_results_do_not_depend_on_the_number_of_workers() -> None:

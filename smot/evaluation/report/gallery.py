@@ -230,7 +230,22 @@ def foresee(
         return _explained(tracker, seen, horizon, (group, index))
     followed = track_videos(tracker, seen, (group, index))
     predicted = predict_videos(tracker, video, observe, horizon, (group, index))
-    return Shown(tracks=_above(Tracks.stack([followed, predicted], axis=1)))
+    # Masks, if a tracker gives some unasked, are of the frames seen alone.
+    parts = [replace(part, masks=None) for part in (followed, predicted)]
+    return Shown(tracks=_above(Tracks.stack(parts, axis=1)))
+
+
+def segment(tracker: Contestant, video: Videos, group: str, index: int) -> Tracks:
+    """A tracker's masks of a video that has masks itself; arguments of `follow`.
+
+    Raises:
+        UsageError: the tracker gives none.
+        DataError: it failed; names tracker and video.
+    """
+    tracks = _above(track_videos(tracker, video, (group, index)))
+    if tracks.masks is None:
+        raise UsageError(f"{tracker.name} gives no masks")
+    return tracks
 
 
 def first_frames(videos: Videos, n_frames: int) -> Videos:

@@ -9,7 +9,7 @@ from smot.errors import DataError, UsageError
 from smot.evaluation.report.gallery import follow, foresee
 from smot.generators import ShapesSettings, render
 from smot.trackers import build_tracker
-from smot.tracks import Explainer, Predictor, Trace, Tracks
+from smot.tracks import Explainer, Predictor, Segmenter, Trace, Tracks
 from smot.videos import Videos
 from tests.evaluation.made_trackers import Still
 
@@ -99,6 +99,15 @@ def test_seen_and_predicted_tracks_follow_each_other(video: Videos) -> None:
     predicted = tracker.predict(video.frames[:, :2], 3).padded(n_entries)
     assert np.array_equal(shown.tracks.ids[:, :2], tracked.ids)
     assert np.array_equal(shown.tracks.boxes[:, 2:], predicted.boxes)
+
+
+def test_masks_given_unasked_do_not_stand_in_the_way_of_a_prediction(
+    video: Videos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = _conncomp()
+    assert isinstance(tracker, Segmenter)
+    monkeypatch.setattr(type(tracker), "track", type(tracker).track_masks)
+    assert foresee(tracker, video, 2, 3, "test/02", 0).tracks.masks is None
 
 
 def test_failures_name_tracker_and_video(video: Videos) -> None:
