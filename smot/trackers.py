@@ -175,6 +175,9 @@ def _factory(name: str) -> Callable[..., Any]:
 def _imported(name: str, target: str) -> Callable[..., Any]:
     where = f"tracker {name!r}" + (f" ({target})" if target != name else "")
     module, _, attribute = target.partition(":")
+    if module.endswith(".py"):
+        named = f"{Path(module).stem}:{attribute}"
+        raise UsageError(f"{where}: {module} is a file: say {named} in the folder where it lies")
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"{where}: {module!r} is no name of a module, such as package.module")
     try:

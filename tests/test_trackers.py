@@ -230,4 +230,6 @@ def test_what_is_no_description_and_no_module_is_said_to_be_none() -> None:
     with pytest.raises(UsageError, match="must be a DataDescription, as `description` of videos"):
         build_tracker("conncomp", {}, "videos.h5")
     with pytest.raises(UsageError, match="is no name of a module"):
+        build_tracker("../mine:Tracker", {}, DATA)
+    with pytest.raises(UsageError, match="a file: say mine:Tracker in the folder where it lies"):
         build_tracker("../mine.py:Tracker", {}, DATA)

@@ -355,6 +355,11 @@ def checked(
             f"tracker {name!r} gave tracks of {B} videos of {T} frames on {where}, "
             f"not of {N} videos of {n_frames}"
         )
+    size = videos.frames.shape[2:4]
+    if given.masks is not None and given.masks.shape[2:] != size:
+        sizes = "masks of {} x {} pixels on {}, not of {} x {}"
+        named = sizes.format(*given.masks.shape[2:], where, *size)
+        raise DataError(f"tracker {name!r} gave {named}")
     return given
 
 

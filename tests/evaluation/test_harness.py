@@ -217,6 +217,7 @@ def test_a_failing_tracker_is_named_with_its_video() -> None:
     [
         ("list", "tracker 'failing' gave list on videos 0 to 5 of test/01, not Tracks"),
         ("short", "gave tracks of 6 videos of 7 frames on videos 0 to 5 of test/01, not of 6"),
+        ("narrow", "gave masks of 48 x 7 pixels on videos 0 to 5 of test/01, not of 48 x 48"),
     ],
 )
 def test_an_answer_of_the_wrong_kind_is_refused(how: str, said: str) -> None:
