@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smot.errors import UsageError
-from smot.evaluation.metrics.table import HEADLINE, METRICS, Metric, shares
+from smot.evaluation.metrics.table import HEADLINE, MASKS, METRICS, Metric, shares
 from smot.evaluation.report.figures import N_STYLES, LegendEntry, curve_panels
 from smot.evaluation.report.page import DRAWN_LARGE, fill
 from smot.evaluation.report.tables import MEAN, Cell, Row, aligned, scores_table
@@ -105,21 +105,20 @@ class ComparisonTable:
 
 
 def comparison_tables(entries: Sequence[Entry]) -> list[ComparisonTable]:
-    """The main metrics; in each table the results that have its protocol."""
+    """The main metrics; in each table the results that have it."""
     tables: list[ComparisonTable] = []
-    for protocol, keys in (("tracking", HEADLINE), ("prediction", HEADLINE[:1])):
-        chosen = [each for each in entries if scores_of(each, protocol)]
-        tables += [
-            ComparisonTable(
-                protocol=protocol,
-                metric=METRICS[key],
-                things=chosen[0].results.dataset.things,
-                labels=[each.label for each in chosen],
-                rows=comparison_rows(chosen, protocol, METRICS[key]),
-            )
-            for key in keys
-            if chosen
-        ]
+    for protocol, keys in (("tracking", (*HEADLINE, *MASKS)), ("prediction", HEADLINE[:1])):
+        for key in keys:
+            chosen = [each for each in entries if has(each.results, protocol, key)]
+            if chosen:
+                table = ComparisonTable(
+                    protocol=protocol,
+                    metric=METRICS[key],
+                    things=chosen[0].results.dataset.things,
+                    labels=[each.label for each in chosen],
+                    rows=comparison_rows(chosen, protocol, METRICS[key]),
+                )
+                tables.append(table)
     return tables
 
 
@@ -204,6 +203,11 @@ def scores_of(entry: Entry, protocol: str) -> Mapping[int, CountScores]:
     """A result's scores by count in one protocol, "tracking" or "prediction"; empty without."""
     scores: Mapping[int, CountScores] | None = getattr(entry.results, protocol)
     return scores or {}
+
+
+def has(results: Results, protocol: str, key: str) -> bool:
+    """Whether results have a metric of "tracking" or "prediction" at any count."""
+    return any(key in each.metrics for each in (getattr(results, protocol) or {}).values())
 
 
 def render_comparison(entries: Sequence[Entry]) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from smot.evaluation.metrics.table import HEADLINE, METRICS
+from smot.evaluation.metrics.table import HEADLINE, MASKS, METRICS
 from smot.evaluation.report.tables import mean_over_counts
 from smot.evaluation.results import CountScores, Results
 from smot.files import check_suffix, write_text
@@ -18,13 +18,17 @@ others. A heading names the videos by a hash over their frames and truth.
 """
 _HEADS = (
     "system",
-    *(f"{METRICS[key].label}" for key in HEADLINE),
+    *(METRICS[key].label for key in HEADLINE),
     "MOTA, most objects",
     "prediction MOTA",
+    *(METRICS[key].label for key in MASKS),
     "sees",
     "smot",
     "date",
 )
+_NONE = "–"
+# Columns of tables in which a system has masks; the others leave them out.
+_OF_MASKS = slice(len(HEADLINE) + 3, len(HEADLINE) + 3 + len(MASKS))
 _ROW = re.compile(r"^\| (?!system \||-)(.*) \|$")
 
 
@@ -42,20 +46,29 @@ def update_leaderboard(path: str | Path, results: Sequence[Results]) -> None:
     path = check_suffix(path, (".md",))
     text = path.read_text(encoding="utf-8") if path.exists() else INTRODUCTION
     introduction, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
-    tables: dict[str, dict[str, str]] = {}
+    tables: dict[str, dict[str, list[str]]] = {}
     for part in parts:
         heading, *lines = part.splitlines()
-        rows = filter(None, map(_ROW.match, lines))
-        tables[heading] = {row[1].partition(" | ")[0]: row[0] for row in rows}
+        rows = [row[1].split(" | ") for row in map(_ROW.match, lines) if row]
+        if f"| {_HEADS[_OF_MASKS.start]} |" not in part:
+            for row in rows:
+                row[_OF_MASKS.start : _OF_MASKS.start] = [_NONE] * len(MASKS)
+        tables[heading] = {row[0]: row for row in rows}
     for each in results:
         cells = _cells(each)
-        tables.setdefault(_heading(each), {})[cells[0]] = f"| {' | '.join(cells)} |"
-    rule = "| --- |" + " ---: |" * (len(HEADLINE) + 2) + " --- |" * 3
-    sections = [introduction.rstrip()]
-    for heading, found in tables.items():
-        lines = sorted(found.values(), key=_mota, reverse=True)
-        sections.append("\n".join([f"## {heading}\n", f"| {' | '.join(_HEADS)} |", rule, *lines]))
+        tables.setdefault(_heading(each), {})[cells[0]] = cells
+    sections = [introduction.rstrip(), *(_section(*each) for each in tables.items())]
     write_text(path, "\n\n".join(sections) + "\n")
+
+
+def _section(heading: str, rows: Mapping[str, list[str]]) -> str:
+    """A heading and its table, by MOTA."""
+    rule = ["---", *["---:"] * (_OF_MASKS.stop - 1), *["---"] * (len(_HEADS) - _OF_MASKS.stop)]
+    lines = [list(_HEADS), rule, *sorted(rows.values(), key=_mota, reverse=True)]
+    if not any(cell != _NONE for row in rows.values() for cell in row[_OF_MASKS]):
+        for line in lines:
+            del line[_OF_MASKS]
+    return "\n".join([f"## {heading}\n", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def _heading(results: Results) -> str:
@@ -81,6 +94,7 @@ def _cells(results: Results) -> list[str]:
         *(_mean(tracking, key) for key in HEADLINE),
         _mean(most, "mota"),
         _mean(results.prediction or {}, "mota"),
+        *(_mean(tracking, key) for key in MASKS),
         "truth" if tracker.is_oracle else "frames",
         results.versions.get("smot", ""),
         results.timing.created[:10],
@@ -89,9 +103,9 @@ def _cells(results: Results) -> list[str]:
 
 def _mean(scores: Mapping[int, CountScores], key: str) -> str:
     value = mean_over_counts(scores, key)
-    return "–" if value is None else METRICS[key].shown(value)
+    return _NONE if value is None else METRICS[key].shown(value)
 
 
-def _mota(row: str) -> float:
-    text = row.split(" | ")[1].replace("−", "-")
-    return float("-inf") if text == "–" else float(text)
+def _mota(row: Sequence[str]) -> float:
+    text = row[1].replace("−", "-")
+    return float("-inf") if text == _NONE else float(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smot.errors import UsageError, did_you_mean
 from smot.evaluation.metrics.table import METRICS, Metric
-from smot.evaluation.report.compare import Entry, comparison_rows, scores_of
+from smot.evaluation.report.compare import Entry, comparison_rows, has
 from smot.evaluation.report.figures import (
     N_STYLES,
     PRINT,
@@ -164,8 +164,8 @@ def _curves(curves: Mapping[str, Results], quantity: Quantity) -> list[Curve]:
     key = quantity.metric.key
     found = []
     for style, (label, results) in enumerate(curves.items()):
-        scores = getattr(results, quantity.protocol) or {}
-        if any(key in each.metrics for each in scores.values()):
+        if has(results, quantity.protocol, key):
+            scores = getattr(results, quantity.protocol)
             found.append(curve_of(scores, quantity.metric, label=label, style=style))
     if not found:
         raise UsageError(f"none of the results has {quantity.title}")
@@ -190,8 +190,8 @@ def write_table(path: str | Path, entries: Sequence[Entry], metrics: Sequence[st
     path = check_suffix(path, TABLES)
     blocks = []
     for quantity in map(read_quantity, metrics):
-        chosen = [each for each in entries if scores_of(each, quantity.protocol)]
-        if not chosen:
+        which = quantity.protocol, quantity.metric.key
+        if not any(has(each.results, *which) for each in entries):
             raise UsageError(f"none of the results has {quantity.title}")
         blocks.append((quantity, comparison_rows(entries, quantity.protocol, quantity.metric)))
     text = _WRITERS[path.suffix.lower()](entries, blocks, entries[0].results.dataset.things)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from smot.cli import cli
 from smot.errors import UsageError
 from smot.evaluation.report.leaderboard import update_leaderboard
 from smot.evaluation.results import write_results
-from tests.evaluation.made import made_results
+from tests.evaluation.made import made_results, with_masks
 
 SHIPPED = Path(__file__).parents[3] / "docs" / "leaderboard.md"
 
@@ -36,6 +37,23 @@ def test_other_videos_have_a_table_of_their_own(tmp_path: Path) -> None:
     update_leaderboard(page, [made_results(name="a"), made_results(name="a", seed=1)])
     assert page.read_text().count("\n## ") == 2
     assert rows(page).count("| a") == 2
+
+
+def test_a_system_with_masks_gives_its_table_columns_for_them(tmp_path: Path) -> None:
+    page = tmp_path / "board.md"
+    plain = made_results(name="plain")
+    update_leaderboard(page, [plain])
+    assert "FG-ARI" not in page.read_text()
+    update_leaderboard(page, [with_masks(made_results(name="masked", target="oracle-motion"))])
+    update_leaderboard(page, [replace(plain, prediction=None)])
+    heads, rule, *lines = page.read_text().splitlines()[-4:]
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (heads, *lines)]
+    assert len({len(row) for row in table}) == 1
+    assert rule.count("---:") == table[0].index("sees") - 1
+    at = table[0].index("FG-ARI")
+    by_name = {row[0]: row for row in table}
+    assert (by_name["plain"][at], by_name["masked"][at]) == ("–", "0.250")
+    assert (by_name["plain"][at + 2], by_name["plain"][-3]) == ("frames", "frames")
 
 
 def test_one_result_is_enough_on_the_command_line(tmp_path: Path) -> None:

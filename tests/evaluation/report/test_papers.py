@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from smot.errors import UsageError
-from smot.evaluation.report.compare import line_up
+from smot.evaluation.report.compare import comparison_table, line_up
 from smot.evaluation.report.papers import read_quantity, write_figure, write_table
 from smot.evaluation.results import Results
-from tests.evaluation.made import made_results
+from tests.evaluation.made import made_results, with_masks
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,25 @@ def test_tables_hold_the_scores_and_embolden_the_best(
         == ("prediction", "mota", "2", "ours_1")
     )
     assert (float(found["value"]), float(found["low"]), float(found["high"])) == (mine, low, high)
+
+
+def test_masks_are_quantities_where_a_result_has_them(
+    ours: Results, theirs: Results, tmp_path: Path
+) -> None:
+    curves = {"ours": ours, "theirs": with_masks(theirs)}
+    write_figure(tmp_path / "f.svg", curves, ["fg_ari", "mask_mota"])
+    drawn = (tmp_path / "f.svg").read_text()
+    assert ">FG-ARI ↑<" in drawn
+    assert ">ours<" not in drawn
+    entries = line_up({Path(label): each for label, each in curves.items()})
+    write_table(tmp_path / "t.md", entries, ["miou"])
+    assert "| 1 | – | 0.250 |" in (tmp_path / "t.md").read_text()
+    assert "FG-ARI, tracking" in comparison_table(entries)
+    for refused in ("prediction.fg_ari", "fg_ari"):
+        some = entries if "." in refused else entries[:1]
+        with pytest.raises(UsageError, match=r"none of the results has .*FG-ARI"):
+            write_table(tmp_path / "t.md", some, [refused])
+    assert "FG-ARI" not in comparison_table(entries[:1])
 
 
 def test_equals_are_all_bold_and_lower_is_better_for_errors(
