@@ -21,7 +21,7 @@ PAGES = [
     *sorted((ROOT / "examples").glob("*/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-RUN = [ROOT / name for name in ("README.md", "docs/add-a-tracker.md")]
+RUN = [ROOT / name for name in ("README.md", "docs/add-a-tracker.md", "docs/masks.md")]
 PLACEHOLDER = re.compile(r"\b[A-Z]+\b|\.\.\.|\$")
 # What takes minutes or hours is made short; nothing else of a command changes.
 SHORTER = {
