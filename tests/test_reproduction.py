@@ -99,6 +99,14 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
     assert sum("evaluate, about" in line for line in lines) == 2
 
 
+def test_a_record_that_is_no_text_is_of_nothing_that_is_done() -> None:
+    record = Path("results/paper-quick/mnist-12-mnist-5k/conncomp/evaluated.json")
+    record.parent.mkdir(parents=True)
+    record.write_bytes(b"\xff\xfe{")
+    done = reproduce("fig5", "--quick", "--dry-run")
+    assert done.exit_code == 0, done.output
+
+
 def test_an_unknown_job_is_refused() -> None:
     done = reproduce("fig5", "--quick", "--only", "nothing")
     assert isinstance(done.exception, UsageError)

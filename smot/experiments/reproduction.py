@@ -153,7 +153,7 @@ class Job:
         """Whether there are results of just this."""
         path = self.folder / RECORD
         has_all = self.weights is not None or not self.system.weights
-        return has_all and path.is_file() and path.read_text(encoding="utf-8") == self.record
+        return has_all and path.is_file() and path.read_bytes() == self.record.encode()
 
     @property
     def minutes(self) -> float:

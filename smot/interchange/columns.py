@@ -208,9 +208,13 @@ def _csv(path: Path) -> dict[str, list[str]]:
     for number, row in enumerate(rows, 2):
         if len(row) != len(heads):
             raise DataError(f"{path}, row {number}: {len(row)} values in {len(heads)} columns")
+    _check_heads(path, heads)
+    return {head: [row[place] for row in rows] for place, head in enumerate(heads)}
+
+
+def _check_heads(path: Path, heads: list[str]) -> None:
     if len(set(_heads(heads))) < len(heads):
         raise DataError(f"{path}: two columns of one name among {heads}")
-    return {head: [row[place] for row in rows] for place, head in enumerate(heads)}
 
 
 def _parquet(path: Path) -> dict[str, Any]:
@@ -218,16 +222,22 @@ def _parquet(path: Path) -> dict[str, Any]:
         import pandas
 
         table = pandas.read_parquet(path)
+        # Text is not looked at before it is asked for.
+        columns = {str(head): table[head].to_numpy() for head in table.columns}
     except ImportError:
         raise DataError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from None
     except Exception as error:  # whatever the library raises for a damaged file
         raise DataError(f"{path}: not a Parquet file: {first_line(error)}") from None
-    return {str(head): table[head].to_numpy() for head in table.columns}
+    _check_heads(path, list(columns))
+    return columns
 
 
 def _numbers(path: Path, head: str, column: Any) -> FloatArray:
+    given = np.asarray(column)
+    if given.dtype.kind in "mM":  # which numpy would take for a number of nanoseconds
+        raise DataError(f"{path}: column {head!r} must hold numbers, not times")
     try:
-        values = np.asarray(column, np.float64)
+        values = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: column {head!r} must hold numbers: {error}") from None
     if not np.isfinite(values).all():

@@ -38,11 +38,13 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas
 import torch
 from PIL import Image
 
@@ -531,6 +533,77 @@ class Csv(Scored):
             path.write_bytes(f"{','.join(names)}\n{rows}".encode("utf-8", "surrogatepass"))
 
 
+class Parquet(Scored):
+    """The same tables in Parquet, which needs pyarrow."""
+
+    suffix = ".parquet"
+
+    def make(self) -> bytes:
+        """Three objects in five frames."""
+        super().make()
+        numbers = np.arange(15)
+        self.columns: dict[str, Any] = {
+            "frame": numbers // 3,
+            "id": numbers % 3,
+            "left": 10.5 * (numbers % 3),
+            "top": 20.0 + numbers // 3,
+            "width": 5 + numbers % 3,
+            "height": np.full(15, 6.25, np.float32),
+            "confidence": np.full(15, 0.75),
+            "class": np.ones(15, np.int16),
+            "video": np.full(15, "street"),
+        }
+        path = self.folder / "good.parquet"
+        pandas.DataFrame(self.columns).to_parquet(path)
+        return path.read_bytes()
+
+    def boxes(self, path: Path) -> Any:
+        """As pyarrow has them, value by value."""
+        from pyarrow.parquet import ParquetFile
+
+        rows = ParquetFile(path).read().to_pylist()
+        rows = [{str(key).strip().lower(): each[key] for key in each} for each in rows]
+        names = ("left", "top", "width", "height")
+        sides = [[float(row[name]) for name in names] for row in rows]
+        return np.array(sides).reshape(-1, 4) @ CORNERS
+
+    def break_part(self, random: Random, path: Path) -> None:
+        """Other types, values and names of columns; other codecs and sizes of groups."""
+        columns = {key: list(column) for key, column in self.columns.items()}
+        for _ in range(int(random.integers(1, 4))):
+            name = str(random.choice(list(columns)))
+            old = self.columns.get(name, np.arange(15))
+            makers: list[Any] = [
+                lambda: [odd_value(random)] * 15,
+                lambda: [*columns[name][:-1], odd_value(random)],  # noqa: B023
+                lambda: [*columns[name][:-1], None],  # noqa: B023
+                lambda: pandas.array([True, None, False] * 5, "boolean"),
+                lambda: pandas.Categorical(old),  # noqa: B023
+                lambda: pandas.to_datetime(np.arange(15), unit="D"),
+                lambda: pandas.to_timedelta(np.arange(15), unit="s"),
+                lambda: [Decimal(n) / 4 for n in range(15)],
+                lambda: [b"7", b"\xff\xfe", b""] * 5,
+                lambda: [1j * n for n in range(15)],
+                lambda: old.astype(str(random.choice(["f2", "u8", "i1", "U9", "?"]))),  # noqa: B023
+            ]
+            with contextlib.suppress(ValueError, TypeError):
+                columns[name] = makers[int(random.integers(len(makers)))]()
+            if random.random() < 0.3:
+                odd = ["", "é", "height", "x2", "iscrowd", " Frame", "track_id", "video/0", "LEFT"]
+                columns[str(random.choice(odd))] = columns.pop(name)
+        if random.random() < 0.1:
+            columns = {key: column[:0] for key, column in columns.items()}
+        codec: Any = str(random.choice(["snappy", "gzip", "zstd", "none"]))
+        size = int(random.choice([1, 4, 1000]))
+        path.write_bytes(self.good)
+        with warnings.catch_warnings(), contextlib.suppress(Exception):  # what cannot be written
+            warnings.simplefilter("ignore")
+            frame = pandas.DataFrame(columns)
+            if random.random() < 0.2:
+                frame = frame.set_index(list(columns)[int(random.integers(len(columns)))])
+            frame.to_parquet(path, compression=codec, row_group_size=size)
+
+
 class Npz(Scored):
     """Arrays of tracks, as `smot eval --save-tracks` writes them."""
 
@@ -654,6 +727,7 @@ KINDS: dict[str, type[Kind]] = {
     "mot": MotText,
     "score-text": ScoredText,
     "score-csv": Csv,
+    "score-parquet": Parquet,
     "score-npz": Npz,
     "score-coco": Coco,
     **FOOTAGE,

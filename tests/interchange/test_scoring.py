@@ -499,3 +499,24 @@ def test_comments_before_the_names_of_a_table_are_passed_by(tmp_path: Path) -> N
     assert video.identity.tolist() == [7]
     assert video.box.tolist() == [[3, 4, 8, 10]]
     assert is_named_table(path)
+
+
+def test_parquet_is_read_as_csv_is_and_what_holds_no_numbers_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pandas
+
+    path, plain = tmp_path / "a.parquet", tmp_path / "a.csv"
+    row = {"frame": 0, "id": 1, "left": 2.5, "top": 3, "width": 4, "height": 5, "video": "street"}
+    table = pandas.DataFrame([row])
+    table.to_parquet(path, compression=None, use_dictionary=False)
+    table.to_csv(plain, index=False)
+    for read in (read_table(path), read_table(plain)):
+        assert read["street"].box.tolist() == [[2.5, 3, 6.5, 8]]
+    path.write_bytes(path.read_bytes().replace(b"street", b"stre\xff\xfe"))
+    with pytest.raises(DataError, match="not a Parquet file"):
+        read_table(path)
+    times = pandas.to_datetime([7], unit="D")
+    for change, complaint in (({"left": times}, "not times"), ({"TOP": 1}, "two columns of one")):
+        table.assign(**change).to_parquet(path)
+        with pytest.raises(DataError, match=complaint):
+            read_table(path)
