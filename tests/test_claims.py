@@ -118,6 +118,7 @@ def test_the_page_has_the_figures_of_the_result_files(
     assert "claims.md" in done.stdout
     page = Path("results/paper-quick/claims.md").read_text(encoding="utf-8")
     assert "smot reproduce all --quick --n-videos 2 " in page
+    assert "| SILOT, 1-6 | silot-mnist-6.pt | prior | " in page
     head = "figG3, prediction MOTA: SILOT, 1-6 above truth, then standing still: "
     table = page.partition(head)[2].split("\n\n")[1]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]

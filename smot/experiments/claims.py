@@ -17,7 +17,7 @@ from smot.evaluation.metrics.table import METRICS
 from smot.evaluation.results import Results
 from smot.evaluation.seeds import MeanResults
 from smot.experiments.paper import FIGURES, SYSTEMS
-from smot.experiments.reproduction import Choices
+from smot.experiments.reproduction import Choices, weights_of
 
 TRUE, FALSE, UNDECIDED = "true", "false", "undecided"
 METRIC = METRICS["mota"]
@@ -213,6 +213,11 @@ Intervals are over videos for one run, over runs for several. The paper says nei
 gentle nor how near is near: those numbers are ours. `smot/experiments/claims.py` has the rules."""
 
 
+_TRAINED = """\
+What these weights had of training, in their last stage; a curve that had little says how far it
+got, not what its method can do:"""
+
+
 def claims_page(evaluated: Evaluated, choices: Choices) -> str:
     """The claims, their verdicts and the figures behind them, as Markdown.
 
@@ -238,11 +243,30 @@ def claims_page(evaluated: Evaluated, choices: Choices) -> str:
     for place, claim in enumerate(CLAIMS, 1):
         other = claim.verdict_against_area(evaluated) or "ConnComp is not in it"
         lines.append(f"| {place} | {claim.text} | **{claim.verdict(evaluated)}** | {other} |")
+    lines += ["", _TRAINED, "", *_weights_lines(evaluated, choices)]
     for place, claim in enumerate(CLAIMS, 1):
         lines += ["", f"## {place}. {claim.text}"]
         for rule in claim.rules:
             lines += ["", *_rule_lines(rule, evaluated)]
     return "\n".join(lines) + "\n"
+
+
+def _weights_lines(evaluated: Evaluated, choices: Choices) -> list[str]:
+    """A table of the weights behind the results."""
+    from smot.models.checkpoints import load_checkpoint
+
+    lines = [
+        "| system | weights | preset | updates | hours |",
+        "| --- | --- | --- | ---: | ---: |",
+    ]
+    for system in dict.fromkeys(name for _, name in evaluated):
+        for name, path, _ in weights_of(system, choices):
+            if path:
+                about = load_checkpoint(path).about
+                seed = name.removeprefix(system).replace("/", ", ")
+                cells = (path.name, about.recipe or "–", f"{about.step:,}", f"{about.hours:.2f}")
+                lines.append(f"| {SYSTEMS[system].label}{seed} | {' | '.join(cells)} |")
+    return lines
 
 
 def _data(evaluated: Evaluated) -> str:
