@@ -337,7 +337,7 @@ def image(identity: int, frame: int) -> dict[str, int]:
         (
             {"a/gt/gt.txt": ROW, "a/seqinfo.ini": "[Sequence]\nseqLength=1\n"},
             {"a.txt": "2" + ROW[1:]},
-            "predictions for frame 2 of a video of 1 frames",
+            "predictions for frame 2 of a video of 1 frames (do its frames count from 1? Then --",
         ),
         (
             {"a/gt/gt.txt": ROW, "a/seqinfo.ini": "seqLength=many\n"},
