@@ -167,11 +167,13 @@ def _folder(folder: Path, is_truth: bool, first_frame: int | None) -> Source:
         for file in sorted(folder.rglob("*"))
         if file.suffix.lower() in _PLAIN
         and file.is_file()
-        and file.parent.name not in ("gt", "det", "seqmaps", "img1")
+        # Parts of a sequence; a folder that was named may itself be called gt.
+        and (file.parent == folder or file.parent.name not in ("gt", "det", "seqmaps", "img1"))
         and not file.name.lower().startswith(("readme", "pedestrian_", "summary"))
     ]
     if not files:
-        raise DataError(f"{folder}: no file of tracks there ({', '.join(_PLAIN)}, gt/gt.txt)")
+        layout = ", gt/gt.txt" if is_truth else "; gt/gt.txt is read as truth alone"
+        raise DataError(f"{folder}: no file of tracks there ({', '.join(_PLAIN)}{layout})")
     homes = sorted({str(file.parent.relative_to(folder)) for file in files})
     if len(homes) > 1:
         raise DataError(f"{folder}: files of several trackers or parts, name one: {shown(homes)}")

@@ -40,6 +40,14 @@ def run(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(cli, typed)
 
 
+def test_a_folder_named_gt_may_hold_a_file_for_each_video(tmp_path: Path) -> None:
+    for name in ("gt", "found"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clip.txt").write_text("1,1,2,3,4,5,1,1,1\n")
+    found = scored(tmp_path, "--truth", str(tmp_path / "gt"))
+    assert found["tracking"]["0"]["mota"] == 1
+
+
 def write_sequences(folder: Path, *, preprocessed: bool) -> list[str]:
     """Two videos with pedestrians, other classes and boxes that do not count, and predictions."""
     truth, found = untidy_sequences(np.random.default_rng(3), n_videos=2, n_objects=9)
@@ -326,6 +334,7 @@ def image(identity: int, frame: int) -> dict[str, int]:
         ({"a.txt": ROW, "b.txt": ROW}, {"a.txt": ROW}, "no predictions for b"),
         ({"a/gt/gt.txt": ROW}, {"one/a.txt": ROW, "two/a.txt": ROW}, "several trackers"),
         ({"a.txt": ROW}, {}, "no file of tracks"),
+        ({"a.txt": ROW}, {"a/gt/gt.txt": ROW}, "gt/gt.txt is read as truth alone"),
         ({"a/gt/gt.txt": ROW, "b/a/gt/gt.txt": ROW}, {"a.txt": ROW}, "videos of one name: a"),
         ({"a.csv": "frame,id,left,top\n1,2,3,4\n"}, {"a.txt": ROW}, "no columns for the other"),
         ({"a.csv": "frame,id,x,y,w,h\n1,2\n"}, {"a.txt": ROW}, "row 2: 2 values in 6 columns"),
