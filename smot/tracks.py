@@ -193,8 +193,9 @@ def _check_masks(masks: IntArray, shape: tuple[int, ...]) -> None:
             f"masks must be integers [{B}, {T}, H, W], not {masks.dtype} {list(masks.shape)}"
         )
     if masks.size and not 0 <= masks.min() <= masks.max() <= K:
-        video, frame, _, _ = np.argwhere((masks < 0) | (masks > K))[0]
-        raise DataError(f"video {video}, frame {frame}: masks must be from 0 to K = {K}")
+        video, frame, y, x = np.argwhere((masks < 0) | (masks > K))[0]
+        found = masks[video, frame, y, x]
+        raise DataError(f"video {video}, frame {frame}: masks must be 0 to K = {K}, not {found}")
 
 
 def _check_boxes(boxes: FloatArray, confidence: FloatArray, present: BoolArray) -> None:

@@ -84,7 +84,7 @@ def test_masks_go_where_their_videos_go() -> None:
     [
         (np.zeros((2, 3, 4)), r"masks must be integers \[2, 3, H, W\], not float64 \[2, 3, 4\]"),
         (np.zeros((2, 1, 4, 5), int), r"not int64 \[2, 1, 4, 5\]"),
-        (np.full((2, 3, 4, 5), 3), "video 0, frame 0: masks must be from 0 to K = 2"),
+        (np.full((2, 3, 4, 5), 3), "video 0, frame 0: masks must be 0 to K = 2, not 3"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(masks: np.ndarray, message: str) -> None:

@@ -64,12 +64,14 @@ def track(**typed: Any) -> None:
     from smot.errors import UsageError
     from smot.files import check_target
     from smot.interchange.footage import open_footage
+    from smot.interchange.sources import shown
     from smot.interchange.tracking import ENDINGS, Followed, run, save_filmstrip, write_tracks
 
     with warnings_as_lines():
         footage = [each for path in request.videos for each in open_footage(path, request.group)]
-    if len({each.name for each in footage}) < len(footage):
-        raise UsageError("several videos have one name: track them one by one")
+    names = [each.name for each in footage]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"several videos are called {shown(twice)}: track them one by one")
     with interruptible_bar(len(footage), request.quiet) as report:
         for each in footage:
             path = request.out / f"{each.name}{ENDINGS[request.kind]}"

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from smot.errors import UsageError
+from smot.errors import DataError, UsageError
 from smot.evaluation.metrics.bootstrap import intervals
 from smot.evaluation.metrics.counts import VideoCounts
 from smot.evaluation.metrics.events import Events
@@ -143,6 +143,8 @@ def run(job: Job, progress: Progress = lambda what, done, total: None) -> Outcom
         chosen, tuning = tune_tracker(do_tasks, own, options, progress)
         tuned = time.perf_counter()
         found = _found(do_tasks, job, chosen, progress)
+    for count, scores in found.items():
+        _check_masks(own.tracker.name, job.plan.groups[count], scores.tracking)
     tracked = time.perf_counter()
     tracking, prediction = _scores(found, job.settings, progress)
     results = Results(
@@ -201,6 +203,13 @@ def _found(
         done += stop - start
         progress("videos tracked", done, n_videos)
     return {count: SpanScores.stack(some) for count, some in parts.items()}
+
+
+def _check_masks(name: str, group: str, counts: VideoCounts) -> None:
+    """Refuse masks of some videos alone: their scores would pass for those of all."""
+    masked = counts.n_masked > 0
+    if masked.any() and not masked.all():
+        raise DataError(f"tracker {name!r} gave no masks on video {masked.argmin()} of {group}")
 
 
 def _scores(

@@ -29,7 +29,7 @@ from smot.videos import VideoFile, open_videos
 VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".webp")
 ARRAY_SUFFIXES = (".npy", ".npz")
-_NOTHING = f"no video, {', '.join(VIDEO_SUFFIXES)}, .gif, {', '.join(ARRAY_SUFFIXES)}, .h5"
+_NOTHING = f"no video ({', '.join((*VIDEO_SUFFIXES, '.gif', *ARRAY_SUFFIXES, '.h5'))})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -219,7 +219,9 @@ def _array_name(path: Path, names: Sequence[str]) -> str:
 def _first_axis_is_video(path: Path, array: Any) -> Any:
     """The array as [N, T, H, W] or [N, T, H, W, C]; says what had to be assumed."""
     shape = array.shape
-    if 0 in shape or len(shape) not in (3, 4, 5) or (len(shape) == 5 and shape[4] not in (1, 3)):
+    if 0 in shape:
+        raise DataError(f"{path}: {list(shape)} is a video without frames or pixels")
+    if len(shape) not in (3, 4, 5) or (len(shape) == 5 and shape[4] not in (1, 3)):
         raise DataError(
             f"{path}: videos must be [T, H, W], [T, H, W, C], [T, N, H, W] or [N, T, H, W, C] "
             f"with 1 or 3 colours, not {list(shape)}"

@@ -1,15 +1,16 @@
 """A tracker on videos from anywhere, frame after frame, its tracks and pictures written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from smot.arrays import UInt8Array
-from smot.errors import DataError, UsageError
+from smot.errors import DataError, SmotError, UsageError, described, was_interrupted
 from smot.files import write_text
 from smot.filmstrips import Row, animation, save_gif, save_strip, save_video
 from smot.interchange.coco_vid import write_coco_vid
@@ -18,6 +19,7 @@ from smot.interchange.footage import Footage, resized
 from smot.interchange.motchallenge import format_video
 from smot.tracks import Streamer, Tracker, Tracks
 
+T = TypeVar("T")
 TrackFormat = Literal["mot", "coco", "npz"]
 ENDINGS: dict[TrackFormat, str] = {"mot": ".txt", "coco": ".json", "npz": ".npz"}
 WHOLE = 1 << 28
@@ -52,7 +54,7 @@ class Followed:
 
         Raises:
             UsageError: a tracker without a stream, and a video too long to be held.
-            DataError: a video that cannot be read, or has no frames.
+            DataError: a video that cannot be read, or has no frames; or the tracker failed.
         """
         stride = 1
         for t, (frame, found) in enumerate(self._streamed()):
@@ -78,9 +80,9 @@ class Followed:
 
     def _streamed(self) -> Iterator[tuple[UInt8Array, Tracks]]:
         if isinstance(self.tracker, Streamer):
-            stream = self.tracker.stream()
+            stream = self._asked(self.tracker.stream)
             for frame in self.footage.frames():
-                yield frame, stream.update(self._resized(frame))
+                yield frame, self._found(partial(stream.update, self._resized(frame)), 1)
             return
         frames: list[UInt8Array] = []
         n_bytes = 0
@@ -94,9 +96,31 @@ class Followed:
                 )
         if frames:
             whole = np.stack([self._resized(frame) for frame in frames])
-            found = self.tracker.track(whole[None]).above(_CONFIDENCE)
+            found = self._found(partial(self.tracker.track, whole[None]), len(frames))
             for t, frame in enumerate(frames):
                 yield frame, found[:, t : t + 1]
+
+    def _found(self, ask: Callable[[], Tracks], n_frames: int) -> Tracks:
+        """What the tracker gives for some frames, of which there is no telling: what counts."""
+        found: object = self._asked(ask)
+        if not isinstance(found, Tracks) or found.shape[:2] != (1, n_frames):
+            raise DataError(
+                f"tracker {self.tracker.name!r} gave {found!r} on {self.footage.name}, not Tracks "
+                f"of 1 video of {n_frames} frames"
+            )
+        return found.above(_CONFIDENCE)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What a tracker answers; whatever it raises becomes one line."""
+        try:
+            return ask()
+        except (Exception, SystemExit) as error:
+            if was_interrupted(error):
+                raise KeyboardInterrupt from error
+            what = str(error) if isinstance(error, SmotError) else described(error)
+            raise DataError(
+                f"tracker {self.tracker.name!r} failed on {self.footage.name}: {what}"
+            ) from error
 
     def _resized(self, frame: UInt8Array) -> UInt8Array:
         return frame if self.size is None else resized(frame, self.size)

@@ -53,6 +53,8 @@ class Failing:
             return one_box(B, T - 1)
         if self.how == "narrow":
             return replace(one_box(B, T), masks=np.zeros((*videos.shape[:3], 7), np.uint8))
+        if self.how == "forget" and not (brightness_of(videos) == self.brightness).any():
+            return replace(one_box(B, T), masks=np.zeros(videos.shape[:4], np.uint8))
         if self.how == "die":
             os._exit(7)
         if self.how == "exit":

@@ -225,6 +225,13 @@ def test_an_answer_of_the_wrong_kind_is_refused(how: str, said: str) -> None:
         evaluate(Failing(how=how), made_videos(), settings=SETTINGS)
 
 
+def test_masks_of_some_videos_alone_are_no_score_of_all() -> None:
+    data = replace(made_videos(n_test=SPAN + 8, counts=(2,)), has_masks=True)
+    brightness = brightness_of(data.read("test/02", SPAN + 5, SPAN + 6).frames)[0]
+    with pytest.raises(DataError, match=f"gave no masks on video {SPAN} of test/02"):
+        evaluate(Failing(how="forget", brightness=brightness), data, settings=SETTINGS)
+
+
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_tracker_that_exits_or_breaks_in_candidates_is_one_line(workers: int) -> None:
     with pytest.raises(DataError, match=r"failed on .*SystemExit: 0 \(.*made_trackers"):

@@ -2,7 +2,9 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +12,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from smot.cli import cli
-from smot.errors import UsageError
+from smot.errors import DataError, UsageError
 from smot.filmstrips import identity_colour
 from smot.interchange import open_source, tracking
 from smot.interchange.footage import describe, open_footage
 from smot.trackers import build_tracker
-from smot.tracks import Streamer
+from smot.tracks import Streamer, Tracks
+from tests.evaluation.made import one_box
 
 SIDE, T = 48, 6
 
@@ -155,3 +158,75 @@ def test_trackers_that_stream_find_what_they_find_in_the_whole(name: str, video:
         there, here = whole.present[0, t], streamed.present[0, t]
         assert whole.ids[0, t, there].tolist() == streamed.ids[0, t, here].tolist()
         np.testing.assert_allclose(whole.boxes[0, t, there], streamed.boxes[0, t, here], atol=1e-4)
+
+
+class Streaming:
+    """Streams what it is made with: tracks, anything else, or an error."""
+
+    name = "streaming"
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def track(self, videos: np.ndarray) -> Tracks:
+        raise NotImplementedError
+
+    def stream(self) -> "Streaming":
+        return self
+
+    def update(self, frame: np.ndarray) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "tracker 'streaming' gave None on clip, not Tracks of 1 video of 1 frames"),
+        (one_box(1, 2), "gave <Tracks: 1 videos, 2 frames"),
+        (ValueError("no"), "tracker 'streaming' failed on clip: ValueError: no ("),
+        (DataError("no"), "tracker 'streaming' failed on clip: no"),
+    ],
+)
+def test_what_a_stream_cannot_answer_is_refused(video: Path, answer: object, said: str) -> None:
+    (footage,) = open_footage(video)
+    with pytest.raises(DataError, match=re.escape(said)):
+        tracking.run(tracking.Followed(footage=footage, tracker=Streaming(answer)))
+
+
+def test_what_does_not_count_is_not_written_of_a_stream_either(video: Path) -> None:
+    (footage,) = open_footage(video)
+    for confidence, n_found in ((0.5, 0), (0.6, T)):
+        answer = replace(one_box(1, 1), confidence=np.full((1, 1, 1), confidence))
+        found = tracking.run(tracking.Followed(footage=footage, tracker=Streaming(answer)))
+        assert found.present.sum() == n_found
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("list", "tracker 'failing' gave [] on clip, not Tracks of 1 video of 6 frames"),
+        ("short", "gave <Tracks: 1 videos, 5 frames"),
+        ("exit", "tracker 'failing' failed on clip: SystemExit: 0 ("),
+    ],
+)
+def test_a_tracker_that_fails_on_a_whole_video_is_named(
+    video: Path, tmp_path: Path, how: str, said: str
+) -> None:
+    words = ("--set", f"how={how}", "--out", tmp_path)
+    result = run("track", "tests.evaluation.made_trackers:Failing", video, *words)
+    assert isinstance(result.exception, DataError)
+    assert said in str(result.exception)
+
+
+def test_videos_of_one_name_are_named(video: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", np.zeros((2, 8, 8), np.uint8))
+    result = run("track", "conncomp", video, tmp_path / "clip.npy", "--out", tmp_path)
+    assert "several videos are called clip" in str(result.exception)
+
+
+def test_an_array_without_frames_is_called_that(tmp_path: Path) -> None:
+    np.save(tmp_path / "empty.npy", np.zeros((0, 8, 8, 3), np.uint8))
+    with pytest.raises(DataError, match=r"\[0, 8, 8, 3\] is a video without frames"):
+        open_footage(tmp_path / "empty.npy")
