@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from smot.cli.options import (
+    FIRST_FRAME_OPTION,
     OutputFile,
     Request,
     interruptible_bar,
@@ -46,6 +47,7 @@ CLASSES_OPTION = click.option(
             help="What the clips are for.",
         ),
         CLASSES_OPTION,
+        FIRST_FRAME_OPTION,
         click.option("--force", is_flag=True, help="Replace the file if it exists."),
         click.option("--quiet", is_flag=True, help="Nothing on the way."),
     )
@@ -69,7 +71,9 @@ def convert(**typed: Any) -> None:
 
     with warnings_as_lines():
         footage = open_footage(request.videos)
-        truth = open_source(request.truth or request.videos, is_truth=True)
+        truth = open_source(
+            request.truth or request.videos, is_truth=True, first_frame=request.first_frame
+        )
         usual = "motchallenge" if truth.is_motchallenge else "together"
         settings = ConvertSettings(
             n_frames=request.n_frames,
@@ -101,6 +105,7 @@ def convert(**typed: Any) -> None:
 @click.option(
     "--confidence", type=float, help="Predictions above it [0.5 for smot's own, else all]."
 )
+@FIRST_FRAME_OPTION
 @click.option("--name", help="What TrackEval calls the tracker [the file's name].")
 def export(
     tracks: Path,
@@ -109,6 +114,7 @@ def export(
     truth: Path | None,
     group: str | None,
     confidence: float | None,
+    first_frame: int | None,
     name: str | None,
 ) -> None:
     """Write TRACKS (a file of smot, npz, or whatever `smot score` reads) for another tool.
@@ -123,14 +129,16 @@ def export(
     from smot.interchange.sources import open_source
 
     with warnings_as_lines():
-        source = chosen(open_source(tracks, is_truth=False), group)
+        source = chosen(open_source(tracks, is_truth=False, first_frame=first_frame), group)
         if confidence is None and source.has_threshold:
             confidence = 0.5
         n_videos = export_tracks(
             source,
             out,
             kind,
-            truth=None if truth is None else open_source(truth, is_truth=True),
+            truth=None
+            if truth is None
+            else open_source(truth, is_truth=True, first_frame=first_frame),
             confidence=confidence,
             name=name or tracks.stem,
         )

@@ -47,6 +47,12 @@ def digits_options(meaning: str) -> tuple[Option[Any], ...]:
     )
 
 
+FIRST_FRAME_OPTION = click.option(
+    "--first-frame",
+    type=click.IntRange(0, 1),
+    help="Number of the first frame in text [1, or 0 if a box has it] and tables [0].",
+)
+
 DATASET_OPTIONS = (
     click.option(
         "--dataset",

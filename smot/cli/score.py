@@ -7,6 +7,7 @@ import click
 
 from smot.cli.options import (
     CONVENTION_OPTION,
+    FIRST_FRAME_OPTION,
     RESULT_OPTIONS,
     Request,
     interruptible_bar,
@@ -50,11 +51,7 @@ _OPTIONS = (
         help="Predictions count above it [0.5 for smot's own, else all count].",
     ),
     CONVENTION_OPTION,
-    click.option(
-        "--first-frame",
-        type=click.IntRange(0, 1),
-        help="Number of the first frame in text [1, or 0 if a box has it] and tables [0].",
-    ),
+    FIRST_FRAME_OPTION,
     click.option("--workers", type=click.IntRange(1), help="Processes [one for each core]."),
     *RESULT_OPTIONS,
 )
@@ -90,12 +87,7 @@ def score(**typed: Any) -> None:
         workers = _workers(request, len(pairs))
         with interruptible_bar(len(pairs), request.quiet) as report:
             scored = score_pairs(pairs, settings, workers=workers, progress=report)
-    notices += [
-        f"{each.name}: predictions in {each.n_beyond:,} frames after the truth's last one count "
-        "as false positives: is there a seqinfo.ini that says how long it is?"
-        for each in scored
-        if each.n_beyond
-    ]
+    notices += [doubt for each in scored for doubt in each.doubts]
     classes = sorted(set().union(*(each.classes for each in scored)))
     if settings.classes == "motchallenge" and classes not in ([], [1]):
         notices.append(

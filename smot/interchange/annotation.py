@@ -36,6 +36,7 @@ class Annotation:
         visibility: in [0, 1], [N]; None if the file does not say.
         n_frames: T; None if the file does not say.
         frame_size: H, W, pixels; None if the file does not say.
+        assumed_first: number of the first frame if it had to be assumed; None if it is known.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Annotation:
     visibility: FloatArray | None = None
     n_frames: int | None = None
     frame_size: tuple[int, int] | None = None
+    assumed_first: int | None = None
 
     @classmethod
     def of(

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,13 @@ def is_named_table(path: Path) -> bool:
     return bool(heads) and heads[0].strip(" \"'")[:1].isalpha()
 
 
-def read_table(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
+def read_table(path: Path, first_frame: int | None = None) -> dict[str, Annotation]:
     """Read the boxes of all videos of a table.
 
     Args:
         path: CSV with a line of names, or Parquet (which needs pandas and pyarrow).
-        first_frame: the number of the first frame.
+        first_frame: the number of the first frame; if not given, 0, with a warning where no box
+            is in it.
 
     Returns:
         By the name of the video; the file's where no column says it.
@@ -71,7 +73,10 @@ def read_table(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
     videos = np.full(n, path.stem, object)
     if "video" in places:
         videos = np.array([str(each) for each in columns[places["video"]]], object)
-    everything = _annotation(path, values, first_frame)
+    if first_frame is None and n and values["frame"].min() == 1:
+        text = "frames are taken as numbered from 0, but the first with a box is 1"
+        warnings.warn(f"{path}: {text}: --first-frame 1 counts from there", stacklevel=3)
+    everything = _annotation(path, values, first_frame or 0)
     return {name: everything[videos == name].called(name) for name in dict.fromkeys(videos)}
 
 

@@ -121,6 +121,7 @@ def read_annotation(
         is_region=np.zeros(len(table), np.bool_),
         visibility=seen if has_visibility else None,
         n_frames=n_frames,
+        assumed_first=int(table[0, 0] - frame[0]) if first_frame is None and len(table) else None,
     )
 
 

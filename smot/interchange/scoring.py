@@ -90,8 +90,7 @@ class Scored(NamedTuple):
         frame_size: H, W, pixels; None if it is not known.
         has_visibility: whether visibility is known.
         classes: that the truth has.
-        n_beyond: frames with predictions after the truth's last one, where nothing says how long
-            the video is.
+        doubts: what had to be assumed, and may be wrong.
         digest: hash of the truth.
     """
 
@@ -102,7 +101,7 @@ class Scored(NamedTuple):
     frame_size: tuple[int, int] | None
     has_visibility: bool
     classes: frozenset[int]
-    n_beyond: int
+    doubts: Sequence[str]
     digest: bytes
 
 
@@ -110,17 +109,24 @@ def pair_up_sources(truth: Source, found: Source) -> tuple[list[Pair], list[str]
     """Find the predictions of each video by its name.
 
     Returns:
-        The pairs, and what is to be said about videos that are left out.
+        The pairs, and what is to be said about videos that are left out and where pixels begin.
 
     Raises:
         DataError: a video of the truth without predictions; no video at all. A video alone in a
             file needs no name.
     """
+    notices = []
+    foreign = [each for each in (truth, found) if not (each.is_open_set or each.has_threshold)]
+    if len({each.is_motchallenge for each in foreign}) > 1:
+        notices.append(
+            "pixels of MOTChallenge text are taken as numbered from 1, those of tables and of "
+            "COCO-VID from 0"
+        )
     paths = truth.path, found.path
     alone = len(truth.videos) == len(found.videos) == 1
     if alone and (truth.path.is_file() or found.path.is_file()):
         (name, load), (other,) = next(iter(truth.videos.items())), found.videos.values()
-        return [Pair(name, load, other, paths)], []
+        return [Pair(name, load, other, paths)], notices
     names = [name for name in truth.videos if name in found.videos]
     missing = [name for name in truth.videos if name not in found.videos]
     extra = [name for name in found.videos if name not in truth.videos]
@@ -129,7 +135,6 @@ def pair_up_sources(truth: Source, found: Source) -> tuple[list[Pair], list[str]
             f"{found.path}: no predictions for {shown(missing)}; "
             f"there are some for {shown(list(found.videos)) or 'nothing'}"
         )
-    notices = []
     if missing:
         notices.append(f"{len(names):,} of {len(truth.videos):,} videos have predictions")
     if extra:
@@ -302,9 +307,25 @@ def _score_one(pair: Pair, settings: ScoreSettings) -> Scored:
         frame_size=truth.frame_size,
         has_visibility=truth.visibility is not None,
         classes=frozenset(np.unique(truth.category).tolist()),
-        n_beyond=n_frames - truth.length,
+        doubts=_doubts(pair, truth, found),
         digest=_digest(truth),
     )
+
+
+def _doubts(pair: Pair, truth: Annotation, found: Annotation) -> list[str]:
+    """What may be wrong with how the frames of a video's two sides are held together."""
+    doubts = []
+    if truth.assumed_first == 0 and found.assumed_first == 1:
+        doubts.append(
+            f"{pair.name}: the truth has boxes in frame 0, the predictions have none there: their "
+            "frames are taken as numbered from 1; --first-frame 0 has both count from 0"
+        )
+    if (n_beyond := found.length - truth.length) > 0:
+        doubts.append(
+            f"{pair.name}: predictions in {n_beyond:,} frames after the truth's last one count as "
+            "false positives: is there a seqinfo.ini that says how long it is?"
+        )
+    return doubts
 
 
 def _placed(boxes: Annotation, n_frames: int, path: Path) -> Tracks:

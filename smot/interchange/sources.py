@@ -89,7 +89,7 @@ def open_source(
     if suffix == ".npz":
         return Source(path=path, videos=_given(read_npz(path)), has_threshold=True)
     if suffix == ".parquet" or (suffix in (".csv", ".tsv") and is_named_table(path)):
-        return Source(path=path, videos=_given(read_table(path, first_frame or 0)))
+        return Source(path=path, videos=_given(read_table(path, first_frame)))
     read_it = partial(read_annotation, path, is_truth=is_truth, first_frame=first_frame)
     name = path.name.partition(".")[0]
     return Source(path=path, videos={name: read_it}, is_motchallenge=True)

@@ -446,6 +446,45 @@ def test_predictions_after_the_truths_last_frame_are_said(tmp_path: Path) -> Non
     assert "in 2 frames after the truth's last one count as false positives" in done.output
 
 
+TABLE = "frame,id,x,y,w,h\n1,4,9,9,5,5\n"
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "said", "first"),
+    [
+        (("a.txt", "0" + ROW[1:] + ROW), ("b.txt", ROW), "have none there", "0"),
+        (("a.csv", TABLE), ("b.csv", TABLE), "the first with a box is 1: --first-frame 1", "1"),
+        (("a.csv", TABLE), ("b.txt", ROW), "those of tables and of COCO-VID from 0", None),
+    ],
+)
+def test_where_counting_may_begin_elsewhere_is_said(
+    tmp_path: Path, truth: tuple[str, str], found: tuple[str, str], said: str, first: str | None
+) -> None:
+    typed = ["score", "--no-report", "--out", str(tmp_path / "out")]
+    for option, (name, text) in (("--truth", truth), ("--pred", found)):
+        (tmp_path / name).write_text(text)
+        typed += [option, str(tmp_path / name)]
+    done = CliRunner().invoke(cli, typed)
+    assert done.exit_code == 0, done.output
+    assert said in done.output
+    if first is not None:
+        assert said not in CliRunner().invoke(cli, [*typed, "--first-frame", first]).output
+
+
+def test_frames_of_tables_count_from_where_convert_and_export_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TABLE)
+    typed = ["export", str(tmp_path / "a.csv"), "--first-frame", "1", "--format", "mot"]
+    done = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "mot")])
+    assert done.exit_code == 0, done.output
+    (written,) = (tmp_path / "mot").rglob("*.txt")
+    assert written.read_text().startswith("1,4,10,10,5,5,")
+    np.save(tmp_path / "clip.npy", np.zeros((1, 16, 16), np.uint8))
+    typed = ["convert", str(tmp_path / "clip.npy"), "--truth", str(tmp_path / "a.csv"), "--out"]
+    done = CliRunner().invoke(cli, [*typed, str(tmp_path / "a.h5"), "--first-frame", "1"])
+    assert done.exit_code == 0, done.output
+    assert "test/01 1" in done.output
+
+
 @pytest.mark.parametrize("name", ["../out", "a/b", "..", "a,b"])
 def test_names_that_leave_the_folder_are_not_exported(tmp_path: Path, name: str) -> None:
     content = coco([{"bbox": [0, 0, 1, 1], "track_id": 1}])
