@@ -31,6 +31,11 @@ def croissant(videos: "VideoFile") -> str:
     things = _THINGS.get(description.dataset, "objects")
     if description.digit_source:
         things += f" ({description.digit_source})"
+    masks = ", and masks" if videos.has_masks else ""
+    keywords, creator = ["multi-object tracking"], {}
+    if description.dataset in _THINGS:  # else it is somebody's footage, which smot converted
+        keywords += ["unsupervised learning", "synthetic videos"]
+        creator = {"creator": {"@type": "sc:Organization", "name": "smot"}}
     groups = ", ".join(f"{name} {n:,}" for name, n in videos.groups.items())
     with videos.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -39,12 +44,12 @@ def croissant(videos: "VideoFile") -> str:
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": said.name,
-        "description": f"Videos of {things} with boxes, identities and visibility: "
+        "description": f"Videos of {things} with boxes, identities and visibility{masks}: "
         f"{description.n_frames} frames of {H} x {W} pixels. Videos by group: {groups}.",
         "version": f"{said.format_version}.0.0",
-        "keywords": ["multi-object tracking", "unsupervised learning", "synthetic videos"],
+        "keywords": keywords,
         "identifier": said.content_fingerprint,
-        "creator": {"@type": "sc:Organization", "name": "smot"},
+        **creator,
         "distribution": [
             {
                 "@type": "cr:FileObject",
