@@ -66,7 +66,7 @@ def convert(**typed: Any) -> None:
     request = Request(**typed)
     from smot.interchange.converting import ConvertSettings
     from smot.interchange.converting import convert as convert_videos
-    from smot.interchange.footage import open_footage
+    from smot.interchange.footage import open_footage, total_frames
     from smot.interchange.sources import open_source
 
     with warnings_as_lines():
@@ -82,7 +82,7 @@ def convert(**typed: Any) -> None:
             split=request.split,
             classes=request.classes or usual,
         )
-        with interruptible_bar(len(footage), request.quiet) as report:
+        with interruptible_bar(total_frames(footage), request.quiet, "frame") as report:
             found = convert_videos(
                 footage, truth, request.out, settings, force=request.force, report=report
             )

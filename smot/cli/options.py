@@ -173,11 +173,11 @@ def read_shard(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     return int(matched[1]), int(matched[2])
 
 
-def progress_bar(total: int, unit: str, quiet: bool) -> AbstractContextManager["tqdm[Any]"]:
+def progress_bar(total: int | None, unit: str, quiet: bool) -> AbstractContextManager["tqdm[Any]"]:
     """A bar that shows nothing unless standard error is a terminal.
 
     Args:
-        total: how many there are to do.
+        total: how many there are to do; None if that is not known.
         unit: what they are.
         quiet: whether to show nothing in any case.
     """
@@ -326,15 +326,17 @@ def stage_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
-def interruptible_bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar for videos; being told how many more are done, it also looks at signals.
+def interruptible_bar(
+    total: int | None, quiet: bool, unit: str = "video"
+) -> Iterator[Callable[[int], None]]:
+    """A bar that, being told how much more is done, also looks at signals.
 
     Signals are looked at between units of work, where nothing drops them.
     """
-    with progress_bar(total, "video", quiet) as bar, catch_signals(deferred=True) as interruption:
+    with progress_bar(total, unit, quiet) as bar, catch_signals(deferred=True) as interruption:
 
-        def report(n_videos: int) -> None:
-            bar.update(n_videos)
+        def report(n_more: int) -> None:
+            bar.update(n_more)
             interruption.check()
 
         yield report

@@ -63,7 +63,7 @@ def track(**typed: Any) -> None:
     request = Request(**typed)
     from smot.errors import UsageError
     from smot.files import check_target
-    from smot.interchange.footage import open_footage
+    from smot.interchange.footage import open_footage, total_frames
     from smot.interchange.sources import shown
     from smot.interchange.tracking import ENDINGS, Followed, run, save_filmstrip, write_tracks
 
@@ -72,7 +72,7 @@ def track(**typed: Any) -> None:
     names = [each.name for each in footage]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"several videos are called {shown(twice)}: track them one by one")
-    with interruptible_bar(len(footage), request.quiet) as report:
+    with interruptible_bar(total_frames(footage), request.quiet, "frame") as report:
         for each in footage:
             path = request.out / f"{each.name}{ENDINGS[request.kind]}"
             film = request.overlay
@@ -83,7 +83,7 @@ def track(**typed: Any) -> None:
                 if target is not None:
                     check_target(target, replace=request.force)
             tracker, size = _tracker(request, each)
-            followed = Followed(footage=each, tracker=tracker, size=request.resize)
+            followed = Followed(footage=each, tracker=tracker, size=request.resize, report=report)
             tracks = run(followed, film)
             write_tracks(tracks, path, request.kind, size)
             if strip is not None:
@@ -92,7 +92,6 @@ def track(**typed: Any) -> None:
             n_objects = len({*tracks.ids.ravel().tolist()} - {-1})
             more = "".join(f", {other}" for other in (film, strip) if other is not None)
             click.echo(f"{path}: {n_frames:,} frames, {n_objects:,} objects{more}")
-            report(1)
 
 
 def _tracker(request: Request, footage: Any) -> tuple[Any, tuple[int, int]]:

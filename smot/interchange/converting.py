@@ -68,7 +68,7 @@ def convert(
     settings: ConvertSettings,
     *,
     force: bool = False,
-    report: Report = lambda n_videos: None,  # noqa: ARG005
+    report: Report = lambda n_frames: None,  # noqa: ARG005
 ) -> dict[str, int]:
     """Write a file of smot.
 
@@ -78,7 +78,7 @@ def convert(
         out: the file to make.
         settings: how.
         force: whether to replace an existing file.
-        report: called with the number of videos read since the last call.
+        report: called with the number of frames read since the last call.
 
     Returns:
         Number of clips of each group.
@@ -103,8 +103,8 @@ def convert(
     ) as folder:
         stored = []
         for place, each in enumerate(footage):
-            stored.append(_on_disk(each, Path(folder) / f"{place}.raw", size, settings))
-            report(1)
+            path = Path(folder) / f"{place}.raw"
+            stored.append(_on_disk(each, path, size, settings, report))
         T = settings.n_frames or min(len(frames) for frames, _ in stored)
         short = [
             each.name for each, (frames, _) in zip(footage, stored, strict=True) if len(frames) < T
@@ -131,7 +131,11 @@ def convert(
 
 
 def _on_disk(
-    footage: Footage, path: Path, size: tuple[int, int], settings: ConvertSettings
+    footage: Footage,
+    path: Path,
+    size: tuple[int, int],
+    settings: ConvertSettings,
+    report: Report,
 ) -> tuple[np.memmap, np.ndarray]:
     """The frames of a video in a file, [T', H, W, 3], and by what boxes are to be multiplied."""
     shape, n_frames = None, 0
@@ -145,6 +149,7 @@ def _on_disk(
                 )
             file.write(np.ascontiguousarray(resized(frame, size)).data)
             n_frames += 1
+            report(1)
     if shape is None:
         raise DataError(f"{footage.name}: a video without frames")
     frames = np.memmap(path, np.uint8, "r", shape=(n_frames, *size, 3))

@@ -87,6 +87,12 @@ def open_footage(path: str | os.PathLike[str], group: str | None = None) -> list
     raise DataError(f"{path}: {_NOTHING}")
 
 
+def total_frames(footage: Sequence[Footage]) -> int | None:
+    """Frames of all videos; None if only reading tells."""
+    lengths = [each.n_frames for each in footage]
+    return None if None in lengths else sum(filter(None, lengths))
+
+
 def describe(footage: Footage) -> DataDescription:
     """What a tracker may know of a video, from its first frame."""
     return DataDescription.seen_in(footage.first(), n_frames=footage.n_frames or 1)

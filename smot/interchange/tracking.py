@@ -39,6 +39,7 @@ class Followed:
         footage: the video.
         tracker: made for its (resized) frames.
         size: H, W that frames are resized to for the tracker; None for their own.
+        report: called with the number of frames done since the last call.
         kept: objects of the frames so far, [1, 1, K] each, pixels of the video itself.
         samples: up to 16 frames spread over those so far, and their places.
     """
@@ -46,6 +47,7 @@ class Followed:
     footage: Footage
     tracker: Tracker
     size: tuple[int, int] | None = None
+    report: Callable[[int], object] = lambda n_frames: None  # noqa: ARG005
     kept: list[Tracks] = field(default_factory=list)
     samples: list[tuple[int, UInt8Array]] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Followed:
                 self.samples.append((t, frame))
             if len(self.samples) > _MOST_IN_STRIP:
                 self.samples, stride = self.samples[::2], 2 * stride
+            self.report(1)
             yield frame, tracks
         if not self.kept:
             raise DataError(f"{self.footage.name}: a video without frames")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,28 @@ def test_an_array_without_frames_is_called_that(tmp_path: Path) -> None:
     np.save(tmp_path / "empty.npy", np.zeros((0, 8, 8, 3), np.uint8))
     with pytest.raises(DataError, match=r"\[0, 8, 8, 3\] is a video without frames"):
         open_footage(tmp_path / "empty.npy")
+
+
+class Stopped(Streaming):
+    """Is interrupted in the second frame."""
+
+    n_frames = 0
+
+    def __init__(self) -> None:
+        super().__init__(one_box(1, 1))
+
+    def update(self, frame: np.ndarray) -> Tracks:
+        Stopped.n_frames += 1
+        if Stopped.n_frames == 2:
+            signal.raise_signal(signal.SIGINT)
+        return one_box(1, 1)
+
+
+def test_an_interrupt_stops_between_two_frames_and_leaves_nothing(
+    video: Path, tmp_path: Path
+) -> None:
+    more = ("--out", tmp_path / "found", "--overlay", tmp_path / "film.gif")
+    result = run("track", "tests.interchange.test_tracking:Stopped", video, *more)
+    assert result.exit_code != 0
+    assert Stopped.n_frames == 2
+    assert [each.name for each in tmp_path.rglob("*")] == ["clip.npz"]
