@@ -2,6 +2,9 @@
 
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class SmotError(Exception):
@@ -43,8 +46,15 @@ def first_line(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """An error of somebody else's code in one line: its kind, what it says, file and line."""
-    said = (str(error).splitlines() or [""])[0]
+    """An error of somebody else's code in one line: its kind, what it says, file and line.
+
+    One of smot's own that this code brought about needs no kind, and the line is not smot's.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {said}{where}"
+    outside = [each for each in frames if not each.filename.startswith((_PACKAGE, "<"))]
+    if isinstance(error, SmotError):
+        said, shown = str(error), outside
+    else:
+        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        shown = frames
+    return f"{said} ({shown[-1].filename}, line {shown[-1].lineno})" if shown else said

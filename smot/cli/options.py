@@ -212,12 +212,14 @@ def tracker_options(checkpoint: Path | None, assignments: Sequence[str]) -> dict
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Print what is warned of inside the block as a line each, after it."""
+    """Print what is warned of inside the block as a line each, after it: an error may follow."""
     with warnings.catch_warnings(record=True) as notices:
         warnings.simplefilter("always")
-        yield
-    for notice in notices:
-        click.echo(f"smot: {notice.message}", err=True)
+        try:
+            yield
+        finally:
+            for notice in notices:
+                click.echo(f"smot: {notice.message}", err=True)
 
 
 def find_videos(

@@ -325,20 +325,22 @@ def weights_of(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, 
 def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
     """Files of a system's weights, in the package or a folder that was named, by seed.
 
-    `WEIGHTS.pt` is None where there is none. Beside it may lie `WEIGHTS-seed-1.pt` and so on:
-    then the key of the former is "seed-0", else it is "".
+    `WEIGHTS.pt` alone has no seed (""), and is None where there are none at all; beside
+    `WEIGHTS-seed-1.pt` and so on it is "seed-0".
     """
     if not system.weights:
         return {"": None}
     folders = (FOLDER, *choices.weights)
     places = (folder / f"{system.weights}.pt" for folder in folders)
     first = next((place for place in places if place.is_file()), None)
-    seeds = {
+    seeds: dict[str, Path | None] = {
         path.stem.removeprefix(f"{system.weights}-"): path
         for folder in folders
         for path in sorted(folder.glob(f"{system.weights}-seed-*.pt"))
     }
-    return {"seed-0": first, **seeds} if first and seeds else {"": first, **seeds}
+    if first or not seeds:
+        seeds = {"seed-0" if seeds else "": first, **seeds}
+    return seeds
 
 
 def select_jobs(jobs: Sequence[Job], only: str | None) -> list[Job]:

@@ -280,10 +280,9 @@ def _score_some(pairs: Sequence[Pair], settings: ScoreSettings) -> list[Scored]:
 def _score_one(pair: Pair, settings: ScoreSettings) -> Scored:
     truth, found = pair.truth(), pair.found()
     if truth.n_frames is not None and found.length > truth.n_frames:
-        hint = " (do its frames count from 1? Then --first-frame 1)"
         raise DataError(
             f"{pair.name}: predictions for frame {found.length} of a video of "
-            f"{truth.n_frames} frames{hint if found.length == truth.n_frames + 1 else ''}"
+            f"{truth.n_frames} frames"
         )
     n_frames = max(truth.length, found.length)
     kinds: list[str | int] = [settings.classes]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from smot.arrays import UInt8Array
-from smot.errors import DataError, SmotError, UsageError, described, was_interrupted
+from smot.errors import DataError, UsageError, described, was_interrupted
 from smot.files import write_text
 from smot.filmstrips import Row, animation, save_gif, save_strip, save_video
 from smot.interchange.coco_vid import write_coco_vid
@@ -120,10 +120,8 @@ class Followed:
         except (Exception, SystemExit) as error:
             if was_interrupted(error):
                 raise KeyboardInterrupt from error
-            what = str(error) if isinstance(error, SmotError) else described(error)
-            raise DataError(
-                f"tracker {self.tracker.name!r} failed on {self.footage.name}: {what}"
-            ) from error
+            who = f"tracker {self.tracker.name!r} failed on {self.footage.name}"
+            raise DataError(f"{who}: {described(error)}") from error
 
     def _resized(self, frame: UInt8Array) -> UInt8Array:
         return frame if self.size is None else resized(frame, self.size)

@@ -55,6 +55,9 @@ class Failing:
             return replace(one_box(B, T), masks=np.zeros((*videos.shape[:3], 7), np.uint8))
         if self.how == "forget" and not (brightness_of(videos) == self.brightness).any():
             return replace(one_box(B, T), masks=np.zeros(videos.shape[:4], np.uint8))
+        if self.how == "mismatch":
+            ids = np.zeros((B, T, 2), np.int64)
+            return Tracks(boxes=np.zeros((B, T, 1, 4)), ids=ids, confidence=np.ones((B, T, 2)))
         if self.how == "die":
             os._exit(7)
         if self.how == "exit":

@@ -232,6 +232,12 @@ def test_masks_of_some_videos_alone_are_no_score_of_all() -> None:
         evaluate(Failing(how="forget", brightness=brightness), data, settings=SETTINGS)
 
 
+def test_tracks_that_do_not_fit_are_blamed_on_the_line_that_made_them() -> None:
+    said = r"of test/01: boxes must be .* like ids, .*made_trackers\.py, line \d+\)$"
+    with pytest.raises(DataError, match=said):
+        evaluate(Failing(how="mismatch"), made_videos(), settings=SETTINGS)
+
+
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_tracker_that_exits_or_breaks_in_candidates_is_one_line(workers: int) -> None:
     with pytest.raises(DataError, match=r"failed on .*SystemExit: 0 \(.*made_trackers"):

@@ -346,7 +346,7 @@ def image(identity: int, frame: int) -> dict[str, int]:
         (
             {"a/gt/gt.txt": ROW, "a/seqinfo.ini": "[Sequence]\nseqLength=1\n"},
             {"a.txt": "2" + ROW[1:]},
-            "predictions for frame 2 of a video of 1 frames (do its frames count from 1? Then --",
+            "predictions for frame 2 of a video of 1 frames",
         ),
         (
             {"a/gt/gt.txt": ROW, "a/seqinfo.ini": "seqLength=many\n"},
@@ -469,6 +469,17 @@ def test_where_counting_may_begin_elsewhere_is_said(
     assert said in done.output
     if first is not None:
         assert said not in CliRunner().invoke(cli, [*typed, "--first-frame", first]).output
+
+
+def test_what_was_assumed_is_said_before_the_error_that_comes_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a/gt").mkdir(parents=True)
+    (tmp_path / "a/gt/gt.txt").write_text(ROW)
+    (tmp_path / "a/seqinfo.ini").write_text("[Sequence]\nseqLength=1\n")
+    (tmp_path / "a.csv").write_text(TABLE)
+    typed = ["score", "--truth", str(tmp_path / "a"), "--pred", str(tmp_path / "a.csv")]
+    done = CliRunner().invoke(cli, typed)
+    assert "predictions for frame 2 of a video of 1 frames" in str(done.exception)
+    assert "the first with a box is 1: --first-frame 1" in done.output
 
 
 def test_frames_of_tables_count_from_where_convert_and_export_are_told(tmp_path: Path) -> None:
