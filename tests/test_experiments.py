@@ -274,7 +274,14 @@ def test_a_run_says_first_what_it_will_do(
     assert all(torch.equal(each, weights[1][name]) for name, each in weights[0].items())
     about = replace(about, recipe="another")
     save_checkpoint(shipped, Checkpoint(about=about, model={}, weights={}))
-    assert forecast.recorded_result(preset_plan("toy", "small", TOY_DATA)) is None
+    assert forecast.expected_score("toy", "small", TOY_DATA) == []
+
+
+@pytest.mark.parametrize("tracker", ["silot", "silot-plus"])
+def test_a_whole_recipe_may_expect_what_the_weights_that_ship_have(tracker: str) -> None:
+    data = DataConfig(dataset="mnist-12")
+    (line,) = forecast.expected_score(tracker, "prior", data)
+    assert f"as {tracker}-mnist-12.pt has" in line
 
 
 def test_a_log_that_is_no_terminal_gets_a_line_a_minute_with_the_time_left(

@@ -7,8 +7,8 @@ import torch
 
 from smot.errors import UsageError
 from smot.experiments.plans import Plan
-from smot.experiments.training_data import looks_of
-from smot.models.checkpoints import About, load_checkpoint
+from smot.experiments.training_data import DataConfig, looks_of
+from smot.models.checkpoints import load_checkpoint
 from smot.models.packaged import packaged_weights
 from smot.training.config import TrainConfig
 from smot.training.gradients import autocast
@@ -38,32 +38,34 @@ def forecast(plan: Plan, state: TrainingState, task: Task) -> list[str]:
         return []
     lines = [_curriculum(config)] if task.objective is None else []
     lines.append(_duration(plan, state, task))
-    recorded = recorded_result(plan)
-    if recorded is not None:
-        name, about = recorded
-        lines.append(
-            f"to expect: {about.score_name} {about.score:.3f} on validation, as {name} has, "
-            "whose training ended with this preset"
-        )
-    return lines
+    return [*lines, *expected_score(plan.family, plan.preset, plan.data)]
 
 
-def recorded_result(plan: Plan) -> tuple[str, About] | None:
-    """The weights that ship whose last stage was this preset on such videos: file and facts."""
-    looks = looks_of(plan.data)
+def expected_score(tracker: str, preset: str, data: DataConfig) -> list[str]:
+    """A line on the weights that ship, if this preset was their last stage on such videos.
+
+    Args:
+        tracker: whose weights.
+        preset: with which training ends.
+        data: the videos that are trained on.
+    """
+    looks = looks_of(data)
     try:
-        path = packaged_weights(plan.family, looks)
+        path = packaged_weights(tracker, looks)
     except UsageError:
-        return None
+        return []
     about = load_checkpoint(path).about
     trained = about.data
     same = trained is not None and (trained.frame_size, trained.max_objects) == (
         looks.frame_size,
         looks.max_objects,
     )
-    if not same or about.recipe != plan.preset or about.score is None:
-        return None
-    return path.name, about
+    if not same or about.recipe != preset or about.score is None:
+        return []
+    return [
+        f"to expect: {about.score_name} {about.score:.3f} on validation, as {path.name} has, "
+        "whose training ended with this preset"
+    ]
 
 
 def _curriculum(config: TrainConfig) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from smot.errors import DataError, UsageError
+from smot.experiments.forecast import expected_score
 from smot.experiments.plans import USUAL_DATASET, Request, resolve
 from smot.experiments.runs import Outcome, RunOptions, launch
 from smot.experiments.training_data import dataset_of
@@ -52,19 +53,22 @@ def run_recipe(
         raise UsageError(f"{folder} holds a run: --resume goes on, --force restarts")
     stages = recipe_stages(request)
     leads = os.environ.get("RANK", "0") == "0"
+    trains = request.recipe or request.family
+    expected: list[str] = []
     if not request.resume:
-        resolve(stages[0])  # refuses what cannot be before anything is written
+        plan, _ = resolve(stages[0])  # refuses what cannot be before anything is written
         if leads:
             for stage in stages:
                 shutil.rmtree(stage.out, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / FILE, json.dumps(asdict(request), indent=2) + "\n")
+        expected = expected_score(trains, stages[-1].preset or "", plan.data)
     hours = {stage.preset: stage.hours or 0.0 for stage in stages}
     parts = ", ".join(f"{preset} {each:.2f} h" for preset, each in hours.items())
     total = sum(hours.values())
-    notice(
-        f"{request.recipe or request.family} on {stages[0].dataset}: {parts}; {total:.2f} h in all"
-    )
+    notice(f"{trains} on {stages[0].dataset}: {parts}; {total:.2f} h in all")
+    for line in expected:
+        notice(line)
     for stage in stages:
         resume = RunFolder(stage.out).holds_run
         given = replace(stage, resume=True, init_from=None) if resume else stage

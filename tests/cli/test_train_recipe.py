@@ -10,6 +10,7 @@ from smot.errors import DataError, UsageError
 from smot.experiments.plans import Request
 from smot.experiments.recipes import FILE, recipe_stages
 from smot.experiments.runs import Outcome
+from smot.experiments.training_data import DataConfig
 from smot.models.checkpoints import load_checkpoint
 from smot.training.run_folder import RunFolder
 from tests.training import with_toy
@@ -32,8 +33,19 @@ def begun(out: Path) -> Path:
     return out
 
 
-def test_a_run_that_describes_nothing_is_the_whole_recipe(tmp_path: Path) -> None:
+def test_a_run_that_describes_nothing_is_the_whole_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def expected(tracker: str, preset: str, _: DataConfig) -> list[str]:
+        asked.append((tracker, preset))
+        return ["to expect: much"]
+
+    monkeypatch.setattr("smot.experiments.recipes.expected_score", expected)
     done = train(tmp_path / "a", "--dataset", "toy")
+    assert asked == [("toy", "again")]
+    assert "\nto expect: much\n" in done.stderr
     assert "toy on toy: small 3.00 h, again 1.00 h; 4.00 h in all" in done.stderr
     assert done.stdout.startswith(f"{tmp_path / 'a'}: 12 steps")
     first, second = RunFolder(tmp_path / "a/1-small"), RunFolder(tmp_path / "a/2-again")
