@@ -374,7 +374,14 @@ PRESETS: PresetTable = {
         SLEEP,
         lambda name: {**SLEEPING, **SLOTS[name], **(LINKED if name in DIGIT_SETS else {})},
     ),
-    "follow": _continuing(FOLLOW, lambda name: {**FOLLOWING, **LARGE_CONTINUED.get(name, {})}),
+    "follow": _continuing(
+        FOLLOW,
+        lambda name: {
+            **FOLLOWING,
+            "stay_above": 0.8 if name in DIGIT_SETS else 0.65,
+            **LARGE_CONTINUED.get(name, {}),
+        },
+    ),
     "prior": {
         name: Preset(model=model, train=PRIOR, validation=PREDICTION, continued=MOVING)
         for name, model in FAST_MODELS.items()

@@ -59,6 +59,9 @@ class SilotConfig:
             may find anew what is there; 0 lets faint objects stay as in the paper.
         end_below_training: the same while training, where presences are samples: as high a bound
             would end objects by chance, and they learn not to stay.
+        stay_above: probability of staying above which an object goes on while tracking: it then
+            has a presence above 1/2, and enters the next frame with 1; 0 for the product of its
+            probabilities so far, as in the paper. It then needs `end_below`.
         freeze_attributes: updates during which box, depth and presence networks get no gradient.
         count_odds_start: odds of the count prior at the first update.
         count_odds_end: odds that it falls to.
@@ -125,6 +128,7 @@ class SilotConfig:
     track_dropout: float = 0.0
     end_below: float = 0.0
     end_below_training: float = 0.0
+    stay_above: float = 0.0
     freeze_attributes: int = 1000
     count_odds_start: float = 1e6
     count_odds_end: float = 0.0125
@@ -157,6 +161,8 @@ class SilotConfig:
         self._check("initial_what_std", self.initial_what_std < 2, "below 2")
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
         self._check("background", colours, "three numbers between 0 and 1")
+        self._check("stay_above", self.stay_above < 1, "below 1")
+        self._check("stay_above", self.end_below or not self.stay_above, "0 without end_below")
         fits = self.prior_own_features or not self.prior_momentum
         self._check("prior_momentum", fits, "false without prior_own_features")
         known = self.prior_state_input in ("own", "posterior")

@@ -205,6 +205,9 @@ class Silot(nn.Module):
         """
         state = self._continued(state, noise.keeps)
         objects = self.unpacked(state)
+        if self.config.stay_above and not self.training:
+            objects = objects._replace(pres=objects.pres.ceil())  # all that goes on is there
+            state = objects.packed()
         features = self.features(description(state), objects.centre)
         change = self.propagation(features, objects, noise.propagation, image, freeze=freeze)
         hidden = self.propagation.heads.gru(change.samples, objects.hidden)

@@ -161,6 +161,8 @@ class Propagation(nn.Module):
                 self.features = ObjectFeatures(config, 2 * config.prior_momentum)
             self.suggestion = nn.Parameter(torch.zeros(2 * A))
         self.heads = Heads(n, n if sees else 0, A, config.hidden_size, config.where_scale)
+        if sees and config.stay_above:
+            self.heads.stay_logit = math.log(config.stay_above / (1 - config.stay_above))
         if sees:
             # Masks start nearly open: the "+ 1" of the paper's sigmoid(m + 1).
             nn.init.ones_(self.look.output_bias.data[4:])
@@ -232,7 +234,12 @@ class Heads(nn.Module):
         what_size: A.
         hidden_size: width of the recurrent state.
         reach: how far an object can move, anchors.
+
+    Attributes:
+        stay_logit: what logits of presences are counted from while tracking.
     """
+
+    stay_logit = 0.0
 
     def __init__(
         self, n_features: int, n_evidence: int, what_size: int, hidden_size: int, reach: float
@@ -318,7 +325,10 @@ class Heads(nn.Module):
         nearness = clipped_sigmoid(depth_logit)
         outputs = self.pres(torch.relu(for_pres + what_for_pres + nearness * self.from_depth))
         presence = Presence.drawn(frozen(outputs, freeze), noise.pres)
-        pres = objects.pres * presence.value
+        stays = presence.value
+        if not self.training:
+            stays = torch.sigmoid(presence.sample - self.stay_logit)
+        pres = objects.pres * stays
         place, _, size_logit = motion.summary.split(2, -1)
         size = motion.box[..., 2:]
         changed = Objects(

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch import Tensor
 
 from smot.arrays import UInt8Array
+from smot.errors import UsageError
 from smot.models.silot import FAMILY, Silot, SilotConfig
 from smot.models.silot.objects import FrameNoise
 
@@ -74,3 +76,28 @@ def test_the_learned_prior_ends_the_same_objects(config: SilotConfig, videos: UI
     for presence, stays in ((0.49, False), (0.51, True)):
         faint = clip._replace(states=with_presence(model, clip.states, presence))
         assert (model.imagine(faint, 2).pres.max() > 0) == stays
+
+
+def test_what_goes_on_while_tracking_starts_each_frame_as_certain(
+    config: SilotConfig, videos: UInt8Array
+) -> None:
+    model = built(replace(config, end_below=0.5, stay_above=0.8), 0.5)
+    model.discovery.pres.output_bias.data.fill_(-30)
+    last = model.propagation.heads.pres.layers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    torch.nn.init.zeros_(last.weight)
+    model.propagation.heads.pres.output_bias.data.fill_(math.log(9))  # stays with 0.9
+    for presence, training, expected in (
+        (0.51, False, 2.25 / 3.25),  # odds of 9 against those of 0.8, whatever was before
+        (0.99, False, 2.25 / 3.25),
+        (0.49, False, 0.0),
+        (0.51, True, 0.51 * 0.9),  # the paper's product
+    ):
+        state, _ = at_frame_one(model.train(training), videos, presence)
+        found = model.unpacked(state).pres.max()
+        torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def test_staying_needs_a_bound_below_which_objects_end(config: SilotConfig) -> None:
+    with pytest.raises(UsageError, match=r"stay_above is 0\.8, must be 0 without end_below"):
+        replace(config, stay_above=0.8)
