@@ -162,7 +162,8 @@ class SilotConfig:
         colours = len(self.background) == 3 and all(0 <= c <= 1 for c in self.background)
         self._check("background", colours, "three numbers between 0 and 1")
         self._check("stay_above", self.stay_above < 1, "below 1")
-        self._check("stay_above", self.end_below or not self.stay_above, "0 without end_below")
+        fits = self.end_below > 0 or not self.stay_above
+        self._check("stay_above", fits, "0 without end_below")
         fits = self.prior_own_features or not self.prior_momentum
         self._check("prior_momentum", fits, "false without prior_own_features")
         known = self.prior_state_input in ("own", "posterior")
