@@ -74,6 +74,10 @@ def test_weights_of_further_seeds_are_runs_of_the_same_system() -> None:
     assert found["silot-6/seed-0"] == FOLDER / "silot-mnist-6.pt"
     assert found["silot-6/seed-2"] == Path("more/silot-mnist-6-seed-2.pt")
     assert [name for name, *_ in weights_of("silot-12", choices)] == ["silot-12"]
+    Path("more/silot-mnist-12-seed-0.pt").touch()
+    found = {name: weights for name, weights, _ in weights_of("silot-12", choices)}
+    assert list(found) == ["silot-12/seed-0", "silot-12/seed-1"]
+    assert found["silot-12/seed-1"] == FOLDER / "silot-mnist-12.pt"  # the seed that ships
     assert [name for name, *_ in weights_of("conncomp", choices)] == ["conncomp"]
 
 

@@ -26,6 +26,7 @@ from smot.experiments.recipes import asks_for_recipe, run_recipe
 from smot.experiments.runs import RunOptions, launch
 from smot.experiments.training_data import DATASETS
 from smot.files import to_plain, write_text
+from smot.models.checkpoints import load_checkpoint
 from smot.models.packaged import FOLDER
 from smot.trackers import Recipe
 from smot.training.run_folder import RunFolder
@@ -326,7 +327,7 @@ def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
     """Files of a system's weights, in the package or a folder that was named, by seed.
 
     `WEIGHTS.pt` alone has no seed (""), and is None where there are none at all; beside
-    `WEIGHTS-seed-1.pt` and so on it is "seed-0".
+    `WEIGHTS-seed-1.pt` and so on it has the one it was trained with.
     """
     if not system.weights:
         return {"": None}
@@ -338,9 +339,11 @@ def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
         for folder in folders
         for path in sorted(folder.glob(f"{system.weights}-seed-*.pt"))
     }
-    if first or not seeds:
-        seeds = {"seed-0" if seeds else "": first, **seeds}
-    return seeds
+    if not seeds:
+        return {"": first}
+    if first:
+        seeds[f"seed-{load_checkpoint(first).about.seed}"] = first
+    return dict(sorted(seeds.items()))
 
 
 def select_jobs(jobs: Sequence[Job], only: str | None) -> list[Job]:
