@@ -399,11 +399,11 @@ FAMILY = Family(
     recipes={
         "silot": (("fast", 1.2), ("refine", 0.9), ("follow", 0.5), ("prior", 0.4)),
         "silot-plus": (
-            ("fast", 1.0),
-            ("refine", 0.7),
+            ("fast", 1.2),
+            ("refine", 0.9),
             ("sleep", 0.4),
-            ("follow", 0.6),
-            ("prior", 0.3),
+            ("follow", 1.0),
+            ("prior", 0.4),
         ),
     },
     renamed=RENAMED,
