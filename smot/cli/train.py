@@ -38,14 +38,17 @@ def train() -> None:
 
 
 @train.command()
-@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @click.option("--float32", is_flag=True, help="Keep full precision instead of float16.")
-def export(run: Path, out: Path, float32: bool) -> None:
-    """Write the weights alone of RUN (a folder, whose best state is taken, or a checkpoint)."""
+def export(runs: tuple[Path, ...], out: Path, float32: bool) -> None:
+    """Write the weights alone of RUNS: folders, whose best state is taken, or checkpoints.
+
+    Of several that went on from the same weights, the mean of their weights.
+    """
     from smot.models.checkpoints import export_weights
 
-    about = export_weights(run, out, half=not float32)
+    about = export_weights(runs, out, half=not float32)
     score = "not scored" if about.score is None else f"{about.score_name} {about.score:.3f}"
     size = out.stat().st_size / 2**20
     click.echo(f"{out}: {about.family}, step {about.step}, {score}, {size:.1f} MiB")

@@ -5,7 +5,7 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -234,27 +234,45 @@ def _check_fit(module: nn.Module, weights: Mapping[str, Tensor], path: str | Pat
             raise DataError(f"{path}: weight {name!r} must be {expected}, not {found}")
 
 
-def export_weights(source: str | Path, path: str | Path, *, half: bool = True) -> About:
-    """Write the weights of a checkpoint alone: what ships, a small part of the full file.
+def export_weights(sources: Sequence[str | Path], path: str | Path, *, half: bool = True) -> About:
+    """Write the weights of a checkpoint alone, or the mean of several: what ships.
+
+    The mean of runs that went on from the same weights is often better than each of them; of runs
+    from nothing it is worth nothing. Settings and description are those of the first.
 
     Args:
-        source: a full checkpoint, or a run's folder.
+        sources: full checkpoints, or runs' folders; at least one.
         path: file to write.
         half: store in float16 (half the size; weights are restored as float32).
 
     Returns:
-        The description that the file carries.
+        The description that the file carries; a mean has no score.
 
     Raises:
-        DataError: see `load_checkpoint`; a weight too large for float16.
+        DataError: see `load_checkpoint`; weights of other models; a weight too large for float16.
+
+    Source: means of weights: Wortsman et al., Model soups, https://arxiv.org/abs/2203.05482.
     """
-    checkpoint = load_checkpoint(source)
-    weights = checkpoint.best_weights
+    first, *others = [load_checkpoint(source) for source in sources]
+    weights, about = first.best_weights, first.about
+    if others:
+        module = build_model(replace(first, weights=weights, averages={}), sources[0])
+        for source, other in zip(sources[1:], others, strict=True):
+            _check_fit(module, other.best_weights, source)
+        every = [weights, *(other.best_weights for other in others)]
+        weights = {name: _mean([each[name] for each in every]) for name in weights}
+        about = replace(about, score=None, score_name="")
     if half:
-        weights = {name: _halved(name, tensor, source) for name, tensor in weights.items()}
-    slim = replace(checkpoint, weights=weights, averages={}, training={})
+        weights = {name: _halved(name, tensor, sources[0]) for name, tensor in weights.items()}
+    slim = replace(first, about=about, weights=weights, averages={}, training={})
     save_checkpoint(path, slim)
-    return slim.about
+    return about
+
+
+def _mean(tensors: list[Tensor]) -> Tensor:
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack([tensor.float() for tensor in tensors]).mean(0)
 
 
 def _halved(name: str, tensor: Tensor, source: str | Path) -> Tensor:

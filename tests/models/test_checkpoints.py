@@ -96,7 +96,7 @@ def test_a_runs_folder_stands_for_its_best_state(tmp_path: Path, checkpoint: Che
     save_checkpoint(tmp_path / "last.pt", replace(checkpoint, about=About(family="toy", step=9)))
     assert load_checkpoint(tmp_path).about == checkpoint.about
     assert load_model(str(tmp_path))[1] == checkpoint.about
-    assert export_weights(tmp_path, tmp_path / "slim.pt") == checkpoint.about
+    assert export_weights([tmp_path], tmp_path / "slim.pt") == checkpoint.about
 
 
 def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_an_export_is_small_and_gives_the_same_model_to_half_precision(
 ) -> None:
     bulky = replace(checkpoint, training={"optimiser": torch.zeros(10_000)})
     save_checkpoint(tmp_path / "a.pt", bulky)
-    assert export_weights(tmp_path / "a.pt", tmp_path / "slim.pt").step == 7
+    assert export_weights([tmp_path / "a.pt"], tmp_path / "slim.pt").step == 7
     assert (tmp_path / "slim.pt").stat().st_size < (tmp_path / "a.pt").stat().st_size / 5
     assert load_checkpoint(tmp_path / "slim.pt").weights["late.weight"].dtype == torch.float16
     full, _ = load_model(tmp_path / "a.pt")
@@ -126,8 +126,26 @@ def test_a_weight_too_large_for_half_precision_is_refused(
     large = {**checkpoint.weights, "late.bias": torch.full((5,), 1e6)}
     save_checkpoint(tmp_path / "a.pt", replace(checkpoint, weights=large))
     with pytest.raises(DataError, match=r"'late\.bias' does not fit float16"):
-        export_weights(tmp_path / "a.pt", tmp_path / "slim.pt")
-    export_weights(tmp_path / "a.pt", tmp_path / "slim.pt", half=False)
+        export_weights([tmp_path / "a.pt"], tmp_path / "slim.pt")
+    export_weights([tmp_path / "a.pt"], tmp_path / "slim.pt", half=False)
+
+
+def test_an_export_of_several_is_the_mean_of_their_weights_and_has_no_score(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    a, b = tmp_path / "a.pt", tmp_path / "b.pt"
+    save_checkpoint(a, checkpoint)
+    doubled = {name: 2 * weight for name, weight in checkpoint.best_weights.items()}
+    save_checkpoint(b, replace(checkpoint, weights=doubled, averages={}))
+    about = export_weights([a, b, b], tmp_path / "mean.pt", half=False)
+    assert about == replace(checkpoint.about, score=None, score_name="")
+    mean = load_checkpoint(tmp_path / "mean.pt")
+    for name, weight in checkpoint.best_weights.items():
+        torch.testing.assert_close(mean.weights[name], weight * 5 / 3)
+    other = {**checkpoint.weights, "late.bias": torch.zeros(6)}
+    save_checkpoint(b, replace(checkpoint, weights=other, averages={}))
+    with pytest.raises(DataError, match=r"b\.pt: weight 'late\.bias' must be \[5\], not \[6\]"):
+        export_weights([a, b], tmp_path / "mean.pt")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
