@@ -498,7 +498,7 @@ def test_inference_learns_from_what_its_teacher_follows(tmp_path: Path) -> None:
     frames = torch.from_numpy(source.frames(np.arange(4), 3))
     expected = teacher.find(frames, torch.Generator())
     order = [int((each == expected.path).flatten(1).all(1).nonzero()[0]) for each in found["path"]]
-    torch.testing.assert_close(found["looks"], expected.looks[order])
+    torch.testing.assert_close(found["what"], expected.what[order])
     # All that is found counts here, so that scenes hold something.
     found["usable"][:] = True
     objective = stage.objective(model, found, torch.Generator().manual_seed(0))

@@ -14,7 +14,6 @@ from torch import Tensor
 from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import cell_centres
 from smot.models.silot.objects import Clip, Objects, unpacked
-from smot.models.sprites import glimpse, laid_out
 
 if TYPE_CHECKING:
     from smot.models.silot.model import Silot, Step
@@ -29,6 +28,8 @@ UNSURE = 0.2
 """Presence above which an object counts as a neighbour."""
 MARGIN = 1.0
 """Pixels that have to be free around an object that is used."""
+FAINT = 0.06
+"""Difference from the background that an object has somewhere, at least."""
 LOST = 0.1
 """Chance that a followed object is taken away before a frame, so that it has to be found again."""
 REACH = 5.0
@@ -43,21 +44,21 @@ class Found(NamedTuple):
     """Objects that a model has followed through clips: what scenes are composed from.
 
     Attributes:
-        looks: cut out where they were alone, [B, K, C, G, G].
+        frames: what was seen, uint8, [B, T, C, H, W].
+        when: the first frame in which each was alone, [B, K].
         size: h, w of their boxes there, [B, K, 2], anchors.
         what: their appearances there, [B, K, A].
         path: y, x of their centres in all frames, [B, K, T, 2], anchors.
         usable: which of them are whole objects, seen in all frames, bool, [B, K].
-        frame_size: H, W of what was seen, pixels, [B, 2].
-        offset: y, x of its corner in the whole frame, [B, 2], anchors.
+        offset: y, x of the corner of what was seen in the whole frame, [B, 2], anchors.
     """
 
-    looks: Tensor
+    frames: Tensor
+    when: Tensor
     size: Tensor
     what: Tensor
     path: Tensor
     usable: Tensor
-    frame_size: Tensor
     offset: Tensor
 
 
@@ -92,8 +93,7 @@ def followed(model: "Silot", images: Tensor, clip: Clip, offset: Tensor) -> Foun
         objects = model.unpacked(clip.states)
         flat = Objects(*(part.flatten(0, 1) for part in objects))
         alone = isolated(flat, config.anchor, (H, W)).unflatten(0, (T, B))
-        when = alone.float().argmax(0)  # the first frame in which it was
-        cut = glimpse(images.flatten(0, 1), flat.box, unit=config.anchor, size=config.glimpse_size)
+        when = alone.float().argmax(0)
 
         def then(values: Tensor) -> Tensor:
             index = when.view(1, *when.shape, *[1] * (values.dim() - 3))
@@ -101,12 +101,12 @@ def followed(model: "Silot", images: Tensor, clip: Clip, offset: Tensor) -> Foun
 
         stays = ~clip.is_new[1:].any(0) & (objects.pres[..., 0] > UNSURE).all(0)
         return Found(
-            then(cut.unflatten(0, (T, B))),
+            (255 * images).round().to(torch.uint8).transpose(0, 1).contiguous(),
+            when,
             then(objects.box[..., 2:]),
             then(objects.what),
             objects.centre.permute(1, 2, 0, 3).contiguous(),
             alone.any(0) & stays,
-            torch.tensor([H, W], device=images.device).expand(B, 2),
             offset,
         )
 
@@ -114,8 +114,7 @@ def followed(model: "Silot", images: Tensor, clip: Clip, offset: Tensor) -> Foun
 def compose(model: "Silot", found: Found, n_frames: int, generator: torch.Generator) -> Scene:
     """Clips, as many as there were, of objects from all of them.
 
-    Objects move as they were seen to, each over those before it, opaque where it differs from the
-    background.
+    Objects move as they were seen to, by whole pixels, so that they stay as sharp as they were.
 
     Args:
         model: gives sizes and the background.
@@ -124,21 +123,22 @@ def compose(model: "Silot", found: Found, n_frames: int, generator: torch.Genera
         generator: source of the scenes, on the objects' device.
     """
     config = model.config
-    B = len(found.usable)
-    H, W = found.frame_size[0].tolist()
+    B, K = found.usable.shape
     with torch.no_grad():
         n_objects = max(config.n_slots - SPARE, 1)
         chosen, on = _drawn(found.usable.flatten(), B, n_objects, generator)
-        path = found.path.flatten(0, 1)[chosen].permute(2, 0, 1, 3)[:n_frames]  # [T, B, M, 2]
-        size = found.size.flatten(0, 1)[chosen]
-        box = torch.cat([path, size.expand(*path.shape[:-1], 2)], -1)
+        path = found.path.flatten(0, 1)[chosen].permute(2, 0, 1, 3)  # [T, B, M, 2]
+        size, when = (each.flatten(0, 1)[chosen] for each in (found.size, found.when))
+        start = path.gather(0, when[None, ..., None].expand(1, -1, -1, 2))[0]
+        shift = ((path[:n_frames] - start) * config.anchor).round().long()
+        centre = start + shift / config.anchor
+        box = torch.cat([centre, size.expand(*centre.shape[:-1], 2)], -1)
         on = _apart(box[0], on)
-        T, _, M, _ = box.shape
-        looks = found.looks.flatten(0, 1)[chosen].expand(T, -1, -1, -1, -1, -1).flatten(0, 1)
-        there = on.expand(T, B, M).flatten(0, 1)
+        seen = found.frames[chosen // K, when].float() / 255
         background = model.renderer.background
-        painted = laid_over(looks, box.flatten(0, 1), there, background, config, (H, W))
-        return Scene(painted.unflatten(0, (T, B)), box, found.what.flatten(0, 1)[chosen], on)
+        layers = cut_out(seen, torch.cat([start, size], -1) * config.anchor, background)
+        images = laid_over(layers * on[..., None, None, None], shift, background)
+        return Scene(images, box, found.what.flatten(0, 1)[chosen], on)
 
 
 def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Tensor:
@@ -191,35 +191,54 @@ def _apart(box: Tensor, on: Tensor) -> Tensor:
     return left
 
 
-def laid_over(
-    looks: Tensor,
-    box: Tensor,
-    on: Tensor,
-    background: Tensor,
-    config: SilotConfig,
-    frame_size: tuple[int, int],
-) -> Tensor:
-    """Paint what was cut out, later objects over earlier ones.
+def cut_out(seen: Tensor, box: Tensor, background: Tensor) -> Tensor:
+    """What is in boxes, and how opaque: as far as it differs from the background.
+
+    An edge that a frame has mixed with the background lets through as much of what will be below.
 
     Args:
-        looks: contents of boxes, [B, M, C, G, G].
-        box: where to, [B, M, 4], anchors.
-        on: which are painted, [B, M].
+        seen: a frame for each object, [B, M, C, H, W].
+        box: y, x, h, w, [B, M, 4], pixels.
         background: [C].
-        config: of the model.
-        frame_size: H, W, pixels.
 
     Returns:
-        [B, C, H, W].
+        Colours, already multiplied by how opaque they are, and that, [B, M, C + 1, H, W].
     """
-    B, M, C = looks.shape[:3]
+    centre, reach = box[..., None, :2], box[..., None, 2:] / 2 + MARGIN / 2
+    rows, columns = (
+        (torch.arange(n, device=box.device) + 0.5 - centre[..., axis]).abs() < reach[..., axis]
+        for axis, n in enumerate(seen.shape[-2:])
+    )
+    inside = (rows[..., :, None] & columns[..., None, :])[:, :, None]
     behind = background[:, None, None]
-    difference = (looks - behind).abs().amax(2, keepdim=True)
-    alpha = (difference / config.ink_threshold).clamp(max=1) * on[..., None, None, None]
-    placed = laid_out(torch.cat([looks * alpha, alpha], 2), box, config.anchor, frame_size)
-    image = behind.expand(B, C, *frame_size)
+    difference = (seen - behind) * inside
+    distance = difference.abs().amax(2, keepdim=True)
+    alpha = distance / distance.amax((-2, -1), keepdim=True).clamp(min=FAINT)
+    return torch.cat([difference + behind * alpha, alpha], 2)
+
+
+def laid_over(layers: Tensor, shift: Tensor, background: Tensor) -> Tensor:
+    """Paint what was cut out, moved by whole pixels, later objects over earlier ones.
+
+    Args:
+        layers: from `cut_out`, [B, M, C + 1, H, W].
+        shift: y, x by which each moves in each frame, int64, [T, B, M, 2], pixels.
+        background: [C].
+
+    Returns:
+        [T, B, C, H, W].
+    """
+    (T, B, M, _), (C, H, W) = shift.shape, (layers.shape[2] - 1, *layers.shape[-2:])
+    rows, columns = (torch.arange(n, device=layers.device) for n in (H, W))
+    image = background[:, None, None].expand(T, B, C, H, W)
     for m in range(M):
-        image = image * (1 - placed[:, m, C:]) + placed[:, m, :C]
+        y, x = rows - shift[:, :, m, :1], columns - shift[:, :, m, 1:]
+        there = ((y >= 0) & (y < H))[..., None] & ((x >= 0) & (x < W))[..., None, :]
+        source = (y.clamp(0, H - 1) * W)[..., None] + x.clamp(0, W - 1)[..., None, :]
+        source = source.view(T, B, 1, H * W).expand(-1, -1, C + 1, -1)
+        moved = layers[:, m].flatten(2).expand(T, -1, -1, -1).gather(-1, source)
+        placed = moved.view(T, B, C + 1, H, W) * there[:, :, None]
+        image = image * (1 - placed[:, :, C:]) + placed[:, :, :C]
     return image.clamp(0, 1)
 
 
