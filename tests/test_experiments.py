@@ -483,7 +483,7 @@ def test_inference_learns_from_what_its_teacher_follows(tmp_path: Path) -> None:
     save_checkpoint(
         path, Checkpoint(about=about, model=to_plain(teacher.config), weights=teacher.state_dict())
     )
-    parts = ("backbone.", "discovery.", "features.", "propagation.")
+    parts = ("backbone.", "discovery.", "features.", "propagation.", "renderer.")
     config = replace(
         TRAIN, batch_size=4, curriculum=((0, 3),), only_parameters=parts, init_from=path
     )
@@ -497,15 +497,16 @@ def test_inference_learns_from_what_its_teacher_follows(tmp_path: Path) -> None:
     assert isinstance(teacher, Silot)
     frames = torch.from_numpy(source.frames(np.arange(4), 3))
     expected = teacher.find(frames, torch.Generator())
-    order = [int((each == expected.path).flatten(1).all(1).nonzero()[0]) for each in found["path"]]
-    torch.testing.assert_close(found["what"], expected.what[order])
+    same = [(each == expected.frames).flatten(1).all(1) for each in found["frames"]]
+    order = [int(each.nonzero()[0]) for each in same]
+    torch.testing.assert_close(found["box"], expected.box[order])
     # All that is found counts here, so that scenes hold something.
     found["usable"][:] = True
     objective = stage.objective(model, found, torch.Generator().manual_seed(0))
     torch.autograd.backward(objective.total)
     trained = {name for name, each in model.named_parameters() if each.grad is not None}
     learned = {name.split(".")[0] for name in trained}
-    assert learned == {"backbone", "discovery", "features", "propagation"}
+    assert learned == {"backbone", "discovery", "features", "propagation", "renderer"}
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ REFINED_DIGITS = {**REFINED, "size_prior_std": 0.4, "log_floor": 0.002, **LINKED
 
 SLEEP = {
     "objective": "sleep_objective",
-    "only_parameters": ("backbone.", "discovery."),
+    "only_parameters": ("backbone.", "discovery.", "renderer."),
     "batch_size": 48,
     "lr": 1e-3,
     "warmup_steps": 100,
@@ -290,7 +290,7 @@ SLEEP = {
 
 FOLLOW = {
     **SLEEP,
-    "only_parameters": ("backbone.", "discovery.", "features.", "propagation."),
+    "only_parameters": ("backbone.", "discovery.", "features.", "propagation.", "renderer."),
     "lr": 5e-4,
     "max_hours": 1.0,
 }

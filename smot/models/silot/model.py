@@ -285,7 +285,7 @@ class Silot(nn.Module):
         self.eval()
         steps = self.steps(scene.images, noise, offset=found.offset)
         self.train(training)
-        return _objective(sleep_terms(scene, steps, keeps, config))
+        return _objective(sleep_terms(scene, steps, keeps, self))
 
     def _noise(self, images: Tensor, generator: torch.Generator, *, drops: bool) -> ClipNoise:
         T, B, _, H, W = images.shape

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smot.models.silot.config import SilotConfig
 from smot.models.silot.discovery import cell_centres
 from smot.models.silot.objects import Clip, Objects, unpacked
+from smot.models.sprites import glimpse
 
 if TYPE_CHECKING:
     from smot.models.silot.model import Silot, Step
@@ -34,8 +34,10 @@ LOST = 0.1
 """Chance that a followed object is taken away before a frame, so that it has to be found again."""
 REACH = 5.0
 """Pixels between an object and its box from which on it counts as lost."""
-BOX_WEIGHT, WHAT_WEIGHT = 0.5, 0.05
-"""Weights of a pixel of error and of a unit of appearance, against a nat of presence."""
+INK = 0.02
+"""Difference from the background from which on a pixel belongs to an object."""
+BOX_WEIGHT, LOOKS_WEIGHT = 0.5, 0.05
+"""Weights of a pixel of error, and of a sprite's squared error, against a nat of presence."""
 WORTH = 4.0
 """Pixels of error that a cell's presence of 1 is worth when cells are chosen for objects."""
 
@@ -46,18 +48,16 @@ class Found(NamedTuple):
     Attributes:
         frames: what was seen, uint8, [B, T, C, H, W].
         when: the first frame in which each was alone, [B, K].
-        size: h, w of their boxes there, [B, K, 2], anchors.
-        what: their appearances there, [B, K, A].
-        path: y, x of their centres in all frames, [B, K, T, 2], anchors.
+        box: y, x, h, w of its pixels there, [B, K, 4], pixels.
+        shift: y, x by which it moves from there, in all frames, int64, [B, K, T, 2], pixels.
         usable: which of them are whole objects, seen in all frames, bool, [B, K].
         offset: y, x of the corner of what was seen in the whole frame, [B, 2], anchors.
     """
 
     frames: Tensor
     when: Tensor
-    size: Tensor
-    what: Tensor
-    path: Tensor
+    box: Tensor
+    shift: Tensor
     usable: Tensor
     offset: Tensor
 
@@ -67,14 +67,14 @@ class Scene(NamedTuple):
 
     Attributes:
         images: [T, B, C, H, W].
-        box: y, x, h, w of all objects, [T, B, M, 4], anchors.
-        what: their appearances, [B, M, A].
+        box: y, x, h, w of all objects, [T, B, M, 4], pixels.
+        looks: what is in their boxes where nothing else is, and how opaque, [B, M, C + 1, G, G].
         on: which of them there are, bool, [B, M].
     """
 
     images: Tensor
     box: Tensor
-    what: Tensor
+    looks: Tensor
     on: Tensor
 
 
@@ -94,21 +94,55 @@ def followed(model: "Silot", images: Tensor, clip: Clip, offset: Tensor) -> Foun
         flat = Objects(*(part.flatten(0, 1) for part in objects))
         alone = isolated(flat, config.anchor, (H, W)).unflatten(0, (T, B))
         when = alone.float().argmax(0)
-
-        def then(values: Tensor) -> Tensor:
-            index = when.view(1, *when.shape, *[1] * (values.dim() - 3))
-            return values.gather(0, index.expand(1, *values.shape[1:]))[0]
-
+        path, boxes = (
+            each.permute(1, 2, 0, 3) * config.anchor for each in (objects.centre, objects.box)
+        )  # [B, K, T, ...]
+        then = when[..., None, None]
+        start = path.gather(2, then.expand(-1, -1, 1, 2))
+        box = boxes.gather(2, then.expand(-1, -1, 1, 4))[:, :, 0]
+        distance = (images - model.renderer.background[:, None, None]).abs().amax(2)
+        video = torch.arange(B, device=images.device)[:, None]
+        box, inked = tight((distance > INK)[when, video], box)
         stays = ~clip.is_new[1:].any(0) & (objects.pres[..., 0] > UNSURE).all(0)
         return Found(
             (255 * images).round().to(torch.uint8).transpose(0, 1).contiguous(),
             when,
-            then(objects.box[..., 2:]),
-            then(objects.what),
-            objects.centre.permute(1, 2, 0, 3).contiguous(),
-            alone.any(0) & stays,
+            box,
+            (path - start).round().long(),
+            alone.any(0) & stays & inked,
             offset,
         )
+
+
+def tight(ink: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes around the ink in boxes and within a margin.
+
+    Args:
+        ink: where there is some, bool, [B, K, H, W].
+        box: y, x, h, w, [B, K, 4], pixels.
+
+    Returns:
+        The same of the ink, whole pixels, and which boxes hold any, bool, [B, K].
+    """
+    ink = ink & inside(box, ink.shape[-2:], MARGIN)
+    sides = []
+    for axis in (-1, -2):
+        there = ink.any(axis).float()  # rows, then columns
+        low, beyond = there.argmax(-1), there.flip(-1).argmax(-1)
+        sides.append((low.float(), there.shape[-1] - beyond.float()))
+    (top, bottom), (left, right) = sides
+    middle = [(top + bottom) / 2, (left + right) / 2]
+    return torch.stack([*middle, bottom - top, right - left], -1), ink.any(-1).any(-1)
+
+
+def inside(box: Tensor, frame_size: Sequence[int], margin: float = 0.0) -> Tensor:
+    """Which pixels have their centres in boxes y, x, h, w [..., 4], pixels: bool, [..., H, W]."""
+    rows, columns = (
+        (torch.arange(n, device=box.device) + 0.5 - box[..., axis, None]).abs()
+        < box[..., axis + 2, None] / 2 + margin
+        for axis, n in enumerate(frame_size)
+    )
+    return rows[..., :, None] & columns[..., None, :]
 
 
 def compose(model: "Silot", found: Found, n_frames: int, generator: torch.Generator) -> Scene:
@@ -127,18 +161,21 @@ def compose(model: "Silot", found: Found, n_frames: int, generator: torch.Genera
     with torch.no_grad():
         n_objects = max(config.n_slots - SPARE, 1)
         chosen, on = _drawn(found.usable.flatten(), B, n_objects, generator)
-        path = found.path.flatten(0, 1)[chosen].permute(2, 0, 1, 3)  # [T, B, M, 2]
-        size, when = (each.flatten(0, 1)[chosen] for each in (found.size, found.when))
-        start = path.gather(0, when[None, ..., None].expand(1, -1, -1, 2))[0]
-        shift = ((path[:n_frames] - start) * config.anchor).round().long()
-        centre = start + shift / config.anchor
-        box = torch.cat([centre, size.expand(*centre.shape[:-1], 2)], -1)
+        start, when = (each.flatten(0, 1)[chosen] for each in (found.box, found.when))
+        shift = found.shift.flatten(0, 1)[chosen].permute(2, 0, 1, 3)[:n_frames]  # [T, B, M, 2]
+        box = torch.cat([start[..., :2] + shift, start[..., 2:].expand(*shift.shape)], -1)
         on = _apart(box[0], on)
         seen = found.frames[chosen // K, when].float() / 255
         background = model.renderer.background
-        layers = cut_out(seen, torch.cat([start, size], -1) * config.anchor, background)
-        images = laid_over(layers * on[..., None, None, None], shift, background)
-        return Scene(images, box, found.what.flatten(0, 1)[chosen], on)
+        layers = cut_out(seen, start, background)
+        shown = on[..., None, None, None]
+        images = laid_over(layers * shown, shift, background)
+        colour, alpha = layers.tensor_split([-1], 2)
+        alone = torch.cat([colour + (1 - alpha) * background[:, None, None], alpha], 2)
+        looks = glimpse(
+            alone.flatten(0, 1), start.view(-1, 1, 4), unit=1.0, size=config.glimpse_size
+        )
+        return Scene(images, box, looks.view(*on.shape, *looks.shape[2:]), on)
 
 
 def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Tensor:
@@ -204,14 +241,8 @@ def cut_out(seen: Tensor, box: Tensor, background: Tensor) -> Tensor:
     Returns:
         Colours, already multiplied by how opaque they are, and that, [B, M, C + 1, H, W].
     """
-    centre, reach = box[..., None, :2], box[..., None, 2:] / 2 + MARGIN / 2
-    rows, columns = (
-        (torch.arange(n, device=box.device) + 0.5 - centre[..., axis]).abs() < reach[..., axis]
-        for axis, n in enumerate(seen.shape[-2:])
-    )
-    inside = (rows[..., :, None] & columns[..., None, :])[:, :, None]
     behind = background[:, None, None]
-    difference = (seen - behind) * inside
+    difference = (seen - behind) * inside(box, seen.shape[-2:])[:, :, None]
     distance = difference.abs().amax(2, keepdim=True)
     alpha = distance / distance.amax((-2, -1), keepdim=True).clamp(min=FAINT)
     return torch.cat([difference + behind * alpha, alpha], 2)
@@ -243,7 +274,7 @@ def laid_over(layers: Tensor, shift: Tensor, background: Tensor) -> Tensor:
 
 
 def sleep_terms(
-    scene: Scene, steps: Sequence["Step"], keeps: Tensor, config: SilotConfig
+    scene: Scene, steps: Sequence["Step"], keeps: Tensor, model: "Silot"
 ) -> dict[str, Tensor]:
     """How far a model is from what is in composed clips, by name, [] each, per frame and video.
 
@@ -253,8 +284,9 @@ def sleep_terms(
         scene: the truth.
         steps: what the model made of each frame, by its means.
         keeps: which slots went on into each frame after the first, bool, [T - 1, B, K].
-        config: of the model.
+        model: gives settings, and paints appearances.
     """
+    config = model.config
     T, B, M = scene.box.shape[:3]
     H, W = scene.images.shape[-2:]
     centres = cell_centres(H, W, config.anchor, scene.box.device, config.cell)
@@ -264,8 +296,7 @@ def sleep_terms(
     owner = nobody.expand(B, K)
     errors: list[Tensor] = []
     for t, step in enumerate(steps):
-        target = scene.box[t] * config.anchor
-        true = torch.cat([target, scene.what], -1)
+        target = scene.box[t]
         held = torch.zeros_like(scene.on)
         if step.change is not None:
             before = unpacked(steps[t - 1].state, config.what_size)
@@ -276,49 +307,59 @@ def sleep_terms(
             near = (moved.centre * config.anchor - there).abs().amax(-1) < REACH
             near &= owner >= 0
             logit = step.change.drawn.logit[..., 0]
-            seen = torch.cat([moved.box * config.anchor, moved.what], -1)
-            errors.append(_errors(seen, logit, true, owner, near, alive))
+            errors.append(_errors(model, moved, logit, scene, t, owner, near, alive))
             owner = torch.where(near, owner, nobody)
             held = _marked(owner, M)
         found, logit = step.proposed, step.found.logit[..., 0]
         with torch.no_grad():
-            gap = (scene.box[t, :, :, None, :2] - centres).abs().amax(-1)
-            allowed = (scene.on & ~held)[..., None] & (gap < config.cell / config.anchor)
+            gap = (target[:, :, None, :2] - config.anchor * centres).abs().amax(-1)
+            allowed = (scene.on & ~held)[..., None] & (gap < config.cell)
             error = (target[:, :, None] - config.anchor * found.box[:, None]).abs().sum(-1)
             cell, got = assigned(error - WORTH * torch.sigmoid(logit)[:, None], allowed)
             finder = nobody.expand(B, J + 1).scatter(1, torch.where(got, cell, J), numbers)[:, :J]
         every = torch.ones_like(finder, dtype=torch.bool)
-        seen = torch.cat([found.box * config.anchor, found.what], -1)
-        errors.append(_errors(seen, logit, true, finder, finder >= 0, every))
+        errors.append(_errors(model, found, logit, scene, t, finder, finder >= 0, every))
         owner = torch.cat([owner, finder], 1).gather(1, step.source)
-    presence, where, what = torch.stack(errors).sum(0) / (T * B)
+    presence, where, looks = torch.stack(errors).sum(0) / (T * B)
     return {
         "sleep_presence": presence,
         "sleep_where": BOX_WEIGHT * where,
-        "sleep_what": WHAT_WEIGHT * what,
+        "sleep_looks": LOOKS_WEIGHT * looks,
     }
 
 
 def _errors(
-    seen: Tensor, logit: Tensor, true: Tensor, index: Tensor, is_there: Tensor, judged: Tensor
+    model: "Silot",
+    seen: Objects,
+    logit: Tensor,
+    scene: Scene,
+    t: int,
+    index: Tensor,
+    is_there: Tensor,
+    judged: Tensor,
 ) -> Tensor:
     """Errors of presences, boxes and appearances of N slots or cells, summed, [3].
 
     Args:
-        seen: their boxes, pixels, and appearances, [B, N, 4 + A].
+        model: paints appearances.
+        seen: what slots or cells hold, [B, N, ...].
         logit: of their presences, [B, N].
-        true: of M objects, [B, M, 4 + A].
+        scene: the truth.
+        t: which frame of it.
         index: whose slot or cell it is, -1 for nobody's, [B, N].
         is_there: what the presence has to be, bool, [B, N].
         judged: whose presences count, bool, [B, N].
     """
-    wanted = true.gather(1, index.clamp(min=0)[..., None].expand(-1, -1, true.shape[-1]))
     presence = F.binary_cross_entropy_with_logits(logit, is_there.float(), reduction="none")
-    distance = F.smooth_l1_loss(seen[..., :4], wanted[..., :4], reduction="none", beta=0.5)
-    stray = (seen[..., 4:] - wanted[..., 4:]) ** 2
-    owned = index >= 0
-    parts = (judged * presence, owned * distance.sum(-1), owned * stray.sum(-1))
-    return torch.stack([part.sum() for part in parts])
+    video, place = (index >= 0).nonzero(as_tuple=True)
+    which = index[video, place]
+    box = seen.box[video, place] * model.config.anchor
+    distance = F.smooth_l1_loss(box, scene.box[t, video, which], reduction="sum", beta=0.5)
+    colour, alpha = model.renderer.appearances(seen.what[video, place]).tensor_split([-1], 1)
+    behind = model.renderer.background[:, None, None]
+    painted = torch.cat([alpha * colour + (1 - alpha) * behind, alpha], 1)
+    stray = ((painted - scene.looks[video, which]) ** 2).sum()
+    return torch.stack([(judged * presence).sum(), distance, stray])
 
 
 def _marked(index: Tensor, n: int) -> Tensor:
