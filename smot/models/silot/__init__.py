@@ -297,7 +297,7 @@ FOLLOW = {
 """Discovery and propagation, on such clips: how objects are followed through crossings."""
 
 SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_frames": 2}
-FOLLOWING = {**BEGUN, "sleep_frames": 8}
+FOLLOWING = {**BEGUN, "sleep_frames": 8, "tight_boxes": False}  # boxes learn to be tight
 
 PREDICTION = {"score": "mota+prior"}
 
