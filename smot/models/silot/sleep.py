@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 SPARE = 2
 """Slots more than there are objects in a scene, at most."""
-CROWDED = 0.5
-"""Share of its box, in the first frame, under another object at which one is left out."""
+SHARED = 98.0
+"""Pixels that an object shares with those before it in a clip's first frame, at most: as videos
+of the benchmark begin (docs/benchmark.md 1.1)."""
 SURE = 0.7
 """Presence above which an object is used."""
 UNSURE = 0.2
@@ -214,17 +215,13 @@ def _drawn(
 
 
 def _apart(box: Tensor, on: Tensor) -> Tensor:
-    """Which objects are left, [B, M]: those of which no earlier one hides much.
-
-    Videos begin with objects apart. Source: docs/benchmark.md.
-    """
+    """Which objects are left, [B, M]: those that share little with the earlier ones together."""
     low, high = box[..., :2] - box[..., 2:] / 2, box[..., :2] + box[..., 2:] / 2
     shared = torch.minimum(high[:, :, None], high[:, None])
     shared = (shared - torch.maximum(low[:, :, None], low[:, None])).clamp(min=0).prod(-1)
-    hidden = shared / box[..., 2:].prod(-1)[..., None] > CROWDED  # [B, M, M]: of row by column
     left = on.clone()
     for m in range(1, on.shape[1]):
-        left[:, m] &= ~(hidden[:, m, :m] & left[:, :m]).any(1)
+        left[:, m] &= (shared[:, m, :m] * left[:, :m]).sum(1) <= SHARED
     return left
 
 

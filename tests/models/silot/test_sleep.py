@@ -174,9 +174,10 @@ def test_scenes_hold_objects_that_move_as_they_did_and_say_where(
     assert len(compose(sleeper, found, 2, generator).images) == 2
 
 
-def test_an_object_that_another_hides_at_the_start_is_left_out(
-    sleeper: Silot, generator: torch.Generator
+def test_an_object_that_shares_much_with_earlier_ones_at_the_start_is_left_out(
+    sleeper: Silot, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("smot.models.silot.sleep.SHARED", 35.0)  # of 6 x 6
     found = followed(sleeper, *clip_of(MOVING), WHOLE)
     one = found._replace(box=found.box[:, :1].expand_as(found.box))
     on_each_other = one._replace(shift=torch.zeros_like(found.shift))
