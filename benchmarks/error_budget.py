@@ -104,7 +104,7 @@ def main() -> None:
             if here.any():
                 share = f"{100 * here.mean():.0f}% of true boxes"
                 print(f"  from {low:g}: {matched[here].mean():.3f} ({share})")
-    if not isinstance(tracker, smot.Predictor):
+    if not isinstance(tracker, smot.Predictor) or truth.shape[1] <= N_SEEN:
         return
     shown, hidden = videos.frames[:, :N_SEEN], truth[:, N_SEEN:]
     predicted = tracker.predict(shown, hidden.shape[1])

@@ -51,7 +51,8 @@ def export(runs: tuple[Path, ...], out: Path, float32: bool) -> None:
     about = export_weights(runs, out, half=not float32)
     score = "not scored" if about.score is None else f"{about.score_name} {about.score:.3f}"
     size = out.stat().st_size / 2**20
-    click.echo(f"{out}: {about.family}, step {about.step}, {score}, {size:.1f} MiB")
+    mean = f"mean of {len(runs)} runs, " if len(runs) > 1 else ""
+    click.echo(f"{out}: {mean}{about.family}, step {about.step}, {score}, {size:.1f} MiB")
 
 
 def _family_command(name: str) -> click.Command:

@@ -234,14 +234,16 @@ def _check_fit(module: nn.Module, weights: Mapping[str, Tensor], path: str | Pat
             raise DataError(f"{path}: weight {name!r} must be {expected}, not {found}")
 
 
-def export_weights(sources: Sequence[str | Path], path: str | Path, *, half: bool = True) -> About:
+def export_weights(
+    sources: str | Path | Sequence[str | Path], path: str | Path, *, half: bool = True
+) -> About:
     """Write the weights of a checkpoint alone, or the mean of several: what ships.
 
     The mean of runs that went on from the same weights is often better than each of them; of runs
     from nothing it is worth nothing. Settings and description are those of the first.
 
     Args:
-        sources: full checkpoints, or runs' folders; at least one.
+        sources: full checkpoints, or runs' folders.
         path: file to write.
         half: store in float16 (half the size; weights are restored as float32).
 
@@ -249,17 +251,25 @@ def export_weights(sources: Sequence[str | Path], path: str | Path, *, half: boo
         The description that the file carries; a mean has no score.
 
     Raises:
-        DataError: see `load_checkpoint`; weights of other models; a weight too large for float16.
+        DataError: see `load_checkpoint`; weights of other models; one that is not finite or too
+            large for float16.
+        UsageError: no source.
 
     Source: means of weights: Wortsman et al., Model soups, https://arxiv.org/abs/2203.05482.
     """
-    first, *others = [load_checkpoint(source) for source in sources]
-    weights, about = first.best_weights, first.about
-    if others:
-        module = build_model(replace(first, weights=weights, averages={}), sources[0])
-        for source, other in zip(sources[1:], others, strict=True):
-            _check_fit(module, other.best_weights, source)
-        every = [weights, *(other.best_weights for other in others)]
+    sources = [sources] if isinstance(sources, str | Path) else sources
+    if not sources:
+        raise UsageError("there are no weights to export")
+    checkpoints = [load_checkpoint(source) for source in sources]
+    first, about = checkpoints[0], checkpoints[0].about
+    module = build_model(first, sources[0])
+    for source, each in zip(sources, checkpoints, strict=True):
+        if each.about.family != about.family:
+            raise DataError(f"{source}: {each.about.family}, where {sources[0]} is {about.family}")
+        load_weights(module, each.best_weights, source)
+    weights = first.best_weights
+    if len(checkpoints) > 1:
+        every = [each.best_weights for each in checkpoints]
         weights = {name: _mean([each[name] for each in every]) for name in weights}
         about = replace(about, score=None, score_name="")
     if half:

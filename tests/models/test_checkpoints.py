@@ -146,6 +146,16 @@ def test_an_export_of_several_is_the_mean_of_their_weights_and_has_no_score(
     save_checkpoint(b, replace(checkpoint, weights=other, averages={}))
     with pytest.raises(DataError, match=r"b\.pt: weight 'late\.bias' must be \[5\], not \[6\]"):
         export_weights([a, b], tmp_path / "mean.pt")
+    endless = {**checkpoint.weights, "late.bias": torch.full((5,), torch.inf)}
+    save_checkpoint(b, replace(checkpoint, weights=endless, averages={}))
+    with pytest.raises(DataError, match=r"b\.pt: weight 'late\.bias' is not finite"):
+        export_weights([a, b], tmp_path / "mean.pt", half=False)
+    other_family = replace(checkpoint, about=About(family="silot"))
+    save_checkpoint(b, other_family)
+    with pytest.raises(DataError, match=r"b\.pt: silot, where .*a\.pt is toy"):
+        export_weights([a, b], tmp_path / "mean.pt")
+    with pytest.raises(UsageError, match="no weights to export"):
+        export_weights([], tmp_path / "mean.pt")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])

@@ -259,8 +259,9 @@ BEGUN = {
     "freeze_attributes": 0,
     "count_odds_start": SilotConfig().count_odds_end,
     "what_warmup": 0,
+    "tight_boxes": True,
 }
-"""Schedules that weights have behind them."""
+"""Schedules that weights have behind them; and boxes that an ELBO leaves loose."""
 
 REFINED = {**BEGUN, "interacting": True, "zero_init_interaction": True, "end_below_training": 0.1}
 """Objects are found and followed: now they see each other, and those that are lost end in training
@@ -286,7 +287,7 @@ SLEEP = {
     "max_hours": 0.4,
     "eval_steps": 500,
 }
-"""Discovery alone, on clips of objects that the weights it starts from have followed."""
+"""Discovery and renderer, on clips of objects that the weights it starts from have followed."""
 
 FOLLOW = {
     **SLEEP,
@@ -294,7 +295,7 @@ FOLLOW = {
     "lr": 5e-4,
     "max_hours": 1.0,
 }
-"""Discovery and propagation, on such clips: how objects are followed through crossings."""
+"""Propagation too, on such clips: how objects are followed through crossings."""
 
 SLEEPING = {**REFINED, "zero_init_interaction": False, "cell": 6, "sleep_frames": 2}
 FOLLOWING = {**BEGUN, "sleep_frames": 8, "tight_boxes": False}  # boxes learn to be tight

@@ -18,6 +18,8 @@ class SilotConfig:
         n_slots: objects carried from frame to frame.
         cell: side of a grid cell of discovery, pixels: 12 as in the paper, or 6 with a backbone of
             residual blocks.
+        sleep_ink: difference to the background, in [0, 1], from which on a pixel belongs to an
+            object in such a stage: more for noisy videos.
         sleep_frames: frames of the clips of known objects that inference is taught by, in a stage
             of its own; see `smot.models.silot.sleep`.
         n_backbone_filters: width of the backbone's convolutions.
@@ -97,6 +99,7 @@ class SilotConfig:
     crop: int = 0
     n_slots: int = 16
     cell: int = 12
+    sleep_ink: float = 0.02
     sleep_frames: int = 8
     n_backbone_filters: int = 128
     kaiming_backbone: bool = False
@@ -176,6 +179,7 @@ class SilotConfig:
 
 _POSITIVE = (
     "anchor",
+    "sleep_ink",
     "sleep_frames",
     "n_slots",
     "n_backbone_filters",

@@ -22,7 +22,7 @@ SPARE = 2
 """Slots more than there are objects in a scene, at most."""
 SHARED = 98.0
 """Pixels that an object shares with those before it in a clip's first frame, at most: as videos
-of the benchmark begin (docs/benchmark.md 1.1)."""
+of the benchmark begin, whose objects have about 14 pixels (docs/benchmark.md 1.1)."""
 SURE = 0.7
 """Presence above which an object is used."""
 UNSURE = 0.2
@@ -30,13 +30,11 @@ UNSURE = 0.2
 MARGIN = 1.0
 """Pixels that have to be free around an object that is used."""
 FAINT = 0.06
-"""Difference from the background that an object has somewhere, at least."""
+"""Difference from the background at which a pixel that is its object's best counts as opaque."""
 LOST = 0.1
 """Chance that a followed object is taken away before a frame, so that it has to be found again."""
 REACH = 5.0
 """Pixels between an object and its box from which on it counts as lost."""
-INK = 0.02
-"""Difference from the background from which on a pixel belongs to an object."""
 BOX_WEIGHT, LOOKS_WEIGHT = 0.5, 0.05
 """Weights of a pixel of error, and of a sprite's squared error, against a nat of presence."""
 WORTH = 4.0
@@ -103,7 +101,7 @@ def followed(model: "Silot", images: Tensor, clip: Clip, offset: Tensor) -> Foun
         box = boxes.gather(2, then.expand(-1, -1, 1, 4))[:, :, 0]
         distance = (images - model.renderer.background[:, None, None]).abs().amax(2)
         video = torch.arange(B, device=images.device)[:, None]
-        box, inked = tight((distance > INK)[when, video], box)
+        box, inked = tight((distance > config.sleep_ink)[when, video], box)
         stays = ~clip.is_new[1:].any(0) & (objects.pres[..., 0] > UNSURE).all(0)
         return Found(
             (255 * images).round().to(torch.uint8).transpose(0, 1).contiguous(),
@@ -171,12 +169,11 @@ def compose(model: "Silot", found: Found, n_frames: int, generator: torch.Genera
         layers = cut_out(seen, start, background)
         shown = on[..., None, None, None]
         images = laid_over(layers * shown, shift, background)
-        colour, alpha = layers.tensor_split([-1], 2)
-        alone = torch.cat([colour + (1 - alpha) * background[:, None, None], alpha], 2)
         looks = glimpse(
-            alone.flatten(0, 1), start.view(-1, 1, 4), unit=1.0, size=config.glimpse_size
+            layers.flatten(0, 1), start.view(-1, 1, 4), unit=1.0, size=config.glimpse_size
         )
-        return Scene(images, box, looks.view(*on.shape, *looks.shape[2:]), on)
+        looks = looks.view(*on.shape, *looks.shape[2:])
+        return Scene(images, box, over_background(looks, background), on)
 
 
 def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Tensor:
@@ -192,8 +189,8 @@ def isolated(objects: Objects, anchor: float, frame_size: tuple[int, int]) -> Te
     itself = torch.eye(pres.shape[1], dtype=torch.bool, device=pres.device)
     alone = (apart | itself | (pres < UNSURE)[:, None]).all(-1)
     limits = torch.stack([box.new_full((), side) for side in frame_size])
-    inside = (low > -MARGIN).all(-1) & (high < limits + MARGIN).all(-1)
-    usable = (pres > SURE) & alone & inside
+    within = (low > -MARGIN).all(-1) & (high < limits + MARGIN).all(-1)
+    usable = (pres > SURE) & alone & within
     # Mean and spread of the longer sides of those that would do.
     side, share = box[..., 2:].amax(-1), usable.float()
     n = share.sum().clamp(min=1)
@@ -242,7 +239,16 @@ def cut_out(seen: Tensor, box: Tensor, background: Tensor) -> Tensor:
     difference = (seen - behind) * inside(box, seen.shape[-2:])[:, :, None]
     distance = difference.abs().amax(2, keepdim=True)
     alpha = distance / distance.amax((-2, -1), keepdim=True).clamp(min=FAINT)
+    # At least so opaque that a colour within [0, 1] explains the pixel.
+    room = torch.where(difference > 0, 1 - behind, behind).clamp(min=FAINT)
+    alpha = torch.maximum(alpha, (difference.abs() / room).amax(2, keepdim=True)).clamp(max=1)
     return torch.cat([difference + behind * alpha, alpha], 2)
+
+
+def over_background(layers: Tensor, background: Tensor) -> Tensor:
+    """What was cut out, before the background [C], and how opaque: [..., C + 1, H, W]."""
+    colour, alpha = layers.tensor_split([-1], -3)
+    return torch.cat([colour + (1 - alpha) * background[:, None, None], alpha], -3)
 
 
 def laid_over(layers: Tensor, shift: Tensor, background: Tensor) -> Tensor:
@@ -353,8 +359,8 @@ def _errors(
     box = seen.box[video, place] * model.config.anchor
     distance = F.smooth_l1_loss(box, scene.box[t, video, which], reduction="sum", beta=0.5)
     colour, alpha = model.renderer.appearances(seen.what[video, place]).tensor_split([-1], 1)
-    behind = model.renderer.background[:, None, None]
-    painted = torch.cat([alpha * colour + (1 - alpha) * behind, alpha], 1)
+    layers = torch.cat([alpha * colour, alpha], 1)
+    painted = over_background(layers, model.renderer.background)
     stray = ((painted - scene.looks[video, which]) ** 2).sum()
     return torch.stack([(judged * presence).sum(), distance, stray])
 

@@ -21,6 +21,7 @@ from smot.models.silot.sleep import (
     followed,
     isolated,
     laid_over,
+    over_background,
     sleep_terms,
 )
 
@@ -98,6 +99,21 @@ def test_what_is_cut_out_lets_through_what_its_edges_do() -> None:
     torch.testing.assert_close(colour[:, 12, 10], red)
     assert alpha.sum() == pytest.approx(6 * 5.5)
     assert not cut_out(green[:, None, None].expand(1, 1, 3, *FRAME), box, green).any()
+
+
+def test_what_is_cut_out_of_several_tones_is_what_was_seen() -> None:
+    # White and black halves before grey, at the frame's corner.
+    background = torch.tensor([0.2])
+    seen = torch.full((1, 1, 1, *FRAME), 0.2)
+    seen[..., :6, :3], seen[..., :6, 3:6] = 1.0, 0.0
+    layers = cut_out(seen, torch.tensor([[[3.0, 3, 6, 6]]]), background)
+    colour, alpha = layers.split(1, 2)
+    assert 0 <= colour.min() <= colour.max() <= alpha.max() <= 1
+    assert (colour <= alpha + 1e-6).all()
+    again = over_background(layers, background)[:, :, :1]
+    torch.testing.assert_close(again, seen)
+    image = laid_over(layers, torch.zeros(1, 1, 1, 2, dtype=torch.int64), background)
+    torch.testing.assert_close(image[0], seen[0])
 
 
 def test_digits_are_laid_over_each_other_as_the_benchmark_draws_them() -> None:
