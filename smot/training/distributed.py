@@ -190,6 +190,8 @@ def _watch(workers: list[_Worker[Result]], interruption: Interruption) -> Result
     for error in errors:
         if not _is_lost_connection(error):
             raise error
+    if errors and all(worker.reply for worker in workers):
+        raise errors[0]  # they never met
     first = workers[0].reply
     if first is not None and not errors:
         return first.result
@@ -231,7 +233,8 @@ def _is_lost_connection(error: Exception) -> bool:
     """Whether an error only says that another process has gone."""
     text = str(error).lower()
     signs = ("connection", "gloo", "nccl", "timed out")
-    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    # A process that fails at once may be gone before the others have joined it.
+    return isinstance(error, RuntimeError | UsageError) and any(sign in text for sign in signs)
 
 
 def _rendezvous(n_processes: int) -> dict[str, str]:

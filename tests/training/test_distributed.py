@@ -28,6 +28,13 @@ def fails(error: Exception) -> int:
         return len(group.gathered(0))
 
 
+def fails_before_others_joined(error: Exception) -> None:
+    """Process 1 fails, and process 0 finds it gone when it wants to join it."""
+    if os.environ["RANK"] == "1":
+        raise error
+    raise UsageError("cannot join the 2 processes of the run: Gloo connectFullMesh failed")
+
+
 def dies() -> None:
     """Process 1 dies, and process 0 loses its connection to it."""
     if os.environ["RANK"] == "1":
@@ -81,6 +88,14 @@ def test_what_one_process_raises_ends_all_and_is_raised() -> None:
     with pytest.raises(UsageError, match="no such thing") as caught:
         run_in_processes(partial(fails, UsageError("no such thing")), 2)
     assert "in process 1" in caught.value.__notes__[0]
+
+
+def test_a_process_that_fails_before_others_joined_it_is_the_one_that_is_named() -> None:
+    with pytest.raises(UsageError, match="no such thing"):
+        run_in_processes(partial(fails_before_others_joined, UsageError("no such thing")), 2)
+    never_met = UsageError("cannot join the 2 processes of the run: connection refused")
+    with pytest.raises(UsageError, match="cannot join the 2 processes"):
+        run_in_processes(partial(fails_before_others_joined, never_met), 2)
 
 
 def test_an_error_that_cannot_be_pickled_keeps_its_text() -> None:
