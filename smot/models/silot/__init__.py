@@ -12,7 +12,7 @@ from smot.models.family import Family, Latents, Objective, Preset, PresetTable, 
 from smot.models.silot.config import RENAMED, SilotConfig
 from smot.models.silot.model import Silot
 from smot.models.silot.objects import Trajectories
-from smot.models.silot.sleep import Found
+from smot.models.silot.scenes import Found
 from smot.models.silot.tracker import SilotTracker
 from smot.tracks import DataDescription
 

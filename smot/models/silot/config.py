@@ -21,7 +21,7 @@ class SilotConfig:
         sleep_ink: difference to the background, in [0, 1], from which on a pixel belongs to an
             object in such a stage: more for noisy videos.
         sleep_frames: frames of the clips of known objects that inference is taught by, in a stage
-            of its own; see `smot.models.silot.sleep`.
+            of its own; see `smot.models.silot.scenes`.
         n_backbone_filters: width of the backbone's convolutions.
         kaiming_backbone: whether the backbone's hidden layers begin with He's larger weights in
             place of Xavier's.

@@ -35,7 +35,8 @@ from smot.models.silot.objects import (
 from smot.models.silot.propagation import Change, ObjectFeatures, Propagation
 from smot.models.silot.refinement import refined
 from smot.models.silot.rendering import Renderer
-from smot.models.silot.sleep import LOST, Found, compose, followed, sleep_terms
+from smot.models.silot.scenes import Found, compose, followed
+from smot.models.silot.sleep import LOST, sleep_terms
 
 THRESHOLD = 0.5
 """Presence above which an object counts; what is below matters for average precision alone."""

@@ -6,24 +6,26 @@ import pytest
 import torch
 from torch import Tensor
 
+from smot.boxes import iou
 from smot.generators import MnistSettings, load_digits, render
+from smot.models.checkpoints import load_model
 from smot.models.distributions import Gaussian, Presence
+from smot.models.packaged import FOLDER
 from smot.models.silot import FAMILY, Silot, SilotConfig
 from smot.models.silot.discovery import FINE_CELL, build_backbone
 from smot.models.silot.model import Step
 from smot.models.silot.objects import Clip, Drawn, Objects
 from smot.models.silot.propagation import Change
-from smot.models.silot.sleep import (
+from smot.models.silot.scenes import (
     Scene,
-    assigned,
     compose,
     cut_out,
     followed,
     isolated,
     laid_over,
     over_background,
-    sleep_terms,
 )
+from smot.models.silot.sleep import assigned, sleep_terms
 
 SIDE = 24
 LEVELS = (1.0, 0.6)
@@ -190,10 +192,28 @@ def test_scenes_hold_objects_that_move_as_they_did_and_say_where(
     assert len(compose(sleeper, found, 2, generator).images) == 2
 
 
+@pytest.mark.slow
+def test_boxes_of_found_digits_are_as_tight_as_the_truth(generator: torch.Generator) -> None:
+    source, settings = load_digits("mnist-5k", None), MnistSettings(max_objects=4)
+    videos = render(settings, source, seed=0, split="val", indices=np.arange(40))
+    model, _ = load_model(FOLDER / "silot-plus-mnist-12.pt")
+    assert isinstance(model, Silot)
+    found = model.find(torch.from_numpy(videos.frames), generator)
+    overlaps = []
+    for b, k in found.usable.nonzero().tolist():
+        centre, size = found.box[b, k].double().numpy()[[1, 0, 3, 2]].reshape(2, 2)
+        box = np.concatenate([centre - size / 2, centre + size / 2])
+        t = int(found.when[b, k])
+        true = videos.truth.boxes[b, t, videos.truth.present[b, t]].astype(float)
+        overlaps.append(iou(box[None], true).max())
+    assert len(overlaps) > 50
+    assert np.mean(overlaps) > 0.92
+
+
 def test_an_object_that_shares_much_with_earlier_ones_at_the_start_is_left_out(
     sleeper: Silot, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smot.models.silot.sleep.SHARED", 35.0)  # of 6 x 6
+    monkeypatch.setattr("smot.models.silot.scenes.SHARED", 35.0)  # of 6 x 6
     found = followed(sleeper, *clip_of(MOVING), WHOLE)
     one = found._replace(box=found.box[:, :1].expand_as(found.box))
     on_each_other = one._replace(shift=torch.zeros_like(found.shift))
