@@ -81,7 +81,8 @@ def run_recipe(
         if not RunFolder(stage.out).best.exists():
             raise UsageError(
                 f"{stage.out}: its {stage.hours:.3g} h were over before the first update; "
-                "the recipe needs more hours (--force starts it over)"
+                "start it over with more hours (--force), or go on by single runs, "
+                f"--preset {stage.preset} --init-from the last folder that has a best.pt"
             )
     if leads:
         with atomic_path(folder / "best.pt") as path:
@@ -135,7 +136,9 @@ def _stored(folder: Path, request: Request) -> Request:
         raise UsageError(f"the recipe in {folder} trains {begun}, not {asked}")
     same = replace(request, resume=False, processes=None, device=None, mnist_root=None)
     if same != Request(family=request.family, recipe=request.recipe, out=request.out):
-        raise UsageError("a recipe goes on with the options it was begun with: give --out alone")
+        raise UsageError(
+            "a recipe goes on with the options it was begun with: give --resume and --out alone"
+        )
     return replace(
         stored,
         out=str(folder),

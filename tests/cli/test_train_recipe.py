@@ -79,7 +79,7 @@ def test_a_stopped_recipe_goes_on_where_it_was(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--dataset", "toy"), "--resume goes on, --force restarts"),
-        (("--resume", "--seed", "3"), "give --out alone"),
+        (("--resume", "--seed", "3"), "give --resume and --out alone"),
     ],
 )
 def test_a_recipe_is_neither_overwritten_nor_changed(
