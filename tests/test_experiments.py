@@ -272,6 +272,8 @@ def test_a_run_says_first_what_it_will_do(
     weights = [load_checkpoint(tmp_path / out / "last.pt").weights for out in "ab"]
     assert untouched.step == 12
     assert all(torch.equal(each, weights[1][name]) for name, each in weights[0].items())
+    run(tmp_path / "c", quiet=False, init_from=str(tmp_path / "a"))
+    assert "as toy-2.pt has" not in capsys.readouterr().err
     about = replace(about, recipe="another")
     save_checkpoint(shipped, Checkpoint(about=about, model={}, weights={}))
     assert forecast.expected_score("toy", "small", TOY_DATA) == []
