@@ -40,7 +40,7 @@ def train() -> None:
 @train.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
-@click.option("--float32", is_flag=True, help="Keep full precision instead of float16.")
+@click.option("--float32", is_flag=True, help="Keep full precision instead of 8 bits.")
 def export(runs: tuple[Path, ...], out: Path, float32: bool) -> None:
     """Write the weights alone of RUNS: folders, whose best state is taken, or checkpoints.
 
@@ -48,7 +48,7 @@ def export(runs: tuple[Path, ...], out: Path, float32: bool) -> None:
     """
     from smot.models.checkpoints import export_weights
 
-    about = export_weights(runs, out, half=not float32)
+    about = export_weights(runs, out, compact=not float32)
     score = "not scored" if about.score is None else f"{about.score_name} {about.score:.3f}"
     size = out.stat().st_size / 2**20
     mean = f"mean of {len(runs)} runs, " if len(runs) > 1 else ""

@@ -5,7 +5,7 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -87,19 +87,31 @@ class Checkpoint:
         return {**self.weights, **self.averages}
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, compact: bool = False) -> None:
     """Write a checkpoint; whenever the process dies, `path` holds the old one or the new one.
+
+    Args:
+        path: file to write.
+        checkpoint: what it holds.
+        compact: store each matrix of the weights in 8 bits, with a scale for each of its rows:
+            a quarter of the size. What is read again differs by half a step at most.
 
     Raises:
         UsageError: `path` is no regular file.
         OSError: the disk is full, or the folder cannot be written.
     """
+    weights, scales = dict(checkpoint.weights), {}
+    for name, weight in checkpoint.weights.items() if compact else ():
+        if weight.is_floating_point() and weight.dim() > 1:
+            scales[name] = _scale(weight)
+            weights[name] = (weight / scales[name]).round().to(torch.int8)
     content = {
         "format": FORMAT,
         "version": VERSION,
         "about": _plain(asdict(checkpoint.about)),
         "model": _plain(checkpoint.model),
-        "weights": _plain(checkpoint.weights),
+        "weights": _plain(weights),
+        "scales": _plain(scales),
         "averages": _plain(checkpoint.averages),
         "training": _plain(checkpoint.training),
     }
@@ -107,6 +119,16 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     torch.save(content, buffer)
     with atomic_path(path) as draft:
         draft.write_bytes(buffer.getbuffer())
+
+
+def _scale(weight: Tensor) -> Tensor:
+    """What one step of 8 bits is worth in each row of a matrix, [rows, 1, ...]."""
+    largest = weight.float().abs().flatten(1).amax(1).view(_scale_shape(weight))
+    return (largest / 127).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _scale_shape(weight: Tensor) -> tuple[int, ...]:
+    return (*weight.shape[:1], *(1 for _ in weight.shape[1:]))
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -132,10 +154,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if content.get("version") != VERSION:
         found = content.get("version")
         raise DataError(f"{path}: checkpoint of format version {found!r}, not {VERSION}")
-    parts = {key: content.get(key) for key in ("model", "weights", "averages", "training")}
+    content.setdefault("scales", {})  # of matrices in 8 bits; older files have none
+    names = ("model", "weights", "scales", "averages", "training")
+    parts = {key: content.get(key) for key in names}
     for key, part in parts.items():
         if not isinstance(part, dict):
             raise DataError(f"{path}: damaged checkpoint, its {key} are not a table")
+    _restore(path, parts["weights"], parts.pop("scales"))
     _check_tensors(path, parts["weights"])
     _check_tensors(path, parts["averages"])
     about = from_plain(About, content.get("about", {}), what=f"{path}: description")
@@ -235,7 +260,7 @@ def _check_fit(module: nn.Module, weights: Mapping[str, Tensor], path: str | Pat
 
 
 def export_weights(
-    sources: str | Path | Sequence[str | Path], path: str | Path, *, half: bool = True
+    sources: str | Path | Sequence[str | Path], path: str | Path, *, compact: bool = True
 ) -> About:
     """Write the weights of a checkpoint alone, or the mean of several: what ships.
 
@@ -245,14 +270,13 @@ def export_weights(
     Args:
         sources: full checkpoints, or runs' folders.
         path: file to write.
-        half: store in float16 (half the size; weights are restored as float32).
+        compact: store matrices in 8 bits: a quarter of the size; see `save_checkpoint`.
 
     Returns:
         The description that the file carries; a mean has no score.
 
     Raises:
-        DataError: see `load_checkpoint`; weights of other models; one that is not finite or too
-            large for float16.
+        DataError: see `load_checkpoint`; weights of other models, or one that is not finite.
         UsageError: no source.
 
     Source: means of weights: Wortsman et al., Model soups, https://arxiv.org/abs/2203.05482.
@@ -272,10 +296,8 @@ def export_weights(
         every = [each.best_weights for each in checkpoints]
         weights = {name: _mean([each[name] for each in every]) for name in weights}
         about = replace(about, score=None, score_name="")
-    if half:
-        weights = {name: _halved(name, tensor, sources[0]) for name, tensor in weights.items()}
     slim = replace(first, about=about, weights=weights, averages={}, training={})
-    save_checkpoint(path, slim)
+    save_checkpoint(path, slim, compact=compact)
     return about
 
 
@@ -283,15 +305,6 @@ def _mean(tensors: list[Tensor]) -> Tensor:
     if not tensors[0].is_floating_point():
         return tensors[0]
     return torch.stack([tensor.float() for tensor in tensors]).mean(0)
-
-
-def _halved(name: str, tensor: Tensor, source: str | Path) -> Tensor:
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.to(torch.float16)
-    if not torch.isfinite(half).all():
-        raise DataError(f"{source}: weight {name!r} does not fit float16")
-    return half
 
 
 def _read(path: Path) -> Any:
@@ -322,11 +335,11 @@ def _is_elsewhere(entry: zipfile.ZipInfo) -> bool:
     return entry.volume != 0 or bool(entry.external_attr & _DOS_FOLDER)
 
 
-def _check_tensors(path: Path, part: Any) -> None:
+def _check_tensors(path: Path, part: Any, kinds: Container[torch.dtype] = _DTYPES) -> None:
     for name, value in part.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise DataError(f"{path}: damaged checkpoint, weight {name!r} is not a tensor")
-        found = _odd_kind(value)
+        found = _odd_kind(value, kinds)
         if found:
             raise DataError(
                 f"{path}: weight {name!r} must be a dense tensor of real numbers in memory, "
@@ -334,7 +347,20 @@ def _check_tensors(path: Path, part: Any) -> None:
             )
 
 
-def _odd_kind(tensor: Tensor) -> str:
+def _restore(path: Path, weights: Any, scales: Any) -> None:
+    """Replace weights in 8 bits by the numbers that they stand for."""
+    steps = {name: weights.get(name) for name in scales}
+    _check_tensors(path, scales)
+    _check_tensors(path, steps, (torch.int8,))
+    for name, scale in scales.items():
+        if scale.shape != _scale_shape(weights[name]):
+            raise DataError(
+                f"{path}: damaged checkpoint, weight {name!r} has another shape's scale"
+            )
+        weights[name] = weights[name] * scale
+
+
+def _odd_kind(tensor: Tensor, kinds: Container[torch.dtype]) -> str:
     """What a tensor is that is not of the kind that is saved, in words; "" if it is."""
     if tensor.is_nested:
         return "nested"
@@ -342,7 +368,7 @@ def _odd_kind(tensor: Tensor) -> str:
         return str(tensor.device)
     if tensor.layout != torch.strided:
         return str(tensor.layout).removeprefix("torch.")
-    if tensor.dtype not in _DTYPES:
+    if tensor.dtype not in kinds:
         return str(tensor.dtype).removeprefix("torch.")
     whole = tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
     return "" if whole else "one number repeated"
