@@ -24,6 +24,9 @@ _DOS_FOLDER = 0x10  # APPNOTE 4.4.15, and MS-DOS's attributes
 BEST = "best.pt"
 """The best state in a run's folder."""
 LARGEST_SEED = 2**63 - 1
+ALIKE = 0.5
+"""Least cosine of the weights of which a mean is made; of runs from nothing it is 0.2, after hours
+from the same weights still above 0.9."""
 # What `load_state_dict` turns into a model's own types without loss of meaning.
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.bool)
 
@@ -265,7 +268,7 @@ def export_weights(
     """Write the weights of a checkpoint alone, or the mean of several: what ships.
 
     The mean of runs that went on from the same weights is often better than each of them; of runs
-    from nothing it is worth nothing. Settings and description are those of the first.
+    from nothing it is worth nothing, and refused. Settings and description are those of the first.
 
     Args:
         sources: full checkpoints, or runs' folders.
@@ -277,7 +280,7 @@ def export_weights(
 
     Raises:
         DataError: see `load_checkpoint`; weights of other models, or one that is not finite.
-        UsageError: no source.
+        UsageError: no source, or runs that did not begin with the same weights.
 
     Source: means of weights: Wortsman et al., Model soups, https://arxiv.org/abs/2203.05482.
     """
@@ -294,11 +297,26 @@ def export_weights(
     weights = first.best_weights
     if len(checkpoints) > 1:
         every = [each.best_weights for each in checkpoints]
+        for source, other in zip(sources, every, strict=True):
+            if (cosine := _cosine(weights, other)) < ALIKE:
+                raise UsageError(
+                    f"{source} did not go on from the same weights as {sources[0]} (their cosine "
+                    f"is {cosine:.2f}): a mean of the two would be worth nothing"
+                )
         weights = {name: _mean([each[name] for each in every]) for name in weights}
         about = replace(about, score=None, score_name="")
     slim = replace(first, about=about, weights=weights, averages={}, training={})
     save_checkpoint(path, slim, compact=compact)
     return about
+
+
+def _cosine(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> float:
+    """Of the angle between two models, all weights of each as one vector."""
+    a, b = (
+        torch.cat([each[name].flatten().double() for name in weights])
+        for each in (weights, others)
+    )
+    return float(torch.cosine_similarity(a, b, dim=0))
 
 
 def _mean(tensors: list[Tensor]) -> Tensor:

@@ -186,6 +186,10 @@ def test_an_export_of_several_is_the_mean_of_their_weights_and_has_no_score(
     save_checkpoint(b, other_family)
     with pytest.raises(DataError, match=r"b\.pt: silot, where .*a\.pt is toy"):
         export_weights([a, b], tmp_path / "mean.pt")
+    turned = {name: -weight for name, weight in checkpoint.best_weights.items()}
+    save_checkpoint(b, replace(checkpoint, weights=turned, averages={}))
+    with pytest.raises(UsageError, match=r"b\.pt did not go on from the same weights as .*a\.pt"):
+        export_weights([a, b], tmp_path / "mean.pt")
     with pytest.raises(UsageError, match="no weights to export"):
         export_weights([], tmp_path / "mean.pt")
 
