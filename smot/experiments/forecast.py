@@ -38,7 +38,9 @@ def forecast(plan: Plan, state: TrainingState, task: Task) -> list[str]:
         return []
     lines = [_curriculum(config)] if task.objective is None else []
     lines.append(_duration(plan, state, task))
-    if plan.train.init_from:  # what a run goes on to depends on where it began
+    if (
+        plan.train.init_from
+    ):  # the score depends on where it began; a recipe says it for all its runs
         return lines
     return [*lines, *expected_score(plan.family, plan.preset, plan.data)]
 

@@ -209,12 +209,59 @@ def test_an_export_of_several_is_the_mean_of_their_weights_and_has_no_score(
     save_checkpoint(b, other_family)
     with pytest.raises(DataError, match=r"b\.pt: silot, where .*a\.pt is toy"):
         export_weights([a, b], tmp_path / "mean.pt")
-    turned = {name: -weight for name, weight in checkpoint.best_weights.items()}
-    save_checkpoint(b, replace(checkpoint, weights=turned, averages={}))
-    with pytest.raises(UsageError, match=r"b\.pt did not go on from the same weights as .*a\.pt"):
-        export_weights([a, b], tmp_path / "mean.pt")
     with pytest.raises(UsageError, match="no weights to export"):
         export_weights([], tmp_path / "mean.pt")
+
+
+@pytest.mark.parametrize(("share", "alike"), [(0.0, False), (0.7, False), (0.97, True)])
+def test_a_mean_is_made_of_weights_that_began_alike(
+    tmp_path: Path, checkpoint: Checkpoint, share: float, alike: bool
+) -> None:
+    a, b = tmp_path / "a.pt", tmp_path / "b.pt"
+    weights = {name: torch.zeros_like(each) for name, each in checkpoint.best_weights.items()}
+    weights["picture"].view(-1)[0] = 1.0
+    others = {name: each.clone() for name, each in weights.items()}
+    others["picture"].view(-1)[:2] = torch.tensor([share, (1 - share**2) ** 0.5])
+    save_checkpoint(a, replace(checkpoint, weights=weights, averages={}))
+    save_checkpoint(b, replace(checkpoint, weights=others, averages={}))
+    if alike:
+        export_weights([a, b], tmp_path / "mean.pt")
+        return
+    with pytest.raises(UsageError, match=r"b\.pt did not go on from the same weights as .*a\.pt"):
+        export_weights([a, b], tmp_path / "mean.pt")
+
+
+def test_a_small_file_does_not_unfold_to_large_weights(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, replace(checkpoint, averages={}))
+    content = torch.load(path, weights_only=True)
+    steps, scale = torch.ones(64, 64, dtype=torch.int8), torch.ones(64, 1)
+    content["weights"] = {str(place): steps for place in range(9)}
+    content["scales"] = {str(place): scale for place in range(9)}
+    torch.save(content, path)
+    with pytest.raises(DataError, match="weights in 8 bits share memory"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.float64])
+def test_a_scale_is_float32(tmp_path: Path, checkpoint: Checkpoint, kind: torch.dtype) -> None:
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, replace(checkpoint, averages={}))
+    content = torch.load(path, weights_only=True)
+    content["weights"]["late.weight"] = torch.ones(5, 5, dtype=torch.int8)
+    content["scales"] = {"late.weight": torch.ones(5, 1, dtype=kind)}
+    torch.save(content, path)
+    with pytest.raises(DataError, match=r"'late\.weight' must be a dense tensor"):
+        load_checkpoint(path)
+
+
+def test_a_weight_beyond_float32_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    huge = {**checkpoint.weights, "late.bias": torch.full((5,), 1e300, dtype=torch.float64)}
+    save_checkpoint(tmp_path / "a.pt", replace(checkpoint, weights=huge, averages={}))
+    with pytest.raises(DataError, match=r"'late\.bias' is not finite"):
+        load_model(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
