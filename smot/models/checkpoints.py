@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -346,7 +347,9 @@ def _read(path: Path) -> Any:
             # Of a part that it cannot read, torch may take what happens to lie in memory.
             if archive.testzip() or any(_is_elsewhere(entry) for entry in entries):
                 raise DataError(f"{path}: damaged, a part does not fit its checksum or directory")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is not of a kind that is saved is refused later
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(f"{path}: holds more than tensors and plain values; not loaded") from None
     except DataError:

@@ -1,6 +1,7 @@
 import errno
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -419,7 +420,7 @@ def hostile_weights() -> dict[str, Tensor]:
         "one number repeated",
     ],
 )
-@pytest.mark.filterwarnings("ignore")  # of torch, when such tensors are made and read
+@pytest.mark.filterwarnings("ignore")  # of torch, when such tensors are made
 def test_weights_of_another_kind_are_refused(
     tmp_path: Path, checkpoint: Checkpoint, kind: str
 ) -> None:
@@ -427,7 +428,8 @@ def test_weights_of_another_kind_are_refused(
     save_checkpoint(tmp_path / "a.pt", replace(checkpoint, averages={}))
     content = torch.load(tmp_path / "a.pt", weights_only=True)
     torch.save({**content, "weights": weights}, tmp_path / "a.pt")
-    with pytest.raises(DataError, match=r"a\.pt: ") as caught:
+    with warnings.catch_warnings(), pytest.raises(DataError, match=r"a\.pt: ") as caught:
+        warnings.simplefilter("error")
         load_model(tmp_path / "a.pt")
     message = str(caught.value)
     assert "\n" not in message
