@@ -38,9 +38,7 @@ def forecast(plan: Plan, state: TrainingState, task: Task) -> list[str]:
         return []
     lines = [_curriculum(config)] if task.objective is None else []
     lines.append(_duration(plan, state, task))
-    if (
-        plan.train.init_from
-    ):  # the score depends on where it began; a recipe says it for all its runs
+    if plan.train.init_from:  # the score depends on where it began; a recipe tells its own
         return lines
     return [*lines, *expected_score(plan.family, plan.preset, plan.data)]
 

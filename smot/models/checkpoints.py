@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from smot.errors import DataError, UsageError, first_line
 from smot.files import atomic_path, from_plain
+from smot.models.compact import compacted, restored
 from smot.models.family import load_family
 from smot.tracks import DataDescription
 
@@ -25,9 +26,6 @@ _DOS_FOLDER = 0x10  # APPNOTE 4.4.15, and MS-DOS's attributes
 BEST = "best.pt"
 """The best state in a run's folder."""
 LARGEST_SEED = 2**63 - 1
-LARGE = 2**15
-"""Numbers from which on a matrix is stored in 8 bits. With smaller ones in 8 bits too, prediction
-MOTA of two models fell by 0.007 and 0.013; so it moves by at most 0.003."""
 ALIKE = 0.9
 """Least cosine of the weights of which a mean is made. Runs that went on from the same weights
 have 0.97 and more, runs from nothing 0.1 to 0.2, or 0.6 to 0.7 if their seed is the same."""
@@ -100,22 +98,13 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, compact: bool =
     Args:
         path: file to write.
         checkpoint: what it holds.
-        compact: store each matrix of `LARGE` numbers or more in 8 bits, with a scale for each of
-            its rows, and the other weights in float16 where that holds them.
+        compact: store weights in 8 and 16 bits; see `smot.models.compact`.
 
     Raises:
         UsageError: `path` is no regular file.
         OSError: the disk is full, or the folder cannot be written.
     """
-    weights, scales = dict(checkpoint.weights), {}
-    for name, weight in checkpoint.weights.items() if compact else ():
-        if not weight.is_floating_point():
-            continue
-        if weight.dim() > 1 and weight.numel() >= LARGE:
-            scales[name] = _scale(weight)
-            weights[name] = (weight / scales[name]).round().to(torch.int8)
-        elif torch.isfinite(half := weight.half()).all():
-            weights[name] = half
+    weights, scales = compacted(checkpoint.weights) if compact else (checkpoint.weights, {})
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -130,16 +119,6 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, compact: bool =
     torch.save(content, buffer)
     with atomic_path(path) as draft:
         draft.write_bytes(buffer.getbuffer())
-
-
-def _scale(weight: Tensor) -> Tensor:
-    """What one step of 8 bits is worth in each row of a matrix, [rows, 1, ...]."""
-    largest = weight.float().abs().flatten(1).amax(1).view(_scale_shape(weight))
-    return (largest / 127).clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _scale_shape(weight: Tensor) -> tuple[int, ...]:
-    return (*weight.shape[:1], *(1 for _ in weight.shape[1:]))
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -165,17 +144,23 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if content.get("version") != VERSION:
         found = content.get("version")
         raise DataError(f"{path}: checkpoint of format version {found!r}, not {VERSION}")
-    content.setdefault("scales", {})  # of matrices in 8 bits; older files have none
-    names = ("model", "weights", "scales", "averages", "training")
-    parts = {key: content.get(key) for key in names}
+    parts: dict[str, Any] = {
+        key: content.get(key) for key in ("model", "weights", "averages", "training")
+    }
+    parts["scales"] = content.get("scales", {})  # older files have none
     for key, part in parts.items():
         if not isinstance(part, dict):
             raise DataError(f"{path}: damaged checkpoint, its {key} are not a table")
-    _restore(path, parts["weights"], parts.pop("scales"))
-    _check_tensors(path, parts["weights"])
+    scales = parts.pop("scales")
+    _check_tensors(path, parts["weights"], (*_DTYPES, torch.int8))
     _check_tensors(path, parts["averages"])
+    _check_tensors(path, scales, (torch.float32,))
+    try:
+        parts["weights"] = restored(parts["weights"], scales)
+    except DataError as error:
+        raise DataError(f"{path}: damaged checkpoint, {error}") from None
     about = from_plain(About, content.get("about", {}), what=f"{path}: description")
-    return Checkpoint(about=about, **parts)  # type: ignore[arg-type]
+    return Checkpoint(about=about, **parts)
 
 
 def load_model(path: str | Path, device: str = "cpu") -> tuple[nn.Module, About]:
@@ -281,7 +266,7 @@ def export_weights(
     Args:
         sources: full checkpoints, or runs' folders.
         path: file to write.
-        compact: store weights in 8 and 16 bits, as `save_checkpoint` does: a third of the size.
+        compact: store weights in 8 and 16 bits, a third of the size; see `smot.models.compact`.
 
     Returns:
         The description that the file carries; a mean has no score.
@@ -373,20 +358,6 @@ def _check_tensors(path: Path, part: Any, kinds: Container[torch.dtype] = _DTYPE
                 f"{path}: weight {name!r} must be a dense tensor of real numbers in memory, "
                 f"not {found}"
             )
-
-
-def _restore(path: Path, weights: Any, scales: Any) -> None:
-    """Replace weights in 8 bits by the numbers that they stand for."""
-    _check_tensors(path, scales, (torch.float32,))
-    _check_tensors(path, {name: weights.get(name) for name in scales}, (torch.int8,))
-    if len({weights[name].untyped_storage().data_ptr() for name in scales}) < len(scales):
-        raise DataError(f"{path}: damaged checkpoint, weights in 8 bits share memory")
-    for name, scale in scales.items():
-        if scale.shape != _scale_shape(weights[name]):
-            raise DataError(
-                f"{path}: damaged checkpoint, weight {name!r} has another shape's scale"
-            )
-        weights[name] = weights[name] * scale
 
 
 def _odd_kind(tensor: Tensor, kinds: Container[torch.dtype]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from smot.errors import DataError, UsageError
 from smot.files import to_plain
-from smot.models import checkpoints
+from smot.models import compact
 from smot.models.checkpoints import (
     About,
     Checkpoint,
@@ -110,7 +110,7 @@ def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path:
 def test_an_export_is_small_and_gives_the_same_model_to_half_a_step(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "LARGE", 25)
+    monkeypatch.setattr(compact, "LARGE", 25)
     bulky = replace(checkpoint, training={"optimiser": torch.zeros(10_000)})
     save_checkpoint(tmp_path / "a.pt", bulky)
     assert export_weights([tmp_path / "a.pt"], tmp_path / "slim.pt").step == 7
@@ -144,7 +144,7 @@ def test_small_matrices_keep_16_bits_and_what_these_cannot_hold_32(
 def test_a_row_of_zeros_is_exported_as_it_is(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "LARGE", 1)
+    monkeypatch.setattr(compact, "LARGE", 1)
     zeros = {name: torch.zeros_like(weight) for name, weight in checkpoint.weights.items()}
     save_checkpoint(tmp_path / "a.pt", replace(checkpoint, weights=zeros, averages={}))
     export_weights([tmp_path / "a.pt"], tmp_path / "slim.pt")
@@ -155,13 +155,15 @@ def test_a_row_of_zeros_is_exported_as_it_is(
 @pytest.mark.parametrize(
     ("scales", "message"),
     [
-        ({}, "'picture' must be a dense tensor of real numbers in memory, not int8"),
-        ({"late.weight": torch.ones(2, 1)}, "'late.weight' has another shape's scale"),
-        ({"late.weight": torch.ones(5)}, "'late.weight' has another shape's scale"),
+        ({}, "'picture': a matrix in 8 bits and a scale for each row go together"),
+        ({"late.weight": torch.ones(2, 1)}, "'late.weight': a matrix in 8 bits and a scale"),
+        ({"late.weight": torch.ones(5)}, "'late.weight': a matrix in 8 bits and a scale"),
+        ({"late.bias": torch.ones(5)}, "a matrix in 8 bits and a scale"),
+        ({"new": torch.ones(1)}, "a matrix in 8 bits and a scale"),
         ({"late.weight": torch.ones(5, 1) * torch.inf}, "'late.weight' is not finite"),
+        ({"late.weight": torch.ones(5, 1, dtype=torch.int64)}, "in memory, not int64"),
+        ({"late.weight": torch.ones(5, 1, dtype=torch.float64)}, "in memory, not float64"),
         ({"late.weight": 0.5}, "'late.weight' is not a tensor"),
-        ({"late.bias": torch.ones(5)}, "'late.bias' must be a dense tensor .*, not float16"),
-        ({"new": torch.ones(1)}, "'new' is not a tensor"),
         ([1.0], "its scales are not a table"),
     ],
 )
@@ -172,7 +174,7 @@ def test_scales_that_do_not_fit_are_refused(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(checkpoints, "LARGE", 1)
+    monkeypatch.setattr(compact, "LARGE", 1)
     path = tmp_path / "a.pt"
     save_checkpoint(path, replace(checkpoint, averages={}), compact=True)
     content = torch.load(path, weights_only=True)
@@ -259,18 +261,6 @@ def test_what_torch_says_of_odd_tensors_is_not_printed(
     warnings.simplefilter("error")  # for this test: pytest puts filters back
     with pytest.raises(DataError, match="not a checkpoint of this"):
         load_checkpoint(tmp_path / "a.pt")
-
-
-@pytest.mark.parametrize("kind", [torch.int64, torch.float64])
-def test_a_scale_is_float32(tmp_path: Path, checkpoint: Checkpoint, kind: torch.dtype) -> None:
-    path = tmp_path / "a.pt"
-    save_checkpoint(path, replace(checkpoint, averages={}))
-    content = torch.load(path, weights_only=True)
-    content["weights"]["late.weight"] = torch.ones(5, 5, dtype=torch.int8)
-    content["scales"] = {"late.weight": torch.ones(5, 1, dtype=kind)}
-    torch.save(content, path)
-    with pytest.raises(DataError, match=r"'late\.weight' must be a dense tensor"):
-        load_checkpoint(path)
 
 
 def test_a_weight_beyond_float32_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
