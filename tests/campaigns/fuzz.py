@@ -274,14 +274,17 @@ class Checkpoints(Kind):
     suffix = ".pt"
 
     def make(self) -> bytes:
-        """A small SQAIR."""
+        """A small SQAIR, its matrices in 8 bits."""
         from smot.files import to_plain
+        from smot.models import compact
 
+        compact.LARGE = 1
         config = SqairConfig(n_slots=1, n_hidden=4, n_what=2, glimpse_size=3, frame_size=(8, 8))
         path = self.folder / "good.pt"
         weights = build(config, 0).state_dict()
         about = About(family="sqair", step=5, score=0.5, score_name="mota")
-        save_checkpoint(path, Checkpoint(about=about, model=to_plain(config), weights=weights))
+        checkpoint = Checkpoint(about=about, model=to_plain(config), weights=weights)
+        save_checkpoint(path, checkpoint, compact=True)
         return path.read_bytes()
 
     def read(self, path: Path) -> bool:
@@ -291,7 +294,7 @@ class Checkpoints(Kind):
         if vars(about) != {**vars(About(family="")), **stored["about"]}:
             return False
         for name, part in module.state_dict().items():
-            found = stored["weights"][name]
+            found = stored["weights"][name] * stored.get("scales", {}).get(name, 1)
             if found.is_complex() or not torch.equal(part, found.to(part.dtype)):
                 return False
         return True
@@ -300,7 +303,8 @@ class Checkpoints(Kind):
         """Change a setting, a name, or a weight's kind."""
         good = self.folder / "good.pt"
         content = torch.load(good, weights_only=True)
-        weights = content.pop("weights")
+        part = ["weights", "scales"][int(random.integers(2))]
+        weights = content.pop(part)
         names = list(weights)
         name = names[int(random.integers(len(names)))]
         if random.random() < 0.5:
@@ -308,7 +312,7 @@ class Checkpoints(Kind):
         else:
             weights = self._broken_weights(random, weights, name)
         if isinstance(content, dict):
-            content["weights"] = weights
+            content[part] = weights
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.save(content, path)
@@ -322,7 +326,7 @@ class Checkpoints(Kind):
             lambda: old.to(torch.complex64),
             lambda: old.to(torch.int8),
             lambda: old > 0,
-            lambda: torch.full_like(old, math.nan),
+            lambda: torch.full_like(old.float(), math.nan),
             lambda: torch.zeros(3, 0, 2),
             lambda: torch.zeros(1).expand(10**9),
             lambda: torch.ones(2, 2).to_sparse(),
