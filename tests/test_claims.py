@@ -67,6 +67,15 @@ def test_each_rule_can_give_each_verdict(rule: Rule) -> None:
     assert set(rule.counts) <= set(range(1, 36 if rule.figure == "fig6" else 13))
 
 
+def test_half_of_nothing_decides_nothing() -> None:
+    loses = next(rule for claim in CLAIMS if "SQAIR fails" in claim.text for rule in claim.rules)
+    rising = {1: -0.4, **dict.fromkeys(loses.counts, -0.25)}
+    found: Any = {("mnist-12", loses.above.system): Scored(rising)}
+    assert loses.verdict(found) == UNDECIDED
+    found = {("mnist-12", loses.above.system): Scored({**rising, 1: 0.6})}
+    assert loses.verdict(found) == TRUE
+
+
 def test_rules_are_of_systems_that_their_figures_evaluate() -> None:
     for rule in RULES:
         figure = FIGURES[rule.figure]
@@ -125,7 +134,8 @@ def test_the_page_has_the_figures_of_the_result_files(
     assert [row[0] for row in rows] == [str(count) for count in range(1, 13)]
     rows = [rows[0], rows[5], rows[11]]  # that were evaluated
     for system, place in (("silot-6", 1), ("still", 3)):
-        found = read_results(Path(f"results/paper-quick/mnist-12-mnist-5k/{system}/results.json"))
+        folder = Path("results/paper-quick/mnist-12-mnist-5k-2-videos-3-counts")
+        found = read_results(folder / system / "results.json")
         assert found.prediction
         shown = METRICS["mota"].shown
         for row, scores in zip(rows, found.prediction.values(), strict=True):

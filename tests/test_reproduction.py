@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
     first = reproduce("figG3", "--quick", "--n-videos", "2", "--workers", "1")
     assert first.exit_code == 0, first.output
     out = Path("results/paper-quick")
-    results = read_results(out / "mnist-12-mnist-5k/motion/results.json")
+    file = out / "mnist-12-mnist-5k-2-videos/motion/results.json"
+    results = read_results(file)
     assert {each.n_videos for each in results.dataset.videos.values()} == {2}
     page = (out / "figG3.html").read_text(encoding="utf-8")
     assert "Not in it: SQAIR (mlp), 1-6. smot reproduce figG3 --dry-run says" in page
@@ -96,17 +98,32 @@ def test_what_is_done_is_passed_by_and_the_rest_drawn(monkeypatch: pytest.Monkey
     for suffix in (".pdf", ".svg", ".md", ".tex"):
         assert (out / f"figG3{suffix}").stat().st_size > 0
     assert f"{results.prediction[3]['mota']:.3f}" in (out / "figG3.md").read_text("utf-8")
-    written = (out / "mnist-12-mnist-5k/motion/results.json").stat().st_mtime_ns
-    assert reproduce("figG3", "--quick", "--n-videos", "2", "--workers", "1").exit_code == 0
-    assert (out / "mnist-12-mnist-5k/motion/results.json").stat().st_mtime_ns == written
-    lines = reproduce("figG3", "--quick", "--n-videos", "3", "--dry-run").stdout.splitlines()
-    assert sum("evaluate, about" in line for line in lines) == 2
+    written = file.stat().st_mtime_ns
+    again = ("figG3", "--quick", "--n-videos", "2", "--workers", "1")
+    assert reproduce(*again).exit_code == 0
+    assert file.stat().st_mtime_ns == written
+    other = reproduce("figG3", "--quick", "--n-videos", "3", "--dry-run").stdout.splitlines()
+    assert sum("evaluate, about" in line for line in other) == 2
+    (out / "mnist-12-mnist-5k-2-videos/still/results.json").write_bytes(file.read_bytes())
+    states = reproduce(*again, "--dry-run").stdout.splitlines()
+    assert [
+        line.split("  ")[-1].strip() for line in states if "still" in line or "motion" in line
+    ] == [
+        "evaluate, about 1 min",  # somebody else's results
+        "done",
+    ]
+    assert reproduce(*again).exit_code == 0
+    assert file.stat().st_mtime_ns == written
+    assert reproduce(*again, "--dry-run").stdout.count("  done\n") == 2
+    file.unlink()
+    assert reproduce(*again, "--dry-run").stdout.count("  done\n") == 1
 
 
 def test_a_record_that_is_no_text_is_of_nothing_that_is_done() -> None:
-    record = Path("results/paper-quick/mnist-12-mnist-5k/conncomp/evaluated.json")
-    record.parent.mkdir(parents=True)
-    record.write_bytes(b"\xff\xfe{")
+    folder = Path("results/paper-quick/mnist-12-mnist-5k-100-videos/conncomp")
+    folder.mkdir(parents=True)
+    (folder / "evaluated.json").write_bytes(b"\xff\xfe{")
+    (folder / "results.json").write_bytes(b"{")
     done = reproduce("fig5", "--quick", "--dry-run")
     assert done.exit_code == 0, done.output
 
@@ -115,3 +132,55 @@ def test_an_unknown_job_is_refused() -> None:
     done = reproduce("fig5", "--quick", "--only", "nothing")
     assert isinstance(done.exception, UsageError)
     assert "no job 'nothing': there are conncomp, silot-6" in str(done.exception)
+
+
+def test_what_has_no_weights_is_an_error_where_it_alone_was_asked_for() -> None:
+    done = reproduce("fig5", "--quick", "--only", "sqair-mlp")
+    assert isinstance(done.exception, UsageError)
+    assert "no weights (sqair-aaai2020-mnist-6.pt)" in str(done.exception)
+
+
+def test_films_have_weights_that_can_be_trained() -> None:
+    assert reproduce("figF2", "--dry-run").stdout.count("  ready to be drawn") == 3
+    lines = reproduce("figF2", "--jobs", "--train", "--seeds", "1").stdout.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert line.startswith("smot train silot ")
+        parse(line)
+    assert isinstance(reproduce("figF1", "--only", "nothing").exception, UsageError)
+
+
+def test_a_training_goes_on_until_its_end_though_it_has_weights() -> None:
+    """A run has its best weights from its first validation on."""
+    run_folder = Path("runs/paper/sqair-mnist-6/seed-0")
+    run_folder.mkdir(parents=True)
+    shutil.copyfile(FOLDER / "sqair-mnist-6.pt", run_folder / "best.pt")
+    words = ["fig5", "--quick", "--train", "--seeds", "1", "--only", "sqair-6", "--hours", "2"]
+    line = reproduce(*words, "--jobs").stdout
+    assert "smot train sqair --hours 2.0 --out runs/paper/sqair-mnist-6/seed-0 --resume" in line
+    with (run_folder / "metrics.jsonl").open("w") as file:
+        file.write('{"kind": "end", "step": 1}\n')
+    assert "smot train" not in reproduce(*words, "--jobs").stdout
+    with (run_folder / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "step": 2}\n')
+    assert "smot train" in reproduce(*words, "--jobs").stdout
+
+
+def test_minutes_are_of_the_hours_that_were_asked_for_and_of_each_training_once() -> None:
+    words = ["fig5", "--quick", "--train", "--seeds", "1", "--dry-run"]
+    lines = reproduce(*words, "--hours", "0.5").stdout.splitlines()
+    n_trainings = len({"silot-6", "silot-12", "silot-plus-12", "sqair-6", "mlp", "conv"})
+    total = float(lines[-1].split()[3])
+    assert 30 * n_trainings < total < 30 * n_trainings + 15
+    assert reproduce("fig5", "--hours", "nan").exit_code == 2
+
+
+def test_weights_of_the_seed_that_ships_do_not_hide_it() -> None:
+    Path("more").mkdir()
+    Path("more/silot-mnist-6-seed-0.pt").touch()
+    choices = Choices(out=Path("out"), runs=Path("runs"), weights=(Path("more"),))
+    found = {name: weights for name, weights, _ in weights_of("silot-6", choices)}
+    assert found == {
+        "silot-6/seed-0": Path("more/silot-mnist-6-seed-0.pt"),
+        "silot-6/shipped": FOLDER / "silot-mnist-6.pt",
+    }

@@ -1,5 +1,6 @@
 """What commands share: options, what they lead to, readers of their values, progress bars."""
 
+import math
 import os
 import re
 import sys
@@ -28,6 +29,17 @@ Shape = tuple[int, int]
 Colour = tuple[int, int, int]
 Request = SimpleNamespace
 """What was typed, by the names of the options."""
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers, of which "nan" and "inf" are none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The number; refuses what is none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be used.", param, ctx)
+        return number
 
 
 def digits_options(meaning: str) -> tuple[Option[Any], ...]:

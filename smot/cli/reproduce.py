@@ -6,17 +6,19 @@ from typing import Any
 import click
 
 from smot.cli.options import (
+    NumberRange,
     Request,
     digits_options,
     stage_bars,
     warnings_as_lines,
     with_options,
 )
+from smot.errors import UsageError
 
 FIGURES = ("fig5", "fig6", "figG3", "figF1", "figF2", "all")
 
 _OPTIONS = (
-    click.option("--quick", is_flag=True, help="100 videos of each count, and fewer counts."),
+    click.option("--quick", is_flag=True, help="100 videos of each count; fig6: of 8 counts."),
     click.option(
         "--n-videos", type=click.IntRange(min=1), help="Of each count [1,000; 100 with --quick]."
     ),
@@ -32,7 +34,7 @@ _OPTIONS = (
     ),
     click.option(
         "--hours",
-        type=click.FloatRange(min=0, min_open=True),
+        type=NumberRange(min=0, min_open=True),
         help="Of each training [what the paper's figures need; see --dry-run].",
     ),
     click.option("--only", metavar="JOB", help="One system, or one of its runs; draws nothing."),
@@ -93,8 +95,7 @@ def reproduce(**typed: Any) -> None:
     choices = _choices(request)
     with warnings_as_lines():
         jobs = plan_jobs(names, choices)
-    if jobs:
-        jobs = select_jobs(jobs, request.only)
+    jobs = select_jobs(jobs, request.only)
     if request.dry_run or request.jobs:
         for line in shell_commands(jobs) if request.jobs else dry_run_lines(jobs):
             click.echo(line)
@@ -132,12 +133,17 @@ def _work(request: Request, jobs: Any) -> None:
 
     for job in jobs:
         if job.is_missing:
-            notice(f"{job.name} is left out: no weights ({job.system.weights}.pt)")
+            fault = f"no weights ({job.system.weights}.pt)"
+            if request.only:
+                raise UsageError(f"{job.name}: {fault}")
+            notice(f"{job.name} is left out: {fault}")
             continue
         if job.trains:
             if not job.train(notice, quiet=request.quiet):
                 raise KeyboardInterrupt
             job = job.trained()
+        elif job.run and not job.is_trained:
+            notice(f"{job.run}: its training has not come to its end; --train goes on with it")
         if not job.is_done:
             with stage_bars(request.quiet) as progress:
                 job.evaluate(progress)

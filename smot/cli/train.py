@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from smot.cli.options import with_options
+from smot.cli.options import NumberRange, with_options
 from smot.models.family import FAMILIES, VARIANTS
 
 
@@ -83,9 +83,7 @@ _OPTIONS = (
         metavar="KEY=VALUE",
         help="Change a setting: train.lr=1e-3, model.n_slots=8, validation.score=objective.",
     ),
-    click.option(
-        "--hours", type=click.FloatRange(min=0), help="Budget [the preset's]; 0 is no limit."
-    ),
+    click.option("--hours", type=NumberRange(min=0), help="Budget [the preset's]; 0 is no limit."),
     click.option(
         "--steps",
         type=click.IntRange(min=0),

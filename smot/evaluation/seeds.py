@@ -42,11 +42,15 @@ def read_system(path: Path) -> Results:
 
     Raises:
         DataError: a file that cannot be read.
-        UsageError: runs that were not evaluated alike.
+        UsageError: runs that were not evaluated alike, or a folder that has both.
     """
-    if not path.is_dir() or (path / "results.json").exists():
-        return read_results(path / "results.json" if path.is_dir() else path)
-    found = [read_results(each) for each in sorted(path.glob("*/results.json"))]
+    if not path.is_dir():
+        return read_results(path)
+    runs = sorted(path.glob("*/results.json"))
+    alone = path / "results.json"
+    if alone.exists() and runs:
+        raise UsageError(f"{path} holds results.json and {runs[0].parent.name}/: name one of them")
+    found = [read_results(each) for each in ([alone] if alone.exists() else runs)]
     if not found:
         raise UsageError(f"{path} holds no results.json, nor do the folders in it")
     return found[0] if len(found) == 1 else mean_of_runs(found, str(path))
@@ -67,6 +71,7 @@ def mean_of_runs(runs: Sequence[Results], where: str) -> MeanResults:
     for each in runs[1:]:
         for what, mine, other in (
             ("tracker", first.tracker.name, each.tracker.name),
+            ("options", _options(first), _options(each)),
             ("scoring", first.settings, each.settings),
             ("videos", first.dataset.videos, each.dataset.videos),
             ("prediction", first.prediction is None, each.prediction is None),
@@ -85,6 +90,12 @@ def mean_of_runs(runs: Sequence[Results], where: str) -> MeanResults:
         if (scores := getattr(first, protocol)) is not None
     }
     return MeanResults(**{**own, **means}, runs=tuple(runs))
+
+
+def _options(results: Results) -> dict[str, str]:
+    """A tracker's options, but for those in which seeds and machines differ."""
+    of_a_run = ("checkpoint", "device")
+    return {name: each for name, each in results.tracker.options.items() if name not in of_a_run}
 
 
 def _mean(runs: Sequence[CountScores]) -> CountScores:

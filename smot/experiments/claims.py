@@ -85,6 +85,9 @@ class Rule:
         above, below = (each.values(self, evaluated, count) for each in (self.above, self.below))
         if above is None or below is None:
             return UNDECIDED
+        sides = (self.above, above), (self.below, below)
+        if any(curve.factor != 1 and low <= 0 for curve, (_, low, _) in sides):
+            return UNDECIDED  # half of nothing
         if above[1] > below[2]:
             return TRUE
         return FALSE if above[2] < below[1] else UNDECIDED
@@ -119,6 +122,20 @@ class Claim:
             return ""
         pairs = zip(others, self.rules, strict=True)
         return combined((other or rule).verdict(evaluated) for other, rule in pairs)
+
+    def runs(self, evaluated: Evaluated) -> str:
+        """How many trained runs of each system it rests on, as text."""
+        found: dict[str, int] = {}
+        for rule in self.rules:
+            for curve in (rule.above, rule.below):
+                results = evaluated.get((FIGURES[rule.figure].dataset, curve.system))
+                if results and SYSTEMS[curve.system].weights:
+                    found[SYSTEMS[curve.system].label] = len(_runs_of(results))
+        return "; ".join(f"{label}: {n}" for label, n in found.items())
+
+
+def _runs_of(results: Results) -> Sequence[Results]:
+    return results.runs if isinstance(results, MeanResults) else [results]
 
 
 def combined(verdicts: Iterable[str]) -> str:
@@ -206,16 +223,22 @@ CLAIMS = (
 
 _HOW = """\
 A rule says that the MOTA of one curve lies above that of another. At one number of objects it is
-true where the 95% intervals lie apart and that way round, false where they lie apart the other way
-round, and undecided where they overlap or a result is missing. Over all its numbers of objects,
-and over the rules of a claim: false if any part is false, true if all are true, else undecided.
-Intervals are over videos for one run, over runs for several. The paper says neither how gentle is
-gentle nor how near is near: those numbers are ours. `smot/experiments/claims.py` has the rules."""
+true where the 95% intervals lie apart and that way round, false where they lie apart the other
+way round, and undecided where they overlap or a result is missing. Over all its numbers of
+objects, and over the rules of a claim: false if any part is false, true if all are true, else
+undecided. Intervals are over videos for one run, over runs for several: what another seed would
+give. One run is judged by its videos alone, though another seed may differ by more; of two or
+three that differ the interval is so wide (12.7 and 4.3 standard errors to each side) that it can
+leave undecided what each of them shows. A share of what may be 0 or less means nothing, and is
+undecided. The paper says neither how gentle is gentle nor how near is near: those numbers are
+ours. `smot/experiments/claims.py` has the rules."""
 
 
 _TRAINED = """\
-What these weights had of training, in their last stage; a curve that had little says how far it
-got, not what its method can do:"""
+What these weights had of training in their last stage, which for SILOT is the prior's and the
+shortest of four; [results.md](results.md) and [results-sqair.md](results-sqair.md) have the
+others. A curve that had little says how far it got, not what its method can do: the paper trained
+SQAIR for days, and what is said of SQAIR here is said of hours."""
 
 
 def claims_page(evaluated: Evaluated, choices: Choices) -> str:
@@ -237,12 +260,13 @@ def claims_page(evaluated: Evaluated, choices: Choices) -> str:
         "",
         _HOW,
         "",
-        "| | claim | verdict | with `min_area` in ConnComp |",
-        "| ---: | --- | --- | --- |",
+        "| | claim | verdict | with `min_area` in ConnComp | runs |",
+        "| ---: | --- | --- | --- | --- |",
     ]
     for place, claim in enumerate(CLAIMS, 1):
         other = claim.verdict_against_area(evaluated) or "ConnComp is not in it"
-        lines.append(f"| {place} | {claim.text} | **{claim.verdict(evaluated)}** | {other} |")
+        cells = (claim.text, f"**{claim.verdict(evaluated)}**", other, claim.runs(evaluated))
+        lines.append(f"| {place} | {' | '.join(cells)} |")
     lines += ["", _TRAINED, "", *_weights_lines(evaluated, choices)]
     for place, claim in enumerate(CLAIMS, 1):
         lines += ["", f"## {place}. {claim.text}"]
@@ -256,7 +280,7 @@ def _weights_lines(evaluated: Evaluated, choices: Choices) -> list[str]:
     from smot.models.checkpoints import load_checkpoint
 
     lines = [
-        "| system | weights | preset | updates | hours |",
+        "| system | weights | last stage | its updates | its hours |",
         "| --- | --- | --- | ---: | ---: |",
     ]
     for system in dict.fromkeys(name for _, name in evaluated):
@@ -309,7 +333,8 @@ def _rule_lines(rule: Rule, evaluated: Evaluated) -> list[str]:
 def _runs(rule: Rule, curve: Curve, evaluated: Evaluated) -> str:
     """What the interval of a curve is over, where it is several runs."""
     results = evaluated[FIGURES[rule.figure].dataset, curve.system]
-    return f" (mean of {len(results.runs)} runs)" if isinstance(results, MeanResults) else ""
+    n_runs = len(_runs_of(results))
+    return f" (mean of {n_runs} runs)" if n_runs > 1 else ""
 
 
 def _cells(curve: Curve, rule: Rule, evaluated: Evaluated, count: int) -> list[str]:

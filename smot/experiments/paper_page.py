@@ -17,7 +17,7 @@ from smot.evaluation.seeds import MeanResults, mean_of_runs
 from smot.evaluation.testsets import VideoSource
 from smot.experiments.claims import claims_page
 from smot.experiments.paper import FIGURES, SYSTEMS, Figure
-from smot.experiments.reproduction import Choices, Job, videos_of, weights_of
+from smot.experiments.reproduction import RESULTS, Choices, Job, videos_of, weights_of
 from smot.files import write_text
 from smot.filmstrips import strip, trace_rows
 from smot.trackers import build_tracker
@@ -57,9 +57,9 @@ def collected(jobs: Sequence[Job]) -> dict[tuple[str, str], Results]:
     """
     runs: dict[tuple[str, str], list[Results]] = {}
     for job in jobs:
-        if job.is_done:
+        if job.counts and job.is_done:
             key = job.dataset, job.name.partition("/")[0]
-            runs.setdefault(key, []).append(read_results(job.folder / "results.json"))
+            runs.setdefault(key, []).append(read_results(job.folder / RESULTS))
     return {
         key: found[0] if len(found) == 1 else mean_of_runs(found, key[1])
         for key, found in runs.items()
@@ -104,8 +104,8 @@ def figure_entries(figure: Figure, results: Mapping[tuple[str, str], Results]) -
     }
     found = {path: each for path, each in found.items() if getattr(each, figure.protocol)}
     labels = [SYSTEMS[str(path)].label for path in found]
-    entries = line_up(found) if len(found) > 1 else []
-    return [replace(each, label=label) for each, label in zip(entries, labels, strict=False)]
+    entries = line_up(found) if found else []
+    return [replace(each, label=label) for each, label in zip(entries, labels, strict=True)]
 
 
 def _curves(

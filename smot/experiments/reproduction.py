@@ -31,8 +31,9 @@ from smot.models.packaged import FOLDER
 from smot.trackers import Recipe
 from smot.training.run_folder import RunFolder
 
+RESULTS = "results.json"
 RECORD = "evaluated.json"
-"""Beside results.json: what it is of; a job whose record is the same is done."""
+"""Beside results.json: what it is of, and its hash; a job whose record is the same is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ class Job:
         figure: the first one that needs it.
         system: what is evaluated.
         dataset: name of the test videos.
-        counts: numbers of objects.
+        counts: numbers of objects; () where a film is drawn and nothing evaluated.
         weights: the file; None where there is none (yet).
         run: folder of the training that makes it; None where it ships or nothing is trained.
         choices: of the reproduction.
@@ -115,11 +116,14 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Of its results; videos other than the canonical ones have a folder of their own."""
+        """Of its results; other videos, or fewer, have a folder of their own."""
         metadata = self.source.metadata
         digits = metadata.digit_source if metadata.digit_source != "mnist" else ""
         seed = f"seed-{metadata.seed}" if metadata.seed != SEED else ""
-        kind = "-".join(part for part in (self.dataset, digits, seed) if part)
+        fewer = len(self.counts) < len(_test_counts(self.source))
+        amount = f"{self.choices.n_videos}-videos"
+        counts = f"{len(self.counts)}-counts" if fewer else ""
+        kind = "-".join(part for part in (self.dataset, digits, seed, amount, counts) if part)
         return self.choices.out / kind / self.name
 
     @property
@@ -128,14 +132,25 @@ class Job:
         return bool(self.system.weights) and self.weights is None and self.run is None
 
     @property
-    def trains(self) -> bool:
-        """Whether to train, or to go on with training, which takes seconds where it is over."""
-        trainable = self.run is not None and self.system.training is not None
-        return trainable and self.choices.trains and not self.is_done
+    def is_trained(self) -> bool:
+        """Whether its training came to its end; a run in between has weights too."""
+        if self.run is None or self.weights is None:
+            return False
+        return (self.run / RECIPE).exists() or RunFolder(self.run).is_over
 
-    @cached_property
-    def record(self) -> str:
-        """What decides the results: the content of `RECORD`."""
+    @property
+    def trains(self) -> bool:
+        """Whether to train, or to go on with training."""
+        trainable = self.run is not None and self.system.training is not None
+        return trainable and self.choices.trains and not self.is_trained
+
+    def record(self) -> bytes:
+        """The content of `RECORD`: what decides the results, and their hash.
+
+        Raises:
+            OSError: there are no results.
+        """
+        results = hashlib.sha256((self.folder / RESULTS).read_bytes()).hexdigest()
         weights = hashlib.sha256(self.weights.read_bytes()).hexdigest() if self.weights else ""
         decisive = {
             "tracker": self.system.tracker,
@@ -146,26 +161,41 @@ class Job:
             "n_videos": self.choices.n_videos,
             "scoring": to_plain(DEFAULTS),
             "smot": version("smot"),
+            "results": results,
         }
-        return json.dumps(decisive, indent=2) + "\n"
+        return (json.dumps(decisive, indent=2) + "\n").encode()
 
     @cached_property
     def is_done(self) -> bool:
-        """Whether there are results of just this."""
-        path = self.folder / RECORD
-        has_all = self.weights is not None or not self.system.weights
-        return has_all and path.is_file() and path.read_bytes() == self.record.encode()
+        """Whether there are results of just this, or none are needed."""
+        if self.system.weights and self.weights is None:
+            return False
+        files = [self.folder / name for name in (RECORD, RESULTS)]
+        return not self.counts or (
+            all(path.is_file() for path in files) and files[0].read_bytes() == self.record()
+        )
 
     @property
-    def minutes(self) -> float:
-        """What is left to do on two cores, about; without training where that may not be."""
+    def training_minutes(self) -> float:
+        """Of its whole training on two cores, about; 0 where it does not train."""
         training = self.system.training
-        evaluation = len(self.counts) * self.choices.n_videos / self.system.rate / 60
-        hours = training.hours if training and self.weights is None else 0.0
-        return 0.0 if self.is_done or self.is_missing else max(1.0, 60 * hours + evaluation)
+        usual = training.hours if training else 0.0
+        return 60 * (self.choices.hours or usual) if self.trains else 0.0
+
+    @property
+    def evaluation_minutes(self) -> float:
+        """Of its evaluation on two cores, about; 0 where it is done or cannot be."""
+        minutes = len(self.counts) * self.choices.n_videos / self.system.rate / 60
+        idle = not self.counts or self.is_missing or (self.is_done and not self.trains)
+        return 0.0 if idle else max(1.0, minutes)
 
     def evaluate(self, progress: Progress) -> None:
-        """Score the system, and write results.json and the record of what it is of."""
+        """Score the system, and write results.json and the record of what it is of.
+
+        Raises:
+            OSError: the folder cannot be made; before anything is evaluated.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
         named = {"checkpoint": str(self.weights)} if self.weights else {}
         if self.weights and self.choices.device:
             named["device"] = self.choices.device
@@ -182,8 +212,8 @@ class Job:
             # The record has the weights' hash; where they lie on this machine says nothing.
             options["checkpoint"] = self.weights.name if self.run is None else self.run.name
             results = replace(results, tracker=replace(results.tracker, options=options))
-        write_results(results, self.folder / "results.json")
-        write_text(self.folder / RECORD, self.record)
+        write_results(results, self.folder / RESULTS)
+        write_text(self.folder / RECORD, self.record().decode())
 
     def train(self, notice: Callable[[str], None], *, quiet: bool) -> bool:
         """Train, or go on with training; returns whether it came to its end."""
@@ -204,8 +234,10 @@ class Job:
         assert training is not None
         assert run_folder is not None
         begun = Request(family=training.family, recipe=training.recipe, out=str(run_folder))
-        if RunFolder(run_folder).holds_run or (run_folder / RECIPE).exists():
+        if (run_folder / RECIPE).exists():
             return replace(begun, resume=True)
+        if RunFolder(run_folder).holds_run:
+            return replace(begun, resume=True, hours=self.choices.hours)
         root = self.choices.mnist_root
         shows_digits = DATASETS[training.dataset].dataset == "mnist"
         return replace(
@@ -240,12 +272,12 @@ def shell_commands(jobs: Sequence[Job]) -> list[str]:
     """Lines that do what is left to do, each on its own; what one training is for is one line."""
     lines: dict[object, list[str]] = {}
     for job in jobs:
-        if not (job.is_done or job.is_missing):
-            line = lines.setdefault(job.run or (job.dataset, job.name), [])
-            if job.trains and not line:
-                line.append(training_command(job.training_request()))
+        line = lines.setdefault(job.run or (job.dataset, job.name), [])
+        if job.trains and not line:
+            line.append(training_command(job.training_request()))
+        if job.evaluation_minutes:
             line.append(job.evaluation_command())
-    return [" && ".join(line) for line in lines.values()]
+    return [" && ".join(line) for line in lines.values() if line]
 
 
 def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
@@ -262,14 +294,13 @@ def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
     sources: dict[str, VideoSource] = {}
     for figure_name in names:
         figure = FIGURES[figure_name]
-        if figure.protocol == "show":
-            continue
         if figure.dataset not in sources:
             sources[figure.dataset] = videos_of(figure.dataset, choices)
         source = sources[figure.dataset]
-        every = sorted(int(group[5:]) for group in source.groups if group.startswith("test/"))
-        counts = tuple(every)
-        if choices.quick and figure.quick_counts:
+        counts = _test_counts(source)
+        if figure.protocol == "show":
+            counts = ()
+        elif choices.quick and figure.quick_counts:
             counts = figure.quick_counts
         for system in (*figure.systems, *figure.judged):
             for name, weights, run_folder in weights_of(system, choices):
@@ -286,6 +317,11 @@ def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
                 )
                 jobs.setdefault((figure.dataset, name), job)
     return list(jobs.values())
+
+
+def _test_counts(source: VideoSource) -> tuple[int, ...]:
+    """Its numbers of objects."""
+    return tuple(sorted(int(name[5:]) for name in source.groups if name.startswith("test/")))
 
 
 def videos_of(dataset: str, choices: Choices) -> VideoSource:
@@ -327,7 +363,8 @@ def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
     """Files of a system's weights, in the package or a folder that was named, by seed.
 
     `WEIGHTS.pt` alone has no seed (""), and is None where there are none at all; beside
-    `WEIGHTS-seed-1.pt` and so on it has the one it was trained with.
+    `WEIGHTS-seed-1.pt` and so on it has the one it was trained with, or is "shipped" where
+    another file has that one.
     """
     if not system.weights:
         return {"": None}
@@ -342,7 +379,8 @@ def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
     if not seeds:
         return {"": first}
     if first:
-        seeds[f"seed-{load_checkpoint(first).about.seed}"] = first
+        seed = f"seed-{load_checkpoint(first).about.seed}"
+        seeds["shipped" if seed in seeds else seed] = first
     return dict(sorted(seeds.items()))
 
 
@@ -363,18 +401,20 @@ def dry_run_lines(jobs: Sequence[Job]) -> list[str]:
     width = max(len(f"{job.dataset} {job.name}") for job in jobs)
     lines = []
     for job in jobs:
-        state = f"evaluate, about {job.minutes:.0f} min"
+        state = f"evaluate, about {job.evaluation_minutes:.0f} min"
         training = job.system.training
-        if job.is_done:
-            state = "done"
+        if job.trains:
+            minutes = job.training_minutes + job.evaluation_minutes
+            state = f"train{' and evaluate' if job.counts else ''}, about {minutes:.0f} min"
+        elif job.is_done:
+            state = "done" if job.counts else "ready to be drawn"
         elif job.is_missing and training is None:
             state = f"missing: {job.system.weights}.pt"
         elif job.is_missing and training is not None:
             run_folder = job.choices.runs / job.system.weights / "seed-0"
             command = training_command(replace(job, run=run_folder).training_request())
             state = f"missing: {job.system.weights}.pt; about {training.hours:g} h of {command}"
-        elif job.trains:
-            state = f"train and evaluate, about {job.minutes:.0f} min"
         lines.append(f"{f'{job.dataset} {job.name}':<{width}}  {state}")
-    total = sum(job.minutes for job in jobs)
+    trainings = {job.run: job.training_minutes for job in jobs}  # one may be for several jobs
+    total = sum(trainings.values()) + sum(job.evaluation_minutes for job in jobs)
     return [*lines, f"in all about {total:.0f} minutes on two cores"]

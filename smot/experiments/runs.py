@@ -144,6 +144,8 @@ def carry_out(plan: Plan, options: RunOptions, group: Group) -> Outcome:
     stopped = False
     try:
         loop.run()
+        if group.leads:
+            folder.log({"kind": "end", "step": state.step})
     except StoppedBySignal:
         stopped = True
     finally:

@@ -42,6 +42,11 @@ class RunFolder:
         """Whether there is a state to resume from."""
         return self.last.exists() or self.best.exists()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the run came to its end, and has not gone on since."""
+        return [row.get("kind") for row in self.records()[-1:]] == ["end"]
+
     def check_new(self, *, force: bool) -> None:
         """Refuse a folder that already holds a run.
 
@@ -67,7 +72,11 @@ class RunFolder:
                 old.unlink(missing_ok=True)
         else:
             # Updates that are about to be made again are not to be there twice.
-            kept = [json.dumps(row) for row in self.records() if row.get("step", 0) <= resumed_at]
+            kept = [
+                json.dumps(row)
+                for row in self.records()
+                if row.get("step", 0) <= resumed_at and row.get("kind") != "end"
+            ]
             write_text(self.metrics, "".join(f"{line}\n" for line in kept))
         for name, values in (("config", config), ("env", environment())):
             write_text(self.path / f"{name}.json", json.dumps(values, indent=2) + "\n")

@@ -60,10 +60,15 @@ def test_a_metric_that_a_run_does_not_have_has_no_mean(ours: Results) -> None:
     assert found.reasons == {"motp": "no match"}
 
 
+def with_options(results: Results, **options: str) -> Results:
+    return replace(results, tracker=replace(results.tracker, options=options))
+
+
 def test_runs_of_different_videos_or_trackers_are_refused(ours: Results) -> None:
     for other, what in (
         (made_results(name="ours", seed=1), "videos"),
         (made_results(name="theirs"), "tracker"),
+        (with_options(moved(ours, 0.6), refine="8"), "options"),
     ):
         with pytest.raises(UsageError, match=f"a: its runs are not of one system: {what} differs"):
             mean_of_runs([ours, other], "a")
@@ -85,6 +90,21 @@ def test_a_folder_of_runs_is_one_curve_that_says_so(ours: Results, tmp_path: Pat
     low, high = ours.tracking[1].intervals["mota"]
     assert cell.interval.endswith(f"over runs, {low:.3f} to {high:.3f} over videos")
     assert "mean of 2 runs, band over runs" in render_comparison(entries)
+
+
+def test_seeds_differ_in_their_weights_and_machines(ours: Results) -> None:
+    runs = [
+        with_options(moved(ours, mota), checkpoint=f"{mota}.pt", device=device)
+        for mota, device in ((0.6, "cpu"), (0.8, "cuda"))
+    ]
+    assert mean_of_runs(runs, "a").tracking[1]["mota"] == pytest.approx(0.7)
+
+
+def test_a_folder_of_a_result_and_of_runs_is_neither(ours: Results, tmp_path: Path) -> None:
+    for place in ("results.json", "seed-1/results.json"):
+        write_results(ours, tmp_path / "both" / place)
+    with pytest.raises(UsageError, match=r"both holds results.json and seed-1/: name one"):
+        read_system(tmp_path / "both")
 
 
 def test_the_command_takes_a_folder_of_runs(ours: Results, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from smot.evaluation.report.figures import (
 )
 from smot.evaluation.report.tables import Cell, Row
 from smot.evaluation.results import Results
+from smot.evaluation.seeds import MeanResults
 from smot.files import atomic_path, check_suffix, csv_text, write_text
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ def write_table(path: str | Path, entries: Sequence[Entry], metrics: Sequence[st
 
     LaTeX and Markdown have a block for each metric, with a row for each count and a column for
     each result; the best of a row, as it is shown and oracles apart, is bold, and 95% intervals
-    stand behind the values. CSV has a row for each value, unrounded.
+    stand behind the values: over videos, or over runs where the head says of how many. CSV has a
+    row for each value, unrounded, and of a mean of runs both intervals.
 
     Args:
         path: what to write; its suffix says how.
@@ -215,8 +217,15 @@ def _are_best(row: Row, entries: Sequence[Entry], metric: Metric) -> list[bool]:
     return [cell in competing and cell.text == best for cell in row.cells]
 
 
+def _head(entry: Entry) -> str:
+    """A label, and of how many runs it is the mean."""
+    results = entry.results
+    runs = f" (mean of {len(results.runs)} runs)" if isinstance(results, MeanResults) else ""
+    return f"{entry.label}{runs}"
+
+
 def _as_latex(entries: Sequence[Entry], blocks: _Blocks, things: str) -> str:
-    labels = [each.label for each in entries]
+    labels = [_head(each) for each in entries]
     lines = [
         "% needs \\usepackage{booktabs}",
         f"\\begin{{tabular}}{{r{'l' * len(labels)}}}",
@@ -248,7 +257,7 @@ def _escaped(text: str) -> str:
 
 
 def _as_markdown(entries: Sequence[Entry], blocks: _Blocks, things: str) -> str:
-    heads = [each.label.replace("|", "\\|") for each in entries]
+    heads = [_head(each).replace("|", "\\|") for each in entries]
     tables = []
     for quantity, rows in blocks:
         arrow = "↓" if quantity.metric.lower_is_better else "↑"
@@ -276,14 +285,20 @@ def _interval(cell: Cell) -> str:
 
 
 def _as_csv(entries: Sequence[Entry], blocks: _Blocks, _things: str) -> str:
-    lines: list[tuple[object, ...]] = [
-        ("protocol", "metric", "count", "result", "value", "low", "high")
-    ]
+    columns = "protocol metric count result value low high n_runs low_over_runs high_over_runs"
+    lines: list[Sequence[object]] = [columns.split()]
     for quantity, rows in blocks:
+        named = quantity.protocol, quantity.metric.key
         for row in rows:
             for entry, cell in zip(entries, row.cells, strict=True):
-                named = (quantity.protocol, quantity.metric.key, row.label, entry.label)
-                lines.append((*named, cell.value, *(cell.ends or (None, None))))
+                ends = cell.ends or (None, None)
+                intervals: tuple[object, ...] = (*ends, 1, None, None)
+                if isinstance(entry.results, MeanResults):
+                    videos = (None, None)
+                    if cell.ends:
+                        videos = entry.results.over_videos(named[0], int(row.label), named[1])
+                    intervals = (*videos, len(entry.results.runs), *ends)
+                lines.append((*named, row.label, entry.label, cell.value, *intervals))
     return csv_text(lines)
 
 

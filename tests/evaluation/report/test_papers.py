@@ -12,6 +12,7 @@ from smot.errors import UsageError
 from smot.evaluation.report.compare import comparison_table, line_up
 from smot.evaluation.report.papers import read_quantity, write_figure, write_table
 from smot.evaluation.results import Results
+from smot.evaluation.seeds import mean_of_runs
 from tests.evaluation.made import made_results, with_masks
 
 
@@ -120,6 +121,28 @@ def test_tables_hold_the_scores_and_embolden_the_best(
         == ("prediction", "mota", "2", "ours_1")
     )
     assert (float(found["value"]), float(found["low"]), float(found["high"])) == (mine, low, high)
+
+
+def test_tables_say_of_a_mean_of_runs_what_its_intervals_are_over(
+    ours: Results, theirs: Results, tmp_path: Path
+) -> None:
+    mean = mean_of_runs([ours, replace(theirs, tracker=ours.tracker)], "runs")
+    entries = line_up({Path("a"): ours, Path("runs"): mean})
+    for suffix in ("tex", "md", "csv"):
+        write_table(tmp_path / f"t.{suffix}", entries, ["mota"])
+    label = entries[1].label
+    assert f"{label} (mean of 2 runs) " in (tmp_path / "t.md").read_text()
+    assert "(mean of 2 runs) " in (tmp_path / "t.tex").read_text()
+    with (tmp_path / "t.csv").open() as file:
+        alone, several = (row for row in csv.DictReader(file) if row["count"] == "2")
+    assert (alone["n_runs"], alone["low_over_runs"]) == ("1", "")
+    assert several["n_runs"] == "2"
+    over = {
+        each: tuple(float(several[f"{end}{each}"]) for end in ("low", "high"))
+        for each in ("", "_over_runs")
+    }
+    assert over[""] == mean.over_videos("tracking", 2, "mota")
+    assert over["_over_runs"] == mean.tracking[2].intervals["mota"]
 
 
 def test_masks_are_quantities_where_a_result_has_them(
