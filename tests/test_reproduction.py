@@ -57,6 +57,8 @@ def test_jobs_are_commands_that_are_understood_and_independent() -> None:
     for line in lines:
         for command in line.split(" && "):
             parse(command)
+    alone = reproduce("fig5", "--quick", "--jobs", "--workers", "1").stdout.splitlines()
+    assert all("--workers 1" in line for line in alone)
     on_gpu = reproduce("fig5", "--quick", "--jobs", "--train", "--device", "cuda").stdout
     assert all(
         "--device cuda" in command

@@ -112,14 +112,12 @@ def reproduce(**typed: Any) -> None:
 
 def _choices(request: Request) -> Any:
     from smot.experiments.reproduction import Choices
-    from smot.files import available_cores
 
     usual = Path("results/paper-quick" if request.quick else "results/paper")
-    names = "runs weights quick n_seeds trains hours digits mnist_root seed device"
+    names = "runs weights quick n_seeds trains hours digits mnist_root seed workers device"
     return Choices(
         out=request.out or usual,
         n_videos=request.n_videos or (100 if request.quick else 1_000),
-        workers=request.workers or available_cores(),
         **{name: getattr(request, name) for name in names.split()},
     )
 

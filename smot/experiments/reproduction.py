@@ -25,7 +25,7 @@ from smot.experiments.recipes import FILE as RECIPE
 from smot.experiments.recipes import asks_for_recipe, run_recipe
 from smot.experiments.runs import RunOptions, launch
 from smot.experiments.training_data import DATASETS
-from smot.files import to_plain, write_text
+from smot.files import available_cores, to_plain, write_text
 from smot.models.checkpoints import load_checkpoint
 from smot.models.packaged import FOLDER
 from smot.trackers import Recipe
@@ -52,7 +52,7 @@ class Choices:
         digits: "auto", "mnist" or "mnist-5k".
         mnist_root: folder of the MNIST files.
         seed: of the test videos; 0 for the canonical ones.
-        workers: processes of an evaluation.
+        workers: processes of an evaluation; None for one on each core.
         device: where learned trackers train and track, "cuda"; None for the CPU.
     """
 
@@ -67,11 +67,11 @@ class Choices:
     digits: str = "auto"
     mnist_root: Path | None = None
     seed: int = SEED
-    workers: int = 1
+    workers: int | None = None
     device: str | None = None
 
     def words(self, *, shows_digits: bool = True) -> list[str]:
-        """The options of `smot reproduce` that say the same; training and processes left out.
+        """The options of `smot reproduce` that say the same; training left out.
 
         Args:
             shows_digits: whether the videos do; False leaves out where digits are from.
@@ -79,6 +79,7 @@ class Choices:
         words = ["--quick"] if self.quick else []
         words += ["--n-videos", str(self.n_videos)]
         words += ["--out", str(self.out), "--runs", str(self.runs)]
+        words += ["--workers", str(self.workers)] if self.workers else []
         words += ["--device", self.device] if self.device else []
         for folder in self.weights:
             words += ["--weights", str(folder)]
@@ -205,7 +206,7 @@ class Job:
             tracker=Recipe(target=self.system.tracker, options=options, data=description),
             data=self.source,
             plan=make_plan(self.source, self.counts, self.choices.n_videos),
-            workers=self.choices.workers,
+            workers=self.choices.workers or available_cores(),
         )
         results = run(job, progress).results
         if self.weights:

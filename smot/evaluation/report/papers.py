@@ -291,14 +291,14 @@ def _as_csv(entries: Sequence[Entry], blocks: _Blocks, _things: str) -> str:
         named = quantity.protocol, quantity.metric.key
         for row in rows:
             for entry, cell in zip(entries, row.cells, strict=True):
-                ends = cell.ends or (None, None)
-                intervals: tuple[object, ...] = (*ends, 1, None, None)
+                nothing: tuple[object, ...] = (None, None)
+                n_runs, over_videos, over_runs = 1, cell.ends or nothing, nothing
                 if isinstance(entry.results, MeanResults):
-                    videos = (None, None)
+                    n_runs, over_runs = len(entry.results.runs), over_videos
                     if cell.ends:
-                        videos = entry.results.over_videos(named[0], int(row.label), named[1])
-                    intervals = (*videos, len(entry.results.runs), *ends)
-                lines.append((*named, row.label, entry.label, cell.value, *intervals))
+                        over_videos = entry.results.over_videos(named[0], int(row.label), named[1])
+                told = (*named, row.label, entry.label, cell.value)
+                lines.append((*told, *over_videos, n_runs, *over_runs))
     return csv_text(lines)
 
 
