@@ -1,0 +1,33 @@
+"""Copy the results of `smot reproduce` without the counts of each video pool, to be kept.
+
+    python benchmarks/keep_results.py results/paper/mnist-12-300-videos release/results/mnist-12
+
+What metrics and intervals were computed from is nine tenths of results.json, and only needed to
+pool them again; `smot compare` and docs/claims.md need none of it.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from smot.evaluation.results import CountScores, Results, read_results, write_results
+
+
+def lean(results: Results) -> Results:
+    """The same scores without what they were computed from."""
+
+    def scores(protocol: dict[int, CountScores]) -> dict[int, CountScores]:
+        return {count: replace(each, counts={}) for count, each in protocol.items()}
+
+    prediction = results.prediction and scores(dict(results.prediction))
+    return replace(results, tracking=scores(dict(results.tracking)), prediction=prediction)
+
+
+def main(source: Path, out: Path) -> None:
+    """Copy every results.json below a folder to the same place below another."""
+    for path in sorted(source.rglob("results.json")):
+        write_results(lean(read_results(path)), out / path.relative_to(source))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:3]))
