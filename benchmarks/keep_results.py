@@ -6,7 +6,7 @@ What metrics and intervals were computed from is nine tenths of results.json, an
 pool them again; `smot compare` and docs/claims.md need none of it.
 """
 
-import sys
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +23,18 @@ def lean(results: Results) -> Results:
     return replace(results, tracking=scores(dict(results.tracking)), prediction=prediction)
 
 
-def main(source: Path, out: Path) -> None:
+def main() -> None:
     """Copy every results.json below a folder to the same place below another."""
-    for path in sorted(source.rglob("results.json")):
-        write_results(lean(read_results(path)), out / path.relative_to(source))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("out", type=Path)
+    typed = parser.parse_args()
+    paths = sorted(typed.source.rglob("results.json"))
+    if not paths:
+        parser.error(f"no results.json below {typed.source}")
+    for path in paths:
+        write_results(lean(read_results(path)), typed.out / path.relative_to(typed.source))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main()

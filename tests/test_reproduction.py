@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -9,6 +10,7 @@ from smot.cli import cli
 from smot.errors import UsageError
 from smot.evaluation.report.figures import N_STYLES
 from smot.evaluation.results import read_results
+from smot.evaluation.run import run
 from smot.experiments.paper import FIGURES, SYSTEMS
 from smot.experiments.reproduction import Choices, weights_of
 from smot.experiments.training_data import DATASETS
@@ -76,7 +78,7 @@ def test_weights_of_further_seeds_are_runs_of_the_same_system() -> None:
     assert list(found) == ["silot-6/seed-0", "silot-6/seed-1", "silot-6/seed-2"]
     assert found["silot-6/seed-0"] == FOLDER / "silot-mnist-6.pt"
     assert found["silot-6/seed-2"] == Path("more/silot-mnist-6-seed-2.pt")
-    assert [name for name, *_ in weights_of("silot-12", choices)] == ["silot-12"]
+    assert [name for name, *_ in weights_of("silot-12", choices)] == ["silot-12/seed-1"]
     Path("more/silot-mnist-12-seed-0.pt").touch()
     found = {name: weights for name, weights, _ in weights_of("silot-12", choices)}
     assert list(found) == ["silot-12/seed-0", "silot-12/seed-1"]
@@ -144,8 +146,8 @@ def test_what_has_no_weights_is_an_error_where_it_alone_was_asked_for() -> None:
 
 def test_films_have_weights_that_can_be_trained() -> None:
     assert reproduce("figF2", "--dry-run").stdout.count("  ready to be drawn") == 3
-    lines = reproduce("figF2", "--jobs", "--train", "--seeds", "1").stdout.splitlines()
-    assert len(lines) == 3
+    lines = reproduce("figF2", "--jobs", "--train").stdout.splitlines()
+    assert len(lines) == 3  # a film is of one run
     for line in lines:
         assert line.startswith("smot train silot ")
         parse(line)
@@ -160,6 +162,8 @@ def test_a_training_goes_on_until_its_end_though_it_has_weights() -> None:
     words = ["fig5", "--quick", "--train", "--seeds", "1", "--only", "sqair-6", "--hours", "2"]
     line = reproduce(*words, "--jobs").stdout
     assert "smot train sqair --hours 2.0 --out runs/paper/sqair-mnist-6/seed-0 --resume" in line
+    (run_folder / "metrics.jsonl").write_bytes(b"5\n\xff")  # damaged
+    assert "smot train" in reproduce(*words, "--jobs").stdout
     with (run_folder / "metrics.jsonl").open("w") as file:
         file.write('{"kind": "end", "step": 1}\n')
     assert "smot train" not in reproduce(*words, "--jobs").stdout
@@ -186,3 +190,23 @@ def test_weights_of_the_seed_that_ships_do_not_hide_it() -> None:
         "silot-6/seed-0": Path("more/silot-mnist-6-seed-0.pt"),
         "silot-6/shipped": FOLDER / "silot-mnist-6.pt",
     }
+
+
+def test_results_are_of_the_weights_that_were_read_though_a_training_replaces_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    best = Path("runs/paper/silot-mnist-6/seed-0/best.pt")
+    best.parent.mkdir(parents=True)
+    shutil.copyfile(FOLDER / "silot-mnist-6.pt", best)
+    words = ["fig5", "--only", "silot-6", "--n-videos", "1", "--workers", "1"]
+
+    def run_and_replace(*given: Any) -> Any:
+        outcome = run(*given)
+        shutil.copyfile(FOLDER / "silot-mnist-12.pt", best)
+        return outcome
+
+    monkeypatch.setattr("smot.experiments.reproduction.run", run_and_replace)
+    assert reproduce(*words).exit_code == 0
+    assert "evaluate, about" in reproduce(*words, "--dry-run").stdout
+    shutil.copyfile(FOLDER / "silot-mnist-6.pt", best)
+    assert "done, of a training that is not over" in reproduce(*words, "--dry-run").stdout

@@ -69,10 +69,9 @@ def compare(
     chosen = metrics.split(",")
     for each in chosen:
         read_quantity(each)
-    inside = [path / "results.json" for path in results]
-    paths = [one if one.exists() else path for path, one in zip(results, inside, strict=True)]
-    found = {path: read_system(path) for path in paths}
-    if len(found) < len(paths):
+    found = {path: read_system(path) for path in results}
+    files = {(path / "results.json" if path.is_dir() else path).resolve() for path in results}
+    if len(files) < len(results):
         raise click.UsageError("the same results are named twice")
     if leaderboard is not None:
         update_leaderboard(leaderboard, list(found.values()))

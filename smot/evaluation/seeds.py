@@ -77,7 +77,8 @@ def mean_of_runs(runs: Sequence[Results], where: str) -> MeanResults:
             ("prediction", first.prediction is None, each.prediction is None),
         ):
             if mine != other:
-                raise UsageError(f"{where}: its runs are not of one system: {what} differs")
+                verb = "differs" if what in ("tracker", "scoring", "prediction") else "differ"
+                raise UsageError(f"{where}: its runs are not of one system: {what} {verb}")
     scores = [(each.tracking, each.prediction) for each in runs]
     if any(each in scores[:place] for place, each in enumerate(scores)):
         raise UsageError(f"{where}: two of its runs have the same scores: one run twice?")
@@ -94,7 +95,7 @@ def mean_of_runs(runs: Sequence[Results], where: str) -> MeanResults:
 
 def _options(results: Results) -> dict[str, str]:
     """A tracker's options, but for those in which seeds and machines differ."""
-    of_a_run = ("checkpoint", "device")
+    of_a_run = ("checkpoint", "device", "seed")
     return {name: each for name, each in results.tracker.options.items() if name not in of_a_run}
 
 

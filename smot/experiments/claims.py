@@ -2,7 +2,8 @@
 
 A rule says of one curve that it lies above another at some numbers of objects. There it is true
 where its 95% interval lies wholly above the other's, false where it lies wholly below, and
-undecided where the two overlap or a result is missing. A rule, and a claim with several rules, is
+undecided where the two overlap, where a result is missing, or where it is a share of what may be 0
+or less. A rule, and a claim with several rules, is
 false where any of its parts is false, true where all are true, and undecided otherwise.
 
 Source: the claims are the paper's (section 4 and supplement G); that "gently", "fails" and "near"

@@ -145,14 +145,12 @@ class Job:
         trainable = self.run is not None and self.system.training is not None
         return trainable and self.choices.trains and not self.is_trained
 
-    def record(self) -> bytes:
-        """The content of `RECORD`: what decides the results, and their hash.
+    def _record(self, weights: str) -> bytes:
+        """The content of `RECORD`: what decides the results, and the hash of those that there are.
 
-        Raises:
-            OSError: there are no results.
+        Args:
+            weights: their hash; a training elsewhere may replace the file at any time.
         """
-        results = hashlib.sha256((self.folder / RESULTS).read_bytes()).hexdigest()
-        weights = hashlib.sha256(self.weights.read_bytes()).hexdigest() if self.weights else ""
         decisive = {
             "tracker": self.system.tracker,
             "options": dict(self.system.options),
@@ -162,7 +160,7 @@ class Job:
             "n_videos": self.choices.n_videos,
             "scoring": to_plain(DEFAULTS),
             "smot": version("smot"),
-            "results": results,
+            "results": _hash_of(self.folder / RESULTS),
         }
         return (json.dumps(decisive, indent=2) + "\n").encode()
 
@@ -171,10 +169,12 @@ class Job:
         """Whether there are results of just this, or none are needed."""
         if self.system.weights and self.weights is None:
             return False
-        files = [self.folder / name for name in (RECORD, RESULTS)]
-        return not self.counts or (
-            all(path.is_file() for path in files) and files[0].read_bytes() == self.record()
-        )
+        if not self.counts:
+            return True
+        record, results = self.folder / RECORD, self.folder / RESULTS
+        if not (record.is_file() and results.is_file()):
+            return False
+        return record.read_bytes() == self._record(_hash_of(self.weights))
 
     @property
     def training_minutes(self) -> float:
@@ -197,6 +197,7 @@ class Job:
             OSError: the folder cannot be made; before anything is evaluated.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        weights = _hash_of(self.weights)
         named = {"checkpoint": str(self.weights)} if self.weights else {}
         if self.weights and self.choices.device:
             named["device"] = self.choices.device
@@ -214,7 +215,7 @@ class Job:
             options["checkpoint"] = self.weights.name if self.run is None else self.run.name
             results = replace(results, tracker=replace(results.tracker, options=options))
         write_results(results, self.folder / RESULTS)
-        write_text(self.folder / RECORD, self.record().decode())
+        write_text(self.folder / RECORD, self._record(weights).decode())
 
     def train(self, notice: Callable[[str], None], *, quiet: bool) -> bool:
         """Train, or go on with training; returns whether it came to its end."""
@@ -257,6 +258,10 @@ class Job:
         shows_digits = self.source.description.dataset == "mnist"
         words = self.choices.words(shows_digits=shows_digits)
         return shlex.join(["smot", "reproduce", self.figure, "--only", self.name, *words])
+
+
+def _hash_of(path: Path | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
 
 def training_command(request: Request) -> str:
@@ -304,7 +309,8 @@ def plan_jobs(names: Sequence[str], choices: Choices) -> list[Job]:
         elif choices.quick and figure.quick_counts:
             counts = figure.quick_counts
         for system in (*figure.systems, *figure.judged):
-            for name, weights, run_folder in weights_of(system, choices):
+            runs = list(weights_of(system, choices))
+            for name, weights, run_folder in runs if counts else runs[:1]:
                 job = Job(
                     name=name,
                     figure=figure_name,
@@ -363,9 +369,8 @@ def weights_of(name: str, choices: Choices) -> Iterator[tuple[str, Path | None, 
 def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
     """Files of a system's weights, in the package or a folder that was named, by seed.
 
-    `WEIGHTS.pt` alone has no seed (""), and is None where there are none at all; beside
-    `WEIGHTS-seed-1.pt` and so on it has the one it was trained with, or is "shipped" where
-    another file has that one.
+    `WEIGHTS.pt` has the seed it was trained with, or is "shipped" where `WEIGHTS-seed-N.pt` has
+    that one; where there are no weights, or none are needed, there is one run without a seed ("").
     """
     if not system.weights:
         return {"": None}
@@ -377,12 +382,10 @@ def found_weights(system: System, choices: Choices) -> dict[str, Path | None]:
         for folder in folders
         for path in sorted(folder.glob(f"{system.weights}-seed-*.pt"))
     }
-    if not seeds:
-        return {"": first}
     if first:
         seed = f"seed-{load_checkpoint(first).about.seed}"
         seeds["shipped" if seed in seeds else seed] = first
-    return dict(sorted(seeds.items()))
+    return dict(sorted(seeds.items())) or {"": None}
 
 
 def select_jobs(jobs: Sequence[Job], only: str | None) -> list[Job]:
@@ -409,6 +412,7 @@ def dry_run_lines(jobs: Sequence[Job]) -> list[str]:
             state = f"train{' and evaluate' if job.counts else ''}, about {minutes:.0f} min"
         elif job.is_done:
             state = "done" if job.counts else "ready to be drawn"
+            state += ", of a training that is not over" if job.run and not job.is_trained else ""
         elif job.is_missing and training is None:
             state = f"missing: {job.system.weights}.pt"
         elif job.is_missing and training is not None:

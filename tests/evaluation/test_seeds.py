@@ -66,11 +66,11 @@ def with_options(results: Results, **options: str) -> Results:
 
 def test_runs_of_different_videos_or_trackers_are_refused(ours: Results) -> None:
     for other, what in (
-        (made_results(name="ours", seed=1), "videos"),
-        (made_results(name="theirs"), "tracker"),
-        (with_options(moved(ours, 0.6), refine="8"), "options"),
+        (made_results(name="ours", seed=1), "videos differ"),
+        (made_results(name="theirs"), "tracker differs"),
+        (with_options(moved(ours, 0.6), refine="8"), "options differ"),
     ):
-        with pytest.raises(UsageError, match=f"a: its runs are not of one system: {what} differs"):
+        with pytest.raises(UsageError, match=f"a: its runs are not of one system: {what}"):
             mean_of_runs([ours, other], "a")
     with pytest.raises(UsageError, match="a: two of its runs have the same scores"):
         mean_of_runs([moved(ours, 0.6), ours, moved(ours, 0.6)], "a")
@@ -94,7 +94,7 @@ def test_a_folder_of_runs_is_one_curve_that_says_so(ours: Results, tmp_path: Pat
 
 def test_seeds_differ_in_their_weights_and_machines(ours: Results) -> None:
     runs = [
-        with_options(moved(ours, mota), checkpoint=f"{mota}.pt", device=device)
+        with_options(moved(ours, mota), checkpoint=f"{mota}.pt", device=device, seed=device)
         for mota, device in ((0.6, "cpu"), (0.8, "cuda"))
     ]
     assert mean_of_runs(runs, "a").tracking[1]["mota"] == pytest.approx(0.7)
@@ -105,6 +105,10 @@ def test_a_folder_of_a_result_and_of_runs_is_neither(ours: Results, tmp_path: Pa
         write_results(ours, tmp_path / "both" / place)
     with pytest.raises(UsageError, match=r"both holds results.json and seed-1/: name one"):
         read_system(tmp_path / "both")
+    done = CliRunner().invoke(cli, ["compare", str(tmp_path / "both")])
+    assert isinstance(done.exception, UsageError)
+    twice = [str(tmp_path / "both/seed-1"), str(tmp_path / "both/seed-1/results.json")]
+    assert "named twice" in CliRunner().invoke(cli, ["compare", *twice]).output
 
 
 def test_the_command_takes_a_folder_of_runs(ours: Results, tmp_path: Path) -> None:

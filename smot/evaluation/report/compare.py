@@ -140,7 +140,9 @@ def _labels(results: Mapping[Path, Results]) -> list[str]:
 
 
 def _place(path: Path) -> str:
-    return path.parent.name or path.stem if path.name == "results.json" else path.stem
+    if path.name == "results.json":
+        return path.parent.name or path.stem
+    return path.name if path.is_dir() else path.stem
 
 
 def _scored_unlike(first: Results, other: Results) -> str:
