@@ -47,7 +47,7 @@ def commands(page: Path) -> Iterator[str]:
         block = re.match(r"(?:\$ |    (?:\$ )?)?(smot .*)", line)
         for command in [block[1]] if block else re.findall(r"`(smot [^`]+ --[^`]+)`", line):
             if not PLACEHOLDER.search(command):
-                yield command
+                yield from (one for one in command.split(" && ") if one.startswith("smot "))
 
 
 def parse(command: str) -> None:
