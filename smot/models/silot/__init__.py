@@ -327,6 +327,7 @@ FAST_SHAPE_SETS: dict[str, dict[str, Any]] = {
     **LARGE_SHAPES,
     "shapes-48": {"n_slots": 10},
     "shapes-96-crops": {"crop": 60, "n_slots": 8},
+    "shapes-96-crops-21-30": {"crop": 60, "n_slots": 20},
     "shapes-96-whole": {"n_slots": 12},
 }
 

@@ -72,7 +72,7 @@ def test_the_model_of_the_supplement_begins_where_it_can_be_trained(
     ("dataset", "crop", "n_slots", "n_slots_fast"),
     [
         ("shapes-96-crops", 60, 16, 8),
-        ("shapes-96-crops-21-30", 60, 25, 25),
+        ("shapes-96-crops-21-30", 60, 25, 20),
         ("shapes-96-whole", 0, 16, 12),
         ("shapes-96-whole-21-30", 0, 36, 36),
     ],
